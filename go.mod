@@ -1,0 +1,3 @@
+module vsync
+
+go 1.26
