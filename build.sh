@@ -1,0 +1,292 @@
+#!/usr/bin/env bash
+# Builds, serves and tests vsync. Runs from any directory; everything it makes is below build/, web/dist/ and
+# web/node_modules/, and the hub's data below .data/.
+set -euo pipefail
+
+top=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+here=$PWD
+out=$top/build
+cd "$top"
+
+# No stamp of the version control: it fails in a container whose user is not the owner of the tree.
+export GOFLAGS="-buildvcs=false ${GOFLAGS:-}"
+
+fuzz_time=10s
+
+help() {
+  cat <<'TEXT'
+usage: ./build.sh <command>
+
+  serve [flags]   build the hub and run it; flags go to `vsync serve`:
+                  --port N, --host ADDRESS, --data DIRECTORY (else .data), --origin URL …
+  test            everything that is checked, in one run; installs what it needs
+  wasm            build what runs in browsers into web/dist
+  site            put the static page together in build/site, as wrangler deploys it
+  sim [seeds…]    replay these seeds; without any, simulate a thousand new histories
+  bench           all Go benchmarks, as a table in build/bench.txt
+  clean           remove what was built; data and installed packages stay
+
+needs Go 1.26 and Node 20; `test` also gcc, which it installs when run as root on Debian
+TEXT
+}
+
+say() { printf '%s\n' "$*"; }
+die() { printf 'build.sh: %s\n' "$*" >&2; exit 1; }
+
+# --- building ---------------------------------------------------------------------------------------------------
+
+build_hub() {
+  need_go
+  mkdir -p "$out"
+  CGO_ENABLED=0 go build -trimpath -o "$out/vsync" ./edge/host/vsync
+}
+
+# The static page: what was written by hand lies over what was built.
+build_site() {
+  rm -rf "$out/site"
+  mkdir -p "$out/site"
+  cp -R web/dist/. web/static/. "$out/site/"
+  rm -f "$out/site/.keep"
+}
+
+# The engine for browsers is built where it exists; what it stands on has to compile in any case.
+build_wasm() {
+  need_go
+  GOOS=js GOARCH=wasm go build ./core/...
+  if [[ ! -f wasm/main.go ]]; then
+    say "core compiles for GOOS=js; there is no program for browsers on top of it yet"
+    return
+  fi
+  GOOS=js GOARCH=wasm go build -trimpath -ldflags='-s -w' -o web/dist/vsync.wasm ./wasm
+  cp "$(go env GOROOT)/lib/wasm/wasm_exec.js" web/dist/
+  need_node
+  node -e '
+    const { readFileSync } = require("fs"), { gzipSync, brotliCompressSync } = require("zlib");
+    const bytes = readFileSync("web/dist/vsync.wasm"), kib = (b) => (b.length / 1024).toFixed(0) + " KiB";
+    console.log(`web/dist/vsync.wasm: ${kib(bytes)}, gzip ${kib(gzipSync(bytes))}, brotli ${kib(brotliCompressSync(bytes))}`);'
+}
+
+# --- what is needed ---------------------------------------------------------------------------------------------
+
+at_least() { [[ $(printf '%s\n%s\n' "$1" "$2" | sort -V | head -n 1) == "$1" ]]; }
+
+need_go() {
+  command -v go >/dev/null || die "Go is missing: install Go 1.26 or later from https://go.dev/dl/"
+  local have
+  have=$(go env GOVERSION)
+  at_least 1.26 "${have#go}" || die "Go 1.26 or later is needed, this is ${have#go}: see https://go.dev/dl/"
+}
+
+need_node() {
+  command -v node >/dev/null || die "Node is missing: install Node 20 or later from https://nodejs.org/"
+  at_least 20 "$(node -p process.versions.node)" || die "Node 20 or later is needed, this is $(node --version)"
+}
+
+# The race detector links C code.
+need_gcc() {
+  command -v gcc >/dev/null && [[ -e /usr/include/stdlib.h || $(uname) != Linux ]] && return
+  if [[ $(id -u) == 0 ]] && command -v apt-get >/dev/null; then
+    apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends gcc libc6-dev && return
+  fi
+  die "gcc and the C library's headers are missing, the race detector needs them: apt-get install gcc libc6-dev"
+}
+
+# The copy of the lock says what is installed; npm's own takes seconds to compare.
+need_node_modules() {
+  need_node
+  command -v npm >/dev/null || die "npm is missing: it comes with Node 20"
+  cmp -s web/package-lock.json web/node_modules/.installed-lock && return
+  (cd web && npm ci --no-progress)
+  cp web/package-lock.json web/node_modules/.installed-lock
+}
+
+need_everything() {
+  need_go
+  need_node
+  need_gcc
+  need_node_modules
+}
+
+# --- the steps of test ------------------------------------------------------------------------------------------
+
+check_format() {
+  local wrong
+  wrong=$(find . \( -name node_modules -o -path ./build -o -name '.?*' \) -prune -o -name '*.go' -exec gofmt -l {} +)
+  [[ -z $wrong ]] || { say "gofmt would change:" "$wrong"; return 1; }
+}
+
+vet_native() { go vet ./...; }
+vet_js() { GOOS=js GOARCH=wasm go vet ./core/...; }
+
+# edge/e2e runs programs against each other for minutes: a step of its own.
+test_native() {
+  local packages
+  packages=$(go list ./... | grep -v '/edge/e2e$')
+  # shellcheck disable=SC2086 # import paths hold no spaces
+  CGO_ENABLED=1 go test -race -count=1 -timeout=10m $packages
+}
+
+# Go's runtime for Node allows 12 KiB for arguments and environment together, so the test programs get only
+# what they need; the stack is that of go_js_wasm_exec.
+test_js() {
+  local exec="env -i 'PATH=$PATH' 'HOME=${HOME:-/}' 'TMPDIR=${TMPDIR:-/tmp}'"
+  exec+=" node --stack-size=8192 '$(go env GOROOT)/lib/wasm/wasm_exec_node.js'"
+  GOOS=js GOARCH=wasm go test -count=1 -timeout=10m -exec="$exec" ./core/...
+}
+
+# One line for each fuzz function in the tree: directory and name.
+fuzz_functions() {
+  grep -rE --include='*_test.go' '^func Fuzz[A-Za-z0-9_]*\(' core edge web wasm 2>/dev/null |
+    grep -v '/node_modules/' | sed -E 's|^(.*)/[^/]*:func (Fuzz[A-Za-z0-9_]*)\(.*|\1 \2|' | sort
+}
+
+fuzz_all() {
+  local functions dir name
+  functions=$(fuzz_functions) || true
+  [[ -n $functions ]] || { say "there is no fuzz function in the tree, which cannot be right"; return 1; }
+  while read -r dir name; do
+    say "-- $dir $name"
+    fuzz_one "$dir" "$name" </dev/null
+  done <<<"$functions"
+}
+
+# Go up to 1.26 now and then reports the end of the fuzzing time itself as a failure, "context deadline exceeded"
+# without a failing input (go.dev/issue/75804). That one, and nothing else, is run again, at most twice.
+fuzz_one() {
+  local log=$out/fuzz.log try
+  for try in 1 2 3; do
+    fuzz_run "$@" >"$log" 2>&1 && { tail -n 2 "$log"; return; }
+    grep -q 'context deadline exceeded' "$log" || break
+    grep -qE 'Failing input|panic|DATA RACE' "$log" && break
+    say "   run $try ended by Go's own deadline"
+  done
+  cat "$log"
+  return 1
+}
+
+fuzz_run() {
+  go test -run='^$' -fuzz="^$2\$" -fuzztime="$fuzz_time" -fuzzminimizetime=5s -parallel=2 -timeout=3m "./$1"
+}
+
+test_node() { (cd web && node --test test/*.test.mjs); }
+
+# Real input, and a proxy that cuts and stalls; with the program that users run.
+test_e2e() {
+  VSYNC_BIN=$out/vsync CGO_ENABLED=1 go test -race -count=1 -v -timeout=15m ./edge/e2e
+}
+
+test_deploy() {
+  CI=1 CLOUDFLARE_CF_FETCH_ENABLED=false WRANGLER_SEND_METRICS=false WRANGLER_LOG_PATH=$out/wrangler-logs \
+    web/node_modules/.bin/wrangler deploy --dry-run --outdir="$out/worker"
+}
+
+# --- commands ---------------------------------------------------------------------------------------------------
+
+passed=()
+
+# step runs one named part of test and prints its time. No condition may stand around the call, or bash would
+# go on after a failing line inside it.
+step() {
+  local from=$SECONDS
+  step=$1
+  say "" "== $1"
+  "$2"
+  passed+=("$1")
+  say "== $1: passed in $((SECONDS - from)) s"
+}
+
+test_failed() {
+  local code=$?
+  [[ $code == 0 ]] && return
+  say "" "FAILED at: $step (${#passed[@]} steps passed before it, $SECONDS s)" >&2
+}
+
+run_tests() {
+  mkdir -p "$out"
+  step=start
+  trap test_failed EXIT
+  step "what is needed" need_everything
+  step "format" check_format
+  step "vet, native" vet_native
+  step "vet, js" vet_js
+  step "the hub's program" build_hub
+  step "tests, native, race detector" test_native
+  step "tests of core, js" test_js
+  step "tests, node" test_node
+  step "fuzzing, $fuzz_time each" fuzz_all
+  step "end to end" test_e2e
+  step "deployment, dry run" test_deploy
+  local list
+  list=$(printf '; %s' "${passed[@]}")
+  say "" "All ${#passed[@]} steps passed in $SECONDS s: ${list:2}."
+}
+
+# The hub runs where the caller stands, so that a relative --data means what it says.
+serve() {
+  build_hub
+  cd "$here"
+  local flag
+  for flag in "$@"; do
+    [[ $flag =~ ^--?data(=|$) ]] && exec "$out/vsync" serve "$@"
+  done
+  exec "$out/vsync" serve --data "$top/.data" "$@"
+}
+
+simulate() {
+  need_go
+  local run=(go test ./core/internal/sim -count=1 -v -timeout=30m -run '^TestSeeds$' -args)
+  [[ $# -gt 0 ]] || exec "${run[@]}" -seed "$(date +%s)" -seeds 1000
+  local seed
+  for seed in "$@"; do
+    "${run[@]}" -seed "$seed" -seeds 1
+  done
+}
+
+bench() {
+  need_go
+  mkdir -p "$out"
+  go test -run='^$' -bench=. -benchmem -count=1 -timeout=60m ./... | tee "$out/bench.raw.txt"
+  bench_table <"$out/bench.raw.txt" >"$out/bench.txt"
+  say "" "$(cat "$out/bench.txt")" "" "written to build/bench.txt"
+}
+
+# A Markdown table of what `go test -bench` prints: name, runs, then pairs of value and unit.
+bench_table() {
+  awk '
+    BEGIN { print "| package | benchmark | ns/op | MB/s | B/op | allocs/op | other |"; print "|---|---|--:|--:|--:|--:|---|" }
+    /^pkg:/ { package = $2; sub(/^vsync\//, "", package) }
+    /^cpu:/ { sub(/^cpu: */, ""); cpu = $0 }
+    /^Benchmark/ && NF >= 4 {
+      delete value; other = ""
+      for (i = 3; i < NF; i += 2) {
+        if ($(i + 1) ~ /^(ns\/op|MB\/s|B\/op|allocs\/op)$/) value[$(i + 1)] = $i
+        else other = other (other ? ", " : "") $i " " $(i + 1)
+      }
+      name = $1; sub(/^Benchmark/, "", name); sub(/-[0-9]+$/, "", name)
+      print "| " package " | " name " | " value["ns/op"] " | " value["MB/s"] " | " value["B/op"] " | " value["allocs/op"] " | " other " |"
+    }
+    END { if (cpu) print "\n" cpu }'
+}
+
+clean() {
+  rm -rf "$out"
+  find web/dist -mindepth 1 ! -name .keep -delete
+}
+
+main() {
+  local command=${1:-help}
+  [[ $# -eq 0 ]] || shift
+  case $command in
+    serve) serve "$@" ;;
+    test) run_tests ;;
+    wasm) build_wasm ;;
+    site) build_site ;;
+    sim) simulate "$@" ;;
+    bench) bench ;;
+    clean) clean ;;
+    help | -h | --help) help ;;
+    *) help >&2; die "there is no command \"$command\"" ;;
+  esac
+}
+
+main "$@"

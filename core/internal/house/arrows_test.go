@@ -1,0 +1,102 @@
+//go:build !js
+
+package house
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// arrows lists the families of packages and what each may import directly. A package belongs to the
+// family with the longest name that is its path or begins it; within a family all is free, since Go
+// itself refuses cycles. Tests may import what they like.
+//
+//	change, store ← pages, dag, changelog, objects, device, wire ← core ← wasm, edge ← hosts
+var arrows = map[string][]string{
+	"core/change":    {"core/store"},
+	"core/store":     {"core/change"},
+	"core/vectors":   {"core/change", "core/store"},
+	"core/pages":     structures,
+	"core/dag":       structures,
+	"core/changelog": structures,
+	"core/objects":   structures,
+	"core/device":    structures,
+	"core/wire":      structures,
+	"core":           append([]string{"core/vectors"}, structures...),
+
+	"wasm": replica,
+	"edge": replica,
+	"web":  {},
+
+	"edge/host":   append([]string{"edge", "web"}, replica...),
+	"edge/worker": append([]string{"edge", "web"}, replica...),
+
+	// Nothing imports these three: they look at the rest from outside.
+	"core/internal/sim":   append([]string{"edge"}, replica...),
+	"core/internal/house": {},
+	"edge/e2e":            append([]string{"edge", "edge/host", "web"}, replica...),
+}
+
+var structures = []string{
+	"core/change", "core/store", "core/pages", "core/dag", "core/changelog", "core/objects", "core/device", "core/wire",
+}
+
+var replica = append([]string{"core"}, structures...)
+
+// family returns the family that a directory belongs to, "" for none.
+func family(dir string) string {
+	longest := ""
+	for name := range maps.Keys(arrows) {
+		if (dir == name || strings.HasPrefix(dir, name+"/")) && len(name) > len(longest) {
+			longest = name
+		}
+	}
+	return longest
+}
+
+func badArrows(s source) (findings []string) {
+	if !s.isGo() || s.isTest() {
+		return nil
+	}
+	from := family(s.dir())
+	if from == "" {
+		return []string{"no family of packages has a place for " + s.dir()}
+	}
+	for target := range s.imports() {
+		ours, is := strings.CutPrefix(target, module+"/")
+		if !is {
+			continue
+		}
+		if to := family(ours); to != from && !slices.Contains(arrows[from], to) {
+			findings = append(findings, fmt.Sprintf("%s may not import %s", from, ours))
+		}
+	}
+	return findings
+}
+
+func TestArrows(t *testing.T) {
+	wants(t, badArrows, "core/change/x.go", `package change; import "vsync/core/objects"`, 1)
+	wants(t, badArrows, "core/objects/x.go", `package objects; import "vsync/core/change"`, 0)
+	wants(t, badArrows, "core/objects/x.go", `package objects; import "vsync/core"`, 1)
+	wants(t, badArrows, "core/wire/x.go", `package wire; import "vsync/core/session"`, 1)
+	wants(t, badArrows, "core/x.go", `package core; import ("vsync/edge"; "vsync/core/internal/sim")`, 2)
+	wants(t, badArrows, "core/store/storetest/x.go", `package storetest; import "vsync/core/store"`, 0)
+	wants(t, badArrows, "wasm/idb/x.go", `package idb; import "vsync/edge"`, 1)
+	wants(t, badArrows, "edge/host/vsync/x.go", `package main; import ("vsync/web"; "vsync/core"; "vsync/edge")`, 0)
+	wants(t, badArrows, "edge/x.go", `package edge; import "vsync/edge/host"`, 1)
+	wants(t, badArrows, "tools/x.go", `package tools`, 1)
+	hold(t, badArrows)
+}
+
+func TestEveryArrowEndsInAFamily(t *testing.T) {
+	for from, targets := range arrows {
+		for _, to := range targets {
+			if _, known := arrows[to]; !known {
+				t.Errorf("%s may import %s, which is no family", from, to)
+			}
+		}
+	}
+}
