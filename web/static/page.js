@@ -71,6 +71,8 @@ function show(view) {
   // Written only where it changed, so that a screen reader is not told the same every two seconds.
   const text = (id, value) => at(id).textContent === value || (at(id).textContent = value);
   text("state", view.word);
+  // Where no hub answers, this page's address is no hub's: the example keeps its own.
+  if (view.state === "good") for (const span of document.querySelectorAll(".hub")) span.textContent = hubURL(location);
   at("state").dataset.state = view.state;
   text("detail", view.detail);
   at("facts").replaceChildren(...view.facts.map(fact));
@@ -109,9 +111,4 @@ async function watch() {
   }
 }
 
-if (typeof document !== "undefined") {
-  if (location.protocol.startsWith("http")) {
-    for (const span of document.querySelectorAll(".hub")) span.textContent = hubURL(location);
-  }
-  watch();
-}
+if (typeof document !== "undefined") watch();
