@@ -30,7 +30,7 @@ needs Go 1.26 and Node 20; `test` also gcc, which it installs when run as root o
 TEXT
 }
 
-say() { printf '%s\n' "$*"; }
+say() { printf '%s\n' "$@"; }
 die() { printf 'build.sh: %s\n' "$*" >&2; exit 1; }
 
 # --- building ---------------------------------------------------------------------------------------------------
