@@ -70,7 +70,11 @@ type Entry struct {
 }
 
 // NewBatchEntry returns an entry, not yet sealed, for a batch with these bytes.
+// An effective stamp that is the batch's own is taken out of the annotation.
 func NewBatchEntry(h *Header, batch []byte, ann Annotation) *Entry {
+	if ann.Stamp == h.Stamp {
+		ann.Stamp = 0
+	}
 	return &Entry{Kind: EntryBatch, Annotation: ann, Body: batch, Version: h.Version(), Hash: h.Hash}
 }
 
@@ -82,20 +86,23 @@ func NewVoidEntry(v Version, hash Hash, ann Annotation) *Entry {
 	return &Entry{Kind: EntryVoid, Annotation: ann, Body: body, Version: v, Hash: hash}
 }
 
-// Append adds the bytes of the entry to dst. It writes what is there: DecodeEntry holds it against
-// the rules.
-func (e *Entry) Append(dst []byte) []byte {
-	ann := e.Annotation.Append(nil)
+// Append adds the bytes of the entry to dst. The annotation is held against the rules first; on an
+// error, a *FormatError, dst comes back as it was.
+func (e *Entry) Append(dst []byte) ([]byte, error) {
+	ann := e.Annotation.Append(make([]byte, 0, 64))
+	if _, err := DecodeAnnotation(ann); err != nil {
+		return dst, err
+	}
 	dst = slices.Grow(dst, 2+binary.MaxVarintLen32+len(ann)+HashSize+len(e.Body))
 	dst = append(dst, entryFormat, byte(e.Kind))
 	dst = binary.AppendUvarint(dst, uint64(len(ann)))
 	dst = append(dst, ann...)
 	dst = append(dst, e.MAC[:]...)
-	return append(dst, e.Body...)
+	return append(dst, e.Body...), nil
 }
 
-// Encode returns the bytes of the entry.
-func (e *Entry) Encode() []byte { return e.Append(nil) }
+// Encode returns the bytes of the entry; see Append.
+func (e *Entry) Encode() ([]byte, error) { return e.Append(nil) }
 
 // DecodeEntry reads an entry: its envelope, its annotation, and the header of its batch, which the
 // annotation must fit. Batch reads the rest. Body aliases b. Errors are *FormatError.

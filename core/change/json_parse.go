@@ -1,6 +1,7 @@
 package change
 
 import (
+	"bytes"
 	"encoding/base64"
 	"fmt"
 	"math"
@@ -101,10 +102,13 @@ func (p *jsonParser) value(depth int) *ValueError {
 	case c == '-' || c >= '0' && c <= '9':
 		return p.number()
 	}
-	for word, code := range map[string]byte{"null": msgpcode.Nil, "true": msgpcode.True, "false": msgpcode.False} {
-		if strings.HasPrefix(string(p.s[p.off:min(len(p.s), p.off+len(word))]), word) {
-			p.off += len(word)
-			p.out.b = append(p.out.b, code)
+	for _, w := range [...]struct {
+		text string
+		code byte
+	}{{"null", msgpcode.Nil}, {"true", msgpcode.True}, {"false", msgpcode.False}} {
+		if bytes.HasPrefix(p.s[p.off:], []byte(w.text)) {
+			p.off += len(w.text)
+			p.out.b = append(p.out.b, w.code)
 			return nil
 		}
 	}

@@ -197,10 +197,16 @@ func (e *encoder) literal(s string) *ValueError {
 	if err != nil {
 		return encodeProblem(ErrTooLarge, "%s is no float64", s)
 	}
-	if plainInteger(s) && math.Abs(f) > maxSafeInteger && strconv.FormatFloat(f, 'f', 0, 64) != s {
+	if plainInteger(s) && math.Abs(f) > maxSafeInteger && !writesAs(f, s) {
 		return encodeProblem(ErrTooLarge, `%s is no float64; write {"$int": "%s"} for an integer of 64 bits`, s, s)
 	}
 	return e.float(f)
+}
+
+// writesAs reports whether s is how a float64 is written: all its digits, or the fewest that denote it
+// and zeros, as JavaScript does.
+func writesAs(f float64, s string) bool {
+	return s == strconv.FormatFloat(f, 'f', 0, 64) || s == strconv.FormatFloat(f, 'f', -1, 64)
 }
 
 // plainInteger reports whether a JSON number has neither fraction nor exponent.
