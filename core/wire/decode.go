@@ -1,0 +1,542 @@
+package wire
+
+import (
+	"bytes"
+	"fmt"
+
+	"vsync/core/change"
+)
+
+// DecodeUp reads a frame that a device sent to a hub. Byte strings of the message alias the frame.
+// The error is a *ProtocolError.
+func DecodeUp(frame []byte) (Message, error) { return decode(frame, decodeUp) }
+
+// DecodeDown reads a frame that a hub sent to a device. Byte strings of the message alias the frame.
+// The error is a *ProtocolError.
+func DecodeDown(frame []byte) (Message, error) { return decode(frame, decodeDown) }
+
+// decode reads the array around the message and checks what body has read from it.
+func decode(frame []byte, body func(*reader) Message) (Message, error) {
+	r := &reader{b: frame}
+	if len(frame) > MaxFrame {
+		r.fail(CodeTooLarge, "", -1, fmt.Sprintf("expected at most %d bytes, got %d", MaxFrame, len(frame)))
+		return nil, r.err
+	}
+	if n := r.array(""); r.err == nil && n != 2 {
+		r.fail(CodeProtocol, "", 0, fmt.Sprintf("expected an array of 2, got %d", n))
+	}
+	r.message()
+	m := body(r)
+	if r.err == nil && r.off < len(r.b) {
+		r.fail(CodeProtocol, "", r.off, fmt.Sprintf("expected the end, got %d more bytes", len(r.b)-r.off))
+	}
+	if r.err == nil {
+		if f := m.check(); f != nil {
+			r.fail(f.code, f.field, -1, f.problem)
+			r.err.Err = f.err
+		}
+	}
+	if r.err != nil {
+		if p, ok := m.(*Push); ok && p.Gen <= change.MaxNumber {
+			r.err.Gen = p.Gen
+		}
+		return nil, r.err
+	}
+	return m, nil
+}
+
+// message reads the type.
+func (r *reader) message() {
+	at := r.off
+	n := r.uint("")
+	if r.err != nil {
+		return
+	}
+	if n > 255 {
+		r.fail(CodeUnknownMessage, "", at, fmt.Sprintf("expected a message of this protocol, got number %d", n))
+		return
+	}
+	r.typ = Type(n)
+}
+
+func decodeUp(r *reader) Message {
+	switch r.typ {
+	case TypeHello:
+		return r.hello()
+	case TypePush:
+		return r.push()
+	case TypeSeen:
+		return r.seen()
+	case TypePing:
+		return r.ping()
+	}
+	r.unknown("expected a message to a hub")
+	return nil
+}
+
+func decodeDown(r *reader) Message {
+	switch r.typ {
+	case TypeWelcome:
+		return r.welcome()
+	case TypeChanges:
+		return r.changes()
+	case TypeAccepted:
+		return r.accepted()
+	case TypeVoided:
+		return r.voided()
+	case TypePong:
+		return r.pong()
+	case TypeError:
+		return r.error()
+	case TypeBye:
+		return r.bye()
+	case TypeResend:
+		return r.resend()
+	}
+	r.unknown("expected a message to a device")
+	return nil
+}
+
+func (r *reader) unknown(want string) {
+	if r.err != nil {
+		return
+	}
+	r.fail(CodeUnknownMessage, "", -1, want+", got "+r.typ.String())
+	if r.typ.Reserved() {
+		r.err.Err = ErrReserved
+	}
+}
+
+// Fields of one map: the key at hand and all keys met so far.
+type fields struct {
+	left int
+	key  []byte
+	seen [][]byte
+}
+
+// usualKeys is room for the keys of most messages on the stack.
+const usualKeys = 12
+
+func (r *reader) fields(field string, room [][]byte) fields {
+	n := r.mapping(field)
+	if n > MaxKeys {
+		r.fail(CodeTooLarge, field, r.off, fmt.Sprintf("expected at most %d keys, got %d", MaxKeys, n))
+		n = 0
+	}
+	return fields{left: n, seen: room}
+}
+
+// next moves to the next key, which must be a new one.
+func (r *reader) next(f *fields) bool {
+	if f.left == 0 || r.err != nil {
+		return false
+	}
+	f.left--
+	at := r.off
+	f.key = r.strBytes("")
+	for _, k := range f.seen {
+		if r.err == nil && bytes.Equal(k, f.key) {
+			r.fail(CodeProtocol, "", at, fmt.Sprintf("expected each key once, got %.32q again", f.key))
+		}
+	}
+	f.seen = append(f.seen, f.key)
+	return r.err == nil
+}
+
+func (f *fields) has(key string) bool {
+	for _, k := range f.seen {
+		if string(k) == key {
+			return true
+		}
+	}
+	return false
+}
+
+func (r *reader) require(f *fields, keys ...string) {
+	for _, key := range keys {
+		if r.err == nil && !f.has(key) {
+			r.fail(CodeProtocol, key, r.off, "expected it, got a message without")
+		}
+	}
+}
+
+func (r *reader) skipUnknown() { r.skip("", 1) }
+
+func (r *reader) hello() *Hello {
+	m := &Hello{}
+	var room [usualKeys][]byte
+	f := r.fields("", room[:0])
+	for r.next(&f) {
+		switch string(f.key) {
+		case "p":
+			m.Protocol = r.uint("p")
+		case "db":
+			m.Database = r.str("db", MaxDatabase)
+		case "lin":
+			m.Lineage = change.Lineage(r.bin16("lin"))
+		case "dev":
+			m.Device = change.DeviceID(r.bin16("dev"))
+		case "tok":
+			m.Token = r.str("tok", MaxToken)
+		case "mk":
+			m.Marker = r.marker()
+		case "gen":
+			m.Gen = change.Generation(r.uint("gen"))
+		case "hash":
+			m.Hash = change.Hash(r.bin16("hash"))
+		case "own":
+			m.Own = r.hashes("own")
+		case "held":
+			m.LowestHeld = change.Generation(r.uint("held"))
+		case "credit":
+			m.Credit = r.uint("credit")
+		case "agent":
+			m.Agent = r.str("agent", MaxAgent)
+		default:
+			r.skipUnknown()
+		}
+	}
+	r.require(&f, "p", "db", "dev", "gen", "hash", "own", "held", "credit", "agent")
+	return m
+}
+
+func (r *reader) welcome() *Welcome {
+	m := &Welcome{}
+	var room [usualKeys][]byte
+	f := r.fields("", room[:0])
+	for r.next(&f) {
+		switch string(f.key) {
+		case "p":
+			m.Protocol = r.uint("p")
+		case "lin":
+			m.Lineage = change.Lineage(r.bin16("lin"))
+		case "ep":
+			m.Epoch = r.uint("ep")
+		case "now":
+			m.Now = r.uint("now")
+		case "mode":
+			m.Mode = Mode(r.str("mode", MaxCode))
+		case "common":
+			m.Common = change.Generation(r.uint("common"))
+		case "last":
+			m.Last = change.Generation(r.uint("last"))
+		case "hash":
+			m.Hash = change.Hash(r.bin16("hash"))
+		case "head":
+			m.Head = r.uint("head")
+		case "mk":
+			m.Marker = r.marker()
+		case "lim":
+			m.Limits = r.limits()
+		default:
+			r.skipUnknown()
+		}
+	}
+	r.require(&f, "p", "lin", "ep", "now", "mode", "common", "last", "hash", "head", "mk", "lim")
+	return m
+}
+
+func (r *reader) limits() Limits {
+	var l Limits
+	var room [usualKeys][]byte
+	f := r.fields("lim", room[:0])
+	r.outer = "lim."
+	for r.next(&f) {
+		switch string(f.key) {
+		case "frame":
+			l.Frame = r.limit("frame")
+		case "value":
+			l.Value = r.limit("value")
+		case "batch":
+			l.Batch = r.limit("batch")
+		case "mutations":
+			l.Mutations = r.limit("mutations")
+		case "pushes":
+			l.Pushes = r.limit("pushes")
+		case "credit":
+			l.Credit = r.limit("credit")
+		default:
+			r.skip("", 2)
+		}
+	}
+	r.outer = ""
+	return l.effective()
+}
+
+func (r *reader) limit(field string) uint64 {
+	at := r.off
+	n := r.uint(field)
+	if r.err == nil && n == 0 {
+		r.fail(CodeInvalid, field, at, "expected at least 1, got 0")
+	}
+	return n
+}
+
+func (r *reader) push() *Push {
+	m := &Push{}
+	var room [usualKeys][]byte
+	f := r.fields("", room[:0])
+	for r.next(&f) {
+		switch string(f.key) {
+		case "gen":
+			m.Gen = change.Generation(r.uint("gen"))
+		case "b":
+			m.Batches = r.items("b")
+		case "part":
+			m.Part.Index = r.uint("part")
+		case "more":
+			m.Part.More = r.bool("more")
+		default:
+			r.skipUnknown()
+		}
+	}
+	r.require(&f, "gen", "b")
+	return m
+}
+
+func (r *reader) changes() *Changes {
+	m := &Changes{}
+	var room [usualKeys][]byte
+	f := r.fields("", room[:0])
+	for r.next(&f) {
+		switch string(f.key) {
+		case "seq":
+			m.Seq = r.uint("seq")
+		case "e":
+			m.Entries = r.items("e")
+		case "hash":
+			m.Hash = change.Hash(r.bin16("hash"))
+		case "part":
+			m.Part.Index = r.uint("part")
+		case "more":
+			m.Part.More = r.bool("more")
+		default:
+			r.skipUnknown()
+		}
+	}
+	r.require(&f, "seq", "e", "hash")
+	return m
+}
+
+func (r *reader) accepted() *Accepted {
+	m := &Accepted{}
+	var room [usualKeys][]byte
+	f := r.fields("", room[:0])
+	for r.next(&f) {
+		switch string(f.key) {
+		case "seq":
+			m.Seq = r.uint("seq")
+		case "gen":
+			m.Gen = change.Generation(r.uint("gen"))
+		case "a":
+			m.Annotations = r.items("a")
+		case "hash":
+			m.Hash = change.Hash(r.bin16("hash"))
+		case "part":
+			m.Part.Index = r.uint("part")
+		case "more":
+			m.Part.More = r.bool("more")
+		default:
+			r.skipUnknown()
+		}
+	}
+	r.require(&f, "seq", "gen", "a", "hash")
+	return m
+}
+
+func (r *reader) voided() *Voided {
+	m := &Voided{}
+	var room [usualKeys][]byte
+	f := r.fields("", room[:0])
+	for r.next(&f) {
+		switch string(f.key) {
+		case "seq":
+			m.Seq = r.uint("seq")
+		case "gen":
+			m.Gen = change.Generation(r.uint("gen"))
+		case "a":
+			m.Annotation = r.bin("a")
+		case "code":
+			m.Code = Code(r.str("code", MaxCode))
+		case "msg":
+			m.Text = r.str("msg", MaxText)
+		case "hash":
+			m.Hash = change.Hash(r.bin16("hash"))
+		default:
+			r.skipUnknown()
+		}
+	}
+	r.require(&f, "seq", "gen", "a", "code", "msg", "hash")
+	return m
+}
+
+func (r *reader) seen() *Seen {
+	m := &Seen{}
+	var room [usualKeys][]byte
+	f := r.fields("", room[:0])
+	for r.next(&f) {
+		switch string(f.key) {
+		case "seq":
+			m.Seq = r.uint("seq")
+		case "hash":
+			m.Hash = change.Hash(r.bin16("hash"))
+		default:
+			r.skipUnknown()
+		}
+	}
+	r.require(&f, "seq")
+	return m
+}
+
+func (r *reader) resend() *Resend {
+	m := &Resend{}
+	var room [usualKeys][]byte
+	f := r.fields("", room[:0])
+	for r.next(&f) {
+		switch string(f.key) {
+		case "gen":
+			m.Gen = change.Generation(r.uint("gen"))
+		default:
+			r.skipUnknown()
+		}
+	}
+	r.require(&f, "gen")
+	return m
+}
+
+func (r *reader) ping() *Ping {
+	m := &Ping{}
+	var room [usualKeys][]byte
+	f := r.fields("", room[:0])
+	for r.next(&f) {
+		switch string(f.key) {
+		case "n":
+			m.N = r.uint("n")
+		default:
+			r.skipUnknown()
+		}
+	}
+	r.require(&f, "n")
+	return m
+}
+
+func (r *reader) pong() *Pong {
+	m := &Pong{}
+	var room [usualKeys][]byte
+	f := r.fields("", room[:0])
+	for r.next(&f) {
+		switch string(f.key) {
+		case "n":
+			m.N = r.uint("n")
+		case "now":
+			m.Now = r.uint("now")
+		default:
+			r.skipUnknown()
+		}
+	}
+	r.require(&f, "n", "now")
+	return m
+}
+
+func (r *reader) error() *Error {
+	m := &Error{}
+	var room [usualKeys][]byte
+	f := r.fields("", room[:0])
+	for r.next(&f) {
+		switch string(f.key) {
+		case "code":
+			m.Code = Code(r.str("code", MaxCode))
+		case "msg":
+			m.Text = r.str("msg", MaxText)
+		case "retry":
+			m.Retry = r.uint("retry")
+		case "gen":
+			m.Gen = change.Generation(r.uint("gen"))
+		default:
+			r.skipUnknown()
+		}
+	}
+	r.require(&f, "code", "msg")
+	return m
+}
+
+func (r *reader) bye() *Bye {
+	m := &Bye{}
+	var room [usualKeys][]byte
+	f := r.fields("", room[:0])
+	for r.next(&f) {
+		switch string(f.key) {
+		case "why":
+			m.Why = Why(r.str("why", MaxCode))
+		case "retry":
+			m.Retry = r.uint("retry")
+		default:
+			r.skipUnknown()
+		}
+	}
+	r.require(&f, "why", "retry")
+	return m
+}
+
+func (r *reader) bin16(field string) (v [16]byte) {
+	at := r.off
+	b := r.bin(field)
+	if r.err == nil && len(b) != len(v) {
+		r.fail(CodeProtocol, field, at, fmt.Sprintf("expected 16 bytes, got %d", len(b)))
+	}
+	copy(v[:], b)
+	return v
+}
+
+func (r *reader) marker() change.Marker {
+	at := r.off
+	b := r.bin("mk")
+	if r.err != nil {
+		return change.Marker{}
+	}
+	m, err := change.DecodeMarker(b)
+	if err != nil {
+		r.fail(CodeUnknownMarker, "mk", at, "expected a marker: "+err.Error())
+		r.err.Err = err
+	}
+	return m
+}
+
+func (r *reader) hashes(field string) []change.Hash {
+	at := r.off
+	b := r.bin(field)
+	n := len(b) / change.HashSize
+	switch {
+	case len(b)%change.HashSize != 0:
+		r.fail(CodeProtocol, field, at, fmt.Sprintf("expected hashes of 16 bytes, got %d bytes", len(b)))
+	case n > MaxOwn:
+		r.fail(CodeTooLarge, field, at, fmt.Sprintf("expected at most %d hashes, got %d", MaxOwn, n))
+	}
+	if r.err != nil || n == 0 {
+		return nil
+	}
+	hashes := make([]change.Hash, n)
+	for i := range hashes {
+		hashes[i] = change.Hash(b[i*change.HashSize:])
+	}
+	return hashes
+}
+
+func (r *reader) items(field string) [][]byte {
+	at := r.off
+	n := r.array(field)
+	if n > MaxItems {
+		r.fail(CodeTooLarge, field, at, fmt.Sprintf("expected at most %d elements, got %d", MaxItems, n))
+	}
+	if r.err != nil || n == 0 {
+		return nil
+	}
+	items := make([][]byte, n)
+	for i := range items {
+		items[i] = r.bin(field)
+	}
+	if r.err != nil {
+		return nil
+	}
+	return items
+}
