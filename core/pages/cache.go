@@ -1,0 +1,98 @@
+package pages
+
+import (
+	"container/list"
+	"sync"
+
+	"github.com/tidwall/btree"
+)
+
+// cache keeps decoded pages, found by the keys they cover.
+//
+// A page may be taken from here for a key only if the store would answer that lookup with the same row. What is
+// known of that is from: the smallest key for which the store did. It is not the page's low, because a commit that
+// was torn between two parts of a split leaves the right page with the low of the time before.
+type cache struct {
+	mu     sync.Mutex
+	byRow  btree.Map[string, *cached]
+	recent *list.List // of *cached, the latest first
+}
+
+type cached struct {
+	p     *page
+	from  string // smallest key known to belong here
+	exact bool   // from is the first key that belongs here: no page lies between it and the page before
+	elem  *list.Element
+}
+
+func newCache() *cache { return &cache{recent: list.New()} }
+
+func (c *cache) find(table byte, key string) *page {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var hit *cached
+	c.byRow.Ascend(string(rowOf(table, key)), func(row string, v *cached) bool {
+		hit = v
+		return false
+	})
+	if hit == nil || hit.p.row[1] != table || key < hit.from {
+		return nil
+	}
+	c.recent.MoveToFront(hit.elem)
+	return hit.p
+}
+
+// exactLow returns the fence before the page, if it is known.
+func (c *cache) exactLow(p *page) (string, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	v, ok := c.byRow.Get(string(p.row))
+	if !ok || v.p != p || !v.exact {
+		return "", false
+	}
+	return string(p.low), true
+}
+
+// add keeps a page of which the store has said that key belongs to it.
+func (c *cache) add(p *page, key string, exact bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	row := string(p.row)
+	if old, ok := c.byRow.Get(row); ok {
+		if old.from < key && !exact {
+			key = old.from
+		}
+		old.p, old.from, old.exact = p, key, exact || old.exact
+		c.recent.MoveToFront(old.elem)
+		return
+	}
+	v := &cached{p: p, from: key, exact: exact}
+	v.elem = c.recent.PushFront(v)
+	c.byRow.Set(row, v)
+	for c.byRow.Len() > cachePages {
+		c.drop(c.recent.Back().Value.(*cached))
+	}
+}
+
+// replace takes the result of a checkpoint step: rows that are gone, and pages as they were written.
+func (c *cache) replace(gone [][]byte, written []*page) {
+	c.mu.Lock()
+	for _, row := range gone {
+		if v, ok := c.byRow.Get(string(row)); ok {
+			c.drop(v)
+		}
+	}
+	c.mu.Unlock()
+	for _, p := range written {
+		from := ""
+		if len(p.low) > 0 {
+			from = string(p.low) + "\x00"
+		}
+		c.add(p, from, true)
+	}
+}
+
+func (c *cache) drop(v *cached) {
+	c.byRow.Delete(string(v.p.row))
+	c.recent.Remove(v.elem)
+}

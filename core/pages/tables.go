@@ -1,0 +1,338 @@
+package pages
+
+import (
+	"context"
+	"errors"
+	"iter"
+	"sync"
+
+	"github.com/tidwall/btree"
+
+	"vsync/core/store"
+)
+
+// ErrSnapshotGone is returned by a reader that stood still while very much was written.
+// Start again after the last key that was read.
+var ErrSnapshotGone = errors.New("pages: the snapshot was given up, because too much was written meanwhile; read on from the last key")
+
+// KV is one entry of a table.
+type KV struct {
+	Key   string
+	Value []byte // not to be changed
+}
+
+// cell is what the memory table holds for a key; a nil val says that the entry is gone.
+type cell struct{ val []byte }
+
+// Tables is the set of all tables of one store. Reads may come from any goroutine;
+// Set, Delete and checkpoint steps from one at a time (the engine's single committer).
+type Tables struct {
+	st    store.Store
+	cache *cache
+
+	mu      sync.RWMutex
+	mem     *btree.Map[string, *cell] // key: table byte ‖ key
+	bytes   int                       // keys and values in mem
+	flushes uint64                    // steps that moved entries from mem to pages
+	pins    int                       // snapshots that want the pages unchanged
+	retired uint64                    // snapshots older than this are gone
+	inc     uint64                    // incarnation, for the names of overflow rows
+	over    uint32                    // overflow entries made by this incarnation
+}
+
+// New opens the tables of a store. The incarnation must be new for each engine on that store.
+func New(st store.Store, incarnation uint64) *Tables {
+	return &Tables{st: st, cache: newCache(), mem: btree.NewMap[string, *cell](32), inc: incarnation}
+}
+
+// Bytes returns the size of what only stands in memory and in the log.
+func (t *Tables) Bytes() int {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	return t.bytes
+}
+
+// Set replaces an entry in the memory table. The value is kept and must not change any more.
+func (t *Tables) Set(table byte, key string, val []byte) {
+	if val == nil {
+		val = []byte{}
+	}
+	t.put(table, key, &cell{val})
+}
+
+// Delete removes an entry.
+func (t *Tables) Delete(table byte, key string) { t.put(table, key, &cell{}) }
+
+func (t *Tables) put(table byte, key string, c *cell) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	k := string(table) + key
+	old, had := t.mem.Set(k, c)
+	t.bytes += len(c.val)
+	if had {
+		t.bytes -= len(old.val)
+	} else {
+		t.bytes += len(k)
+	}
+}
+
+// Get returns an entry; nil and false where there is none.
+func (t *Tables) Get(ctx context.Context, table byte, key string) ([]byte, bool, error) {
+	k := string(table) + key
+	for {
+		t.mu.RLock()
+		c, ok := t.mem.Get(k)
+		flushes := t.flushes
+		t.mu.RUnlock()
+		if ok {
+			return c.val, c.val != nil, nil
+		}
+		val, found, err := t.fromPage(ctx, table, key)
+		t.mu.RLock()
+		c, ok = t.mem.Get(k)
+		same := t.flushes == flushes
+		t.mu.RUnlock()
+		if ok {
+			return c.val, c.val != nil, nil
+		}
+		if same {
+			return val, found, err
+		}
+	}
+}
+
+func (t *Tables) fromPage(ctx context.Context, table byte, key string) ([]byte, bool, error) {
+	p, err := t.page(ctx, table, key)
+	if err != nil || p == nil {
+		return nil, false, err
+	}
+	i, found := p.search(key)
+	if !found {
+		return nil, false, nil
+	}
+	_, place, val, _ := p.at(i)
+	if place == placeOver {
+		val, err = t.readOverflow(ctx, p.row, val)
+	}
+	return val, err == nil, err
+}
+
+// Stamp returns up to where the page of a key is current; zero where there is no page.
+func (t *Tables) Stamp(ctx context.Context, table byte, key string) (Stamp, error) {
+	p, err := t.page(ctx, table, key)
+	if err != nil || p == nil {
+		return Stamp{}, err
+	}
+	return p.stamp, nil
+}
+
+// page returns the page that a key belongs to, nil if the table has none.
+func (t *Tables) page(ctx context.Context, table byte, key string) (*page, error) {
+	t.mu.RLock()
+	flushes := t.flushes
+	t.mu.RUnlock()
+	if p := t.cache.find(table, key); p != nil {
+		return p, nil
+	}
+	rows, err := t.st.Scan(ctx, store.Range{From: rowOf(table, key), To: []byte{rowPage, table + 1}, Limit: 1})
+	if err != nil || len(rows) == 0 {
+		return nil, err
+	}
+	p, err := decodePage(rows[0].Key, rows[0].Value)
+	if err != nil {
+		return nil, err
+	}
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	if t.flushes == flushes { // otherwise what was read may be older than what is cached
+		t.cache.add(p, key, false)
+	}
+	return p, nil
+}
+
+// pageBefore returns the page in which the largest key below to lies ("": the last page).
+func (t *Tables) pageBefore(ctx context.Context, table byte, to string) (*page, error) {
+	if to != "" {
+		return t.page(ctx, table, to)
+	}
+	row := lastRow(table)
+	b, ok, err := t.st.Get(ctx, row)
+	if err != nil || !ok {
+		return nil, err
+	}
+	return decodePage(row, b)
+}
+
+// Snap is the state of all tables at one moment, for reads that take several steps.
+type Snap struct {
+	t    *Tables
+	mem  *btree.Map[string, *cell]
+	once sync.Once
+	gone uint64
+}
+
+// Snapshot keeps the present state readable until Release. Nothing is copied; checkpoints wait for it,
+// up to a bound.
+func (t *Tables) Snapshot() *Snap {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.pins++
+	return &Snap{t: t, mem: t.mem.Copy(), gone: t.retired}
+}
+
+// Release gives the snapshot up. It may be called more than once.
+func (s *Snap) Release() {
+	s.once.Do(func() {
+		s.t.mu.Lock()
+		defer s.t.mu.Unlock()
+		if s.gone == s.t.retired {
+			s.t.pins--
+		}
+	})
+}
+
+func (s *Snap) valid() error {
+	s.t.mu.RLock()
+	defer s.t.mu.RUnlock()
+	if s.gone != s.t.retired {
+		return ErrSnapshotGone
+	}
+	return nil
+}
+
+// Get returns an entry as it was when the snapshot was taken.
+func (s *Snap) Get(ctx context.Context, table byte, key string) ([]byte, bool, error) {
+	if c, ok := s.mem.Get(string(table) + key); ok {
+		return c.val, c.val != nil, nil
+	}
+	val, ok, err := s.t.fromPage(ctx, table, key)
+	if gone := s.valid(); gone != nil {
+		return nil, false, gone
+	}
+	return val, ok, err
+}
+
+// Scan yields the entries with from ≤ key < to ("" for to: the end), in the order of their keys or against it.
+func (s *Snap) Scan(ctx context.Context, table byte, from, to string, reverse bool) iter.Seq2[KV, error] {
+	if reverse {
+		return s.backward(ctx, table, from, to)
+	}
+	return s.forward(ctx, table, from, to)
+}
+
+func (s *Snap) forward(ctx context.Context, table byte, from, to string) iter.Seq2[KV, error] {
+	return func(yield func(KV, error) bool) {
+		for to == "" || from < to {
+			p, err := s.t.page(ctx, table, from)
+			if gone := s.valid(); gone != nil {
+				err = gone
+			}
+			if err != nil {
+				yield(KV{}, err)
+				return
+			}
+			end, last := to, true // exclusive end of this stretch
+			if p != nil && !p.last {
+				if next := p.fence + "\x00"; to == "" || next < to {
+					end, last = next, false
+				}
+			}
+			for _, m := range s.merge(p, table, from, end) {
+				if !s.emit(ctx, p, m, yield) {
+					return
+				}
+			}
+			if last {
+				return
+			}
+			from = end
+		}
+	}
+}
+
+func (s *Snap) backward(ctx context.Context, table byte, from, to string) iter.Seq2[KV, error] {
+	return func(yield func(KV, error) bool) {
+		for at := to; ; {
+			p, err := s.t.pageBefore(ctx, table, at)
+			low := ""
+			if err == nil && p != nil {
+				low, err = s.t.lowOf(ctx, p)
+			}
+			if gone := s.valid(); gone != nil {
+				err = gone
+			}
+			if err != nil {
+				yield(KV{}, err)
+				return
+			}
+			start, more := from, false
+			if low != "" && low+"\x00" > from {
+				start, more, at = low+"\x00", true, low
+			}
+			ms := s.merge(p, table, start, to)
+			for i := len(ms) - 1; i >= 0; i-- {
+				if !s.emit(ctx, p, ms[i], yield) {
+					return
+				}
+			}
+			if !more {
+				return
+			}
+			to = start
+		}
+	}
+}
+
+// merge lays the memory table over one page, within from ≤ key < to.
+func (s *Snap) merge(p *page, table byte, from, to string) []entry {
+	var out []entry
+	i, n := 0, 0
+	if p != nil {
+		i, _ = p.search(from)
+		n = p.count
+	}
+	page := func(before string, all bool) {
+		for ; i < n; i++ {
+			k, place, val, _ := p.at(i)
+			if key := string(k); (all || key < before) && (to == "" || key < to) {
+				out = append(out, entry{key, place, val})
+			} else {
+				return
+			}
+		}
+	}
+	prefix := string(table)
+	s.mem.Ascend(prefix+from, func(k string, c *cell) bool {
+		if k[0] != table || (to != "" && k[1:] >= to) {
+			return false
+		}
+		key := k[1:]
+		page(key, false)
+		if i < n {
+			if pk, _, _, _ := p.at(i); string(pk) == key {
+				i++
+			}
+		}
+		if c.val != nil {
+			out = append(out, entry{key, placeInline, c.val})
+		}
+		return true
+	})
+	page("", true)
+	return out
+}
+
+func (s *Snap) emit(ctx context.Context, p *page, e entry, yield func(KV, error) bool) bool {
+	if e.place == placeOver {
+		val, err := s.t.readOverflow(ctx, p.row, e.val)
+		if gone := s.valid(); gone != nil {
+			err = gone
+		}
+		if err != nil {
+			yield(KV{}, err)
+			return false
+		}
+		e.val = val
+	}
+	return yield(KV{e.key, e.val}, nil)
+}
