@@ -189,12 +189,12 @@ func (c *checker) items(fixed bool, mask, wide byte, size uint64, depth int) (in
 	if fixed {
 		c.off++
 	} else {
-		width := code - wide + 1
+		long := code - wide // 0: 16 bits, 1: 32 bits; there is no form of 8
 		var err *ValueError
-		if n, err = c.number(1 << width); err != nil {
+		if n, err = c.number(2 << long); err != nil {
 			return 0, err
 		}
-		if n < max(16, smallestLen[width]) {
+		if n < 16 || long == 1 && n < 1<<16 {
 			return 0, c.bad(at, ErrNotMinimal, "length %d has a shorter form", n)
 		}
 	}
