@@ -16,6 +16,7 @@ require (
 	modernc.org/mathutil v1.7.1 // indirect
 	modernc.org/memory v1.12.1 // indirect
 	modernc.org/sqlite v1.61.1 // indirect
+	nhooyr.io/websocket v1.8.17 // indirect
 )
 
 ignore ./web/node_modules
