@@ -6,6 +6,7 @@
 //	         v  blob                its value
 //	format   id integer, always 1   one row:
 //	         version integer        of this schema; Version
+//	         touched integer        counts Touch
 //
 // rows has no rowid: its b-tree is ordered by k itself, so that a write touches
 // one tree and a range is read in one pass. The version is a row, because a
@@ -32,7 +33,7 @@ var ErrVersion = errors.New("sqlrows: unknown schema version")
 // is. Run all of it in one transaction at each opening, then CheckVersion.
 var Schema = []string{
 	`CREATE TABLE IF NOT EXISTS rows (k BLOB PRIMARY KEY NOT NULL, v BLOB NOT NULL) STRICT, WITHOUT ROWID`,
-	`CREATE TABLE IF NOT EXISTS format (id INTEGER PRIMARY KEY CHECK (id = 1), version INTEGER NOT NULL) STRICT`,
+	`CREATE TABLE IF NOT EXISTS format (id INTEGER PRIMARY KEY CHECK (id = 1), version INTEGER NOT NULL, touched INTEGER NOT NULL DEFAULT 0) STRICT`,
 	`INSERT INTO format (id, version) VALUES (1, 1) ON CONFLICT DO NOTHING`,
 }
 
@@ -57,9 +58,10 @@ const (
 	DeleteRange = `DELETE FROM rows WHERE k >= ? AND k < ?`
 	// DeleteFrom: first key.
 	DeleteFrom = `DELETE FROM rows WHERE k >= ?`
-	// Touch changes nothing, but makes the transaction write: a strict commit
-	// must sync even if its operations found nothing to do.
-	Touch = `UPDATE format SET version = version WHERE id = 1`
+	// Touch makes the transaction write. SQLite syncs only what it has written,
+	// and writes nothing where a value stays the same; a strict commit must
+	// sync the relaxed ones before it even then.
+	Touch = `UPDATE format SET touched = touched + 1 WHERE id = 1`
 )
 
 // Get: key. It returns the value, or no row.

@@ -132,14 +132,14 @@ func (w *writer) commit(tx *store.Tx) error {
 	if err := w.setMode(tx.Durability); err != nil {
 		return err
 	}
-	if _, err := w.exec(begin); err != nil {
+	if err := w.exec(begin); err != nil {
 		return err
 	}
 	err := w.apply(tx)
 	if err != nil {
 		return w.undo(err)
 	}
-	if _, err := w.exec(end); err != nil {
+	if err := w.exec(end); err != nil {
 		if e := asDriver(err); e == nil || primary(e) == sqliteIOErr {
 			// The last page of the WAL may or may not have reached the disk,
 			// and after a failed sync no later one can be trusted.
@@ -153,18 +153,14 @@ func (w *writer) commit(tx *store.Tx) error {
 
 // apply carries out the operations.
 func (w *writer) apply(tx *store.Tx) error {
-	changed := int64(0)
 	for i := range tx.Ops {
 		statement, args := sqlrows.Op(&tx.Ops[i])
-		n, err := w.exec(statement, args...)
-		if err != nil {
+		if err := w.exec(statement, args...); err != nil {
 			return err
 		}
-		changed += n
 	}
-	if changed == 0 && tx.Durability == store.Strict && w.unsynced {
-		_, err := w.exec(sqlrows.Touch)
-		return err
+	if tx.Durability == store.Strict && w.unsynced {
+		return w.exec(sqlrows.Touch)
 	}
 	return nil
 }
@@ -172,7 +168,7 @@ func (w *writer) apply(tx *store.Tx) error {
 // undo ends a transaction that failed with err and returns err; SQLite may have
 // ended it by itself.
 func (w *writer) undo(err error) error {
-	_, failed := w.exec(rollback)
+	failed := w.exec(rollback)
 	if e := asDriver(failed); failed == nil || e != nil && primary(e) == sqliteError {
 		return err
 	}
@@ -196,11 +192,8 @@ func (w *writer) setMode(d store.Durability) error {
 	return nil
 }
 
-// exec runs a prepared statement and returns the number of rows it changed.
-func (w *writer) exec(statement string, args ...any) (int64, error) {
-	result, err := w.statements[statement].Exec(args...)
-	if err != nil {
-		return 0, err
-	}
-	return result.RowsAffected()
+// exec runs a prepared statement.
+func (w *writer) exec(statement string, args ...any) error {
+	_, err := w.statements[statement].Exec(args...)
+	return err
 }

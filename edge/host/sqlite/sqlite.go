@@ -55,8 +55,9 @@ type Options struct {
 
 // Bounds of a store's resources.
 const (
-	// pageSize in bytes: measured. Larger pages make small commits dearer, as
-	// the WAL takes whole pages.
+	// pageSize in bytes. The WAL takes whole pages: with 16 KB a small commit
+	// costs a third more (strict) to two thirds more (relaxed), while a full
+	// row is read in two thirds of the time. Hubs commit more than they read.
 	pageSize = 4096
 	// cacheBytes is the page cache of each connection: it bounds the memory
 	// of a process with hundreds of open stores.
@@ -118,7 +119,7 @@ func Open(ctx context.Context, path string, o Options) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("sqlite: open: %w", err)
 	}
-	if dir := filepath.Dir(path); !isDir(dir) {
+	if dir := filepath.Dir(path); errors.Is(stat(dir), fs.ErrNotExist) {
 		return nil, fmt.Errorf("sqlite: open %s: %w: the directory %s: make it first", path, fs.ErrNotExist, dir)
 	}
 	l, err := acquire(path + ".lock")
@@ -132,9 +133,9 @@ func Open(ctx context.Context, path string, o Options) (*Store, error) {
 	return s, nil
 }
 
-func isDir(path string) bool {
-	info, err := os.Stat(path)
-	return err == nil && info.IsDir()
+func stat(path string) error {
+	_, err := os.Stat(path)
+	return err
 }
 
 // connect opens the connections: the writer first, which makes the tables.
@@ -241,6 +242,14 @@ func migrate(ctx context.Context, c *sql.Conn) error {
 		return err
 	}
 	if err := sqlrows.CheckVersion(version); err != nil {
+		return err
+	}
+	// Tables of these names that are somebody else's are left as they were.
+	probe, err := tx.PrepareContext(ctx, sqlrows.Put)
+	if err != nil {
+		return err
+	}
+	if err := probe.Close(); err != nil {
 		return err
 	}
 	return tx.Commit()
