@@ -35,7 +35,8 @@ func openWriter(dsn string, o Options) (*writer, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &writer{db: db, statements: map[string]*sql.Stmt{}}
+	// A process that was killed may have left what nobody has synced.
+	w := &writer{db: db, statements: map[string]*sql.Stmt{}, unsynced: true}
 	if err := w.prepare(o); err != nil {
 		return nil, errors.Join(err, w.close())
 	}
