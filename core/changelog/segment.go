@@ -1,0 +1,294 @@
+// Package changelog is the log of a replica: every commit, in order, in rows of a store. The log is the database;
+// everything else can be built from it.
+//
+//	row key   'L' ‖ first commit BE64 ‖ incarnation BE64 ‖ part BE16
+//
+//	 segment:  the rows of one (first commit, incarnation), put together
+//	┌────────┬───────┬────────────────┬─────────────────┬────────────┬──────────────────────┬─────────┐
+//	│ format │ flags │ incarnation    │ first commit    │ parts      │ [predecessor]        │ records │
+//	│ 1 = 01 │ 1     │ BE64           │ BE64            │ BE16       │ BE64 BE64 BE32       │         │
+//	└────────┴───────┴────────────────┴─────────────────┴────────────┴──────────────────────┴─────────┘
+//	 flags 1: first segment of its incarnation; the predecessor follows: first commit and incarnation of
+//	          the segment before, and the length that was read of it
+//	 record:  length uv ‖ crc32c LE32 over (incarnation BE64 ‖ commit BE64 ‖ body) ‖ body       one record, one commit
+//	 body:    items, each kind uv ‖ length uv ‖ bytes
+//
+//	 summary row key  'M' ‖ first commit BE64 of its first segment
+//	┌────────┬────────────────────────────────────────────────────────────────────────────────┬────────┐
+//	│ 1 = 01 │ per segment: first, last, incarnation, size, seq from, to, n × (device, gen, gen)│ crc32c │
+//	└────────┴────────────────────────────────────────────────────────────────────────────────┴────────┘
+//
+// A commit is appended to the last segment as long as that stays small (TailMax), by rewriting its row, and starts a segment
+// otherwise. A commit larger than a row takes a segment of its own with as many parts as it needs, in one transaction.
+//
+// An incarnation is one engine's life on one store; its number grows. A segment of an earlier incarnation is never
+// rewritten. What a dead engine may still have written is recognised by the next one's first segment: bytes of the
+// predecessor beyond the length it names, and further segments of that incarnation, are void.
+//
+//	1@a [1 2 3|4 5]   ◀── 4@b names (1@a, length up to 3): 4 and 5 of a are void
+//	4@b [4 5 6]  7@b [7 8] …
+//
+// A segment at the end of the log that lacks parts was torn while it was written, and was never confirmed: it is
+// void too. Any other damage is a CorruptError.
+package changelog
+
+import (
+	"encoding/binary"
+	"fmt"
+	"hash/crc32"
+
+	"vsync/core/change"
+	"vsync/core/store"
+)
+
+// Limits of this package, in bytes.
+const (
+	// TailMax is how far the last segment grows by rewriting: re-putting a row of 4 KB costs hardly more than a new one.
+	TailMax = 4 << 10
+	// partMax is the size of a part; every store turns slow above 60,000 bytes.
+	partMax = 59_000
+	// recordMax bounds a record when reading: a batch of 8 MiB, or a group of batches below that, and its annotations.
+	recordMax = 32 << 20
+	// summaryRow is where a summary row is full.
+	summaryRow = 16 << 10
+	// cacheSegments is how many decoded segments are kept for reading single records.
+	cacheSegments = 16
+)
+
+const (
+	rowSegment    = 'L'
+	rowSummary    = 'M'
+	formatSegment = 0x01
+	flagFirst     = 0x01
+	headLen       = 1 + 1 + 8 + 8 + 2
+	predLen       = 8 + 8 + 4
+)
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// CorruptError names what of the log is not as it was written.
+type CorruptError struct {
+	Segment Name
+	Problem string
+}
+
+func (e *CorruptError) Error() string {
+	return fmt.Sprintf("changelog: the segment of commit %d (incarnation %016x) is damaged: %s; nothing was changed: restore the store from a copy, or build the replica anew from the hub", e.Segment.First, e.Segment.Incarnation, e.Problem)
+}
+
+// Unwrap makes errors.Is(err, store.ErrCorrupt) true.
+func (e *CorruptError) Unwrap() error { return store.ErrCorrupt }
+
+// Name names a segment.
+type Name struct {
+	First       uint64 // its first commit
+	Incarnation uint64
+}
+
+func (n Name) row(part uint16) []byte {
+	b := make([]byte, 0, 19)
+	b = append(b, rowSegment)
+	b = binary.BigEndian.AppendUint64(b, n.First)
+	b = binary.BigEndian.AppendUint64(b, n.Incarnation)
+	return binary.BigEndian.AppendUint16(b, part)
+}
+
+func parseRow(key []byte) (n Name, part uint16, ok bool) {
+	if len(key) != 19 || key[0] != rowSegment {
+		return Name{}, 0, false
+	}
+	n.First = binary.BigEndian.Uint64(key[1:])
+	n.Incarnation = binary.BigEndian.Uint64(key[9:])
+	return n, binary.BigEndian.Uint16(key[17:]), true
+}
+
+// Position names a place in a segment: what comes after Length bytes of it is not part of the log.
+type Position struct {
+	Name
+	Length uint32
+}
+
+// segment is a segment as read: head and bytes of all parts.
+type segment struct {
+	name    Name
+	parts   int // parts it should have
+	have    int
+	pred    *Position
+	data    []byte // the whole, head included
+	records int    // offset of the first record
+}
+
+func (s *segment) whole() bool { return s.have == s.parts }
+
+func parseHead(name Name, b []byte) (*segment, error) {
+	bad := func(f string, a ...any) (*segment, error) {
+		return nil, &CorruptError{Segment: name, Problem: fmt.Sprintf(f, a...)}
+	}
+	if len(b) < headLen {
+		return bad("its first row has %d bytes, a head has %d", len(b), headLen)
+	}
+	if b[0] != formatSegment {
+		return bad("format %d, this engine knows %d: open it with a newer one", b[0], formatSegment)
+	}
+	if b[1]&^flagFirst != 0 {
+		return bad("unknown flags %#x", b[1])
+	}
+	if binary.BigEndian.Uint64(b[2:]) != name.Incarnation || binary.BigEndian.Uint64(b[10:]) != name.First {
+		return bad("it belongs under another key")
+	}
+	s := &segment{name: name, parts: int(binary.BigEndian.Uint16(b[18:])), have: 1, data: b, records: headLen}
+	if s.parts == 0 {
+		return bad("it says that it has no parts")
+	}
+	if b[1]&flagFirst != 0 {
+		if len(b) < headLen+predLen {
+			return bad("its predecessor is cut short")
+		}
+		p := b[headLen:]
+		s.pred = &Position{Name{binary.BigEndian.Uint64(p), binary.BigEndian.Uint64(p[8:])}, binary.BigEndian.Uint32(p[16:])}
+		s.records += predLen
+	}
+	return s, nil
+}
+
+func appendHead(b []byte, name Name, parts int, pred *Position) []byte {
+	flags := byte(0)
+	if pred != nil {
+		flags = flagFirst
+	}
+	b = append(b, formatSegment, flags)
+	b = binary.BigEndian.AppendUint64(b, name.Incarnation)
+	b = binary.BigEndian.AppendUint64(b, name.First)
+	b = binary.BigEndian.AppendUint16(b, uint16(parts))
+	if pred != nil {
+		b = binary.BigEndian.AppendUint64(b, pred.First)
+		b = binary.BigEndian.AppendUint64(b, pred.Incarnation)
+		b = binary.BigEndian.AppendUint32(b, pred.Length)
+	}
+	return b
+}
+
+// ItemKind says what an item of a commit is.
+type ItemKind uint64
+
+// The kinds of items. Others are reserved: an engine that meets one refuses the log as written by a newer one.
+const (
+	ItemBatch    ItemKind = 1  // a batch of this device, not confirmed yet
+	ItemEntry    ItemKind = 2  // seq uv ‖ feed entry
+	ItemConfirm  ItemKind = 3  // seq uv ‖ gen uv ‖ mac 16 ‖ annotation: a batch of this device, whose bytes the log has
+	ItemMarker   ItemKind = 4  // change.Marker, after everything of the commit
+	ItemOutcome  ItemKind = 5  // what became visible, where it is not what the batch wrote
+	ItemIdentity ItemKind = 6  // device, lineage, database
+	ItemReentry  ItemKind = 7  // old device 16 ‖ common uv ‖ new device 16
+	ItemDismiss  ItemKind = 8  // device 16 ‖ gen uv: a problem that the application has seen
+	ItemVoid     ItemKind = 9  // seq uv ‖ gen uv ‖ mac 16 ‖ annotation: a batch of this device that the hub refused
+	ItemEpoch    ItemKind = 10 // reserved: a new feed epoch and its fork point
+	ItemReset    ItemKind = 11 // reserved: pages were received
+)
+
+// Item is one thing that a commit holds.
+type Item struct {
+	Kind ItemKind
+	Data []byte
+}
+
+// Record is one commit.
+type Record struct {
+	Commit      uint64
+	Incarnation uint64
+	Items       []Item // they alias the row
+}
+
+func appendRecord(b []byte, inc, commit uint64, items []Item) []byte {
+	n := 0
+	for _, it := range items {
+		n += uvarintLen(uint64(it.Kind)) + uvarintLen(uint64(len(it.Data))) + len(it.Data)
+	}
+	b = binary.AppendUvarint(b, uint64(n))
+	at := len(b)
+	b = append(b, 0, 0, 0, 0)
+	for _, it := range items {
+		b = binary.AppendUvarint(b, uint64(it.Kind))
+		b = binary.AppendUvarint(b, uint64(len(it.Data)))
+		b = append(b, it.Data...)
+	}
+	binary.LittleEndian.PutUint32(b[at:], recordSum(inc, commit, b[at+4:]))
+	return b
+}
+
+func recordSum(inc, commit uint64, body []byte) uint32 {
+	var h [16]byte
+	binary.BigEndian.PutUint64(h[:], inc)
+	binary.BigEndian.PutUint64(h[8:], commit)
+	return crc32.Update(crc32.Checksum(h[:], castagnoli), castagnoli, body)
+}
+
+// readRecord reads one record at the start of b and returns its length.
+func readRecord(name Name, commit uint64, b []byte) (Record, int, error) {
+	bad := func(f string, a ...any) (Record, int, error) {
+		return Record{}, 0, &CorruptError{Segment: name, Problem: fmt.Sprintf("commit %d: ", commit) + fmt.Sprintf(f, a...)}
+	}
+	n, w := binary.Uvarint(b)
+	if w <= 0 || n > recordMax || uint64(len(b)-w) < n+4 {
+		return bad("its record is cut short")
+	}
+	body := b[w+4 : w+4+int(n)]
+	if recordSum(name.Incarnation, commit, body) != binary.LittleEndian.Uint32(b[w:]) {
+		return bad("the checksum of its record does not fit")
+	}
+	rec := Record{Commit: commit, Incarnation: name.Incarnation}
+	for rest := body; len(rest) > 0; {
+		kind, w1 := binary.Uvarint(rest)
+		if w1 <= 0 {
+			return bad("an item is cut short")
+		}
+		size, w2 := binary.Uvarint(rest[w1:])
+		if w2 <= 0 || size > uint64(len(rest)-w1-w2) {
+			return bad("an item is cut short")
+		}
+		data := rest[w1+w2 : w1+w2+int(size) : w1+w2+int(size)]
+		rec.Items = append(rec.Items, Item{ItemKind(kind), data})
+		rest = rest[w1+w2+int(size):]
+	}
+	return rec, w + 4 + int(n), nil
+}
+
+func uvarintLen(v uint64) int {
+	n := 1
+	for v >= 0x80 {
+		v >>= 7
+		n++
+	}
+	return n
+}
+
+// batchOf returns which batch's bytes an item holds, if it holds one, and its place in the feed (0: none).
+func batchOf(it Item) (h change.Version, seq uint64, ok bool) {
+	data := it.Data
+	switch it.Kind {
+	case ItemBatch:
+	case ItemEntry:
+		var w int
+		if seq, w = binary.Uvarint(data); w <= 0 {
+			return h, 0, false
+		}
+		e, err := change.DecodeEntry(data[w:])
+		if err != nil {
+			return h, 0, false
+		}
+		if e.Kind != change.EntryBatch {
+			return h, seq, false
+		}
+		data = e.Body
+	case ItemConfirm, ItemVoid:
+		seq, _ = binary.Uvarint(data)
+		return h, seq, false
+	default:
+		return h, 0, false
+	}
+	head, _, err := change.DecodeHeader(data)
+	if err != nil {
+		return h, seq, false
+	}
+	return change.Version{Device: head.Device, Gen: head.Gen}, seq, true
+}
