@@ -357,7 +357,7 @@ func (d *frameDecoder) mutation(r *reader, m *Mutation) {
 }
 
 func (d *frameDecoder) collection(r *reader) string {
-	i := d.row(r, &d.colls, len(d.h.Collections), "collection")
+	i := d.row(r, &d.colls, len(d.h.Collections), "collection index")
 	if r.err != nil {
 		return ""
 	}
@@ -368,15 +368,15 @@ func (d *frameDecoder) collection(r *reader) string {
 // so that it has one encoding only; used counts those seen.
 func (d *frameDecoder) row(r *reader, used *int, size int, what string) int {
 	at := r.off
-	i := int(r.uvarint(MaxNumber, what+" index"))
+	i := int(r.uvarint(MaxNumber, what))
 	switch {
 	case r.err != nil:
 	case i >= size:
-		r.failAt(at, ErrIndex, fmt.Sprintf("a %s index below %d", what, size), fmt.Sprint(i))
+		r.failAt(at, ErrIndex, fmt.Sprintf("%s below %d", what, size), fmt.Sprint(i))
 	case i == *used:
 		*used++
 	case i > *used && d.strict && !d.h.IsPartial:
-		r.failAt(at, ErrOrder, fmt.Sprintf("%s %d to be used first", what, *used), fmt.Sprint(i))
+		r.failAt(at, ErrOrder, fmt.Sprintf("%s %d first", what, *used), fmt.Sprint(i))
 	}
 	return i
 }
@@ -404,7 +404,7 @@ func (d *frameDecoder) parentList(r *reader) []Version {
 	start := len(d.parents)
 	for i := range n {
 		at := r.off
-		dev := d.row(r, &d.devs, len(d.h.Devices), "device")
+		dev := d.row(r, &d.devs, len(d.h.Devices), "device index")
 		gen := Generation(r.positive("parent generation"))
 		if r.err != nil {
 			return nil

@@ -55,7 +55,7 @@ func (r *reader) uvarint(limit uint64, want string) uint64 {
 	case size > 1 && r.b[r.off+size-1] == 0:
 		r.fail(ErrNotMinimal, want+" in its shortest form", fmt.Sprintf("%d bytes for %d", size, n))
 	case n > limit:
-		r.fail(ErrTooLarge, fmt.Sprintf("%s of at most %d", want, limit), fmt.Sprint(n))
+		r.fail(ErrTooLarge, fmt.Sprintf("%s: a number of at most %d", want, limit), fmt.Sprint(n))
 	default:
 		r.off += size
 		return n
@@ -93,9 +93,10 @@ func (r *reader) array16(want string) (a [16]byte) {
 	return a
 }
 
-// bytes reads a length and as many bytes.
+// bytes reads a length and as many bytes. Nothing is joined to want before it is needed: this runs
+// several times a mutation.
 func (r *reader) bytes(limit uint64, want string) []byte {
-	n := r.uvarint(limit, want+" length")
+	n := r.uvarint(limit, want)
 	return r.take(int(n), want)
 }
 
