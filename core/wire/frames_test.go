@@ -236,7 +236,7 @@ func wrongFrames() []wrong {
 		{"a number over 2^53-1", true, frameOf(TypePing, with(ping, "n", u(1<<53))), CodeInvalid},
 		{"a number cut short", true, raw{0x92, 7, 0x81, 0xa1, 'n', 0xcf, 0, 0}, CodeProtocol},
 	}
-	for t := range typeNames {
+	for t := range Type(64) {
 		if t.Reserved() {
 			list = append(list, wrong{fmt.Sprintf("reserved %v (%d)", t, t), t < 32, frameOf(t, nil), CodeUnknownMessage})
 		}
