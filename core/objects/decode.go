@@ -1,0 +1,198 @@
+package objects
+
+import (
+	"encoding/binary"
+	"fmt"
+
+	"vsync/core/change"
+)
+
+// Smallest sizes in bytes, so that no count makes the decoder allocate for more than can follow.
+const (
+	minVersion = 16 + 1
+	minLeaf    = 1 + minVersion + 1 + 1 + 1
+	minPending = 1 + minVersion + 1 + 1 + 1
+)
+
+// Decode reads exactly one object. Values are parts of b. An error is a *change.FormatError.
+func Decode(b []byte) (*Object, error) {
+	o := &Object{}
+	if err := o.Load(b); err != nil {
+		return nil, err
+	}
+	return o, nil
+}
+
+// Load is Decode into an object that is there already, whose memory it uses again: what was in it, and
+// views of it, are no longer good. After an error the object is empty.
+func (o *Object) Load(b []byte) error {
+	r := reader{b: b}
+	o.Confirmed, o.Pending, o.arena = o.Confirmed[:0], o.Pending[:0], o.arena[:0]
+	if f := r.byte("format"); r.err == nil && f != format {
+		r.failAt(0, change.ErrUnknownFormat, "format 1", f)
+	}
+	r.flags(0)
+	for range r.count(MaxLeaves, minLeaf, "number of leaves") {
+		o.loadLeaf(&r)
+	}
+	for range r.count(change.MaxNumber, minPending, "number of pending versions") {
+		o.loadPending(&r)
+	}
+	if r.err == nil && r.left() > 0 {
+		r.fail(change.ErrTrailing, "the end", uint64(r.left()))
+	}
+	if r.err != nil {
+		o.Confirmed, o.Pending = o.Confirmed[:0], o.Pending[:0]
+		return r.err
+	}
+	return nil
+}
+
+func (o *Object) loadLeaf(r *reader) {
+	at := r.off
+	l := Leaf{Deleted: r.flags(flagDeleted) != 0, Version: r.version()}
+	l.Stamp = r.uvarint(change.MaxNumber, "stamp")
+	l.Accepted = r.uvarint(change.MaxNumber, "time of acceptance")
+	l.Value = r.value(l.Deleted)
+	if r.err != nil {
+		return
+	}
+	if find(o.Confirmed, l.Version) >= 0 {
+		r.failAt(at, change.ErrDuplicate, "each leaf once", uint64(l.Version.Gen))
+		return
+	}
+	o.Confirmed = append(o.Confirmed, l)
+}
+
+func (o *Object) loadPending(r *reader) {
+	at := r.off
+	p := Pending{Deleted: r.flags(flagDeleted) != 0, Version: r.version()}
+	p.Stamp = r.uvarint(change.MaxNumber, "stamp")
+	p.Parents = o.loadParents(r)
+	p.Value = r.value(p.Deleted)
+	if r.err != nil {
+		return
+	}
+	if n := len(o.Pending); n > 0 {
+		last := o.Pending[n-1].Version
+		if last.Device == p.Version.Device && last.Gen >= p.Version.Gen {
+			r.failAt(at, change.ErrOrder, "a generation above that of the pending version before it", uint64(p.Version.Gen))
+			return
+		}
+	}
+	o.Pending = append(o.Pending, p)
+}
+
+// loadParents reads a list of parents into the arena.
+func (o *Object) loadParents(r *reader) []change.Version {
+	start := len(o.arena)
+	for i := range r.count(change.MaxParents, minVersion, "number of parents") {
+		at := r.off
+		v := r.version()
+		if r.err == nil && i > 0 && o.arena[len(o.arena)-1].Compare(v) >= 0 {
+			r.failAt(at, change.ErrOrder, "parents ascending and distinct", uint64(v.Gen))
+		}
+		o.arena = append(o.arena, v)
+	}
+	if len(o.arena) == start {
+		return nil
+	}
+	return o.arena[start:len(o.arena):len(o.arena)]
+}
+
+// A reader takes strict fields off bytes. After the first error it stands still and gives zeros.
+type reader struct {
+	b   []byte
+	off int
+	err error // a *change.FormatError
+}
+
+func (r *reader) left() int { return len(r.b) - r.off }
+
+func (r *reader) failAt(off int, err error, want string, got any) {
+	if r.err == nil {
+		r.err = &change.FormatError{What: "object", Offset: off, Want: want, Got: fmt.Sprint(got), Err: err}
+	}
+	r.off = len(r.b)
+}
+
+func (r *reader) fail(err error, want string, got any) { r.failAt(r.off, err, want, got) }
+
+func (r *reader) byte(want string) byte {
+	if r.left() == 0 {
+		r.fail(change.ErrTruncated, want, "the end")
+		return 0
+	}
+	r.off++
+	return r.b[r.off-1]
+}
+
+// flags reads a byte of which no other bits than those of the mask may be set.
+func (r *reader) flags(mask byte) byte {
+	f := r.byte("flags")
+	if f&^mask != 0 {
+		r.failAt(r.off-1, change.ErrReserved, "no other flags than "+fmt.Sprint(mask), f)
+		return 0
+	}
+	return f
+}
+
+func (r *reader) uvarint(limit uint64, want string) uint64 {
+	n, size := binary.Uvarint(r.b[r.off:])
+	switch {
+	case size == 0:
+		r.fail(change.ErrTruncated, want, "the end")
+	case size < 0:
+		r.fail(change.ErrTooLarge, want, "more than 64 bits")
+	case size > 1 && r.b[r.off+size-1] == 0:
+		r.fail(change.ErrNotMinimal, want+" in its shortest form", n)
+	case n > limit:
+		r.fail(change.ErrTooLarge, fmt.Sprintf("%s of at most %d", want, limit), n)
+	default:
+		r.off += size
+		return n
+	}
+	return 0
+}
+
+// count reads a number of items of at least size bytes each, which must still fit into the rest.
+func (r *reader) count(limit uint64, size int, want string) int {
+	at := r.off
+	n := r.uvarint(limit, want)
+	if n > uint64(r.left()/size) {
+		r.failAt(at, change.ErrTruncated, want+" and as many", n)
+		return 0
+	}
+	return int(n)
+}
+
+func (r *reader) version() (v change.Version) {
+	at := r.off
+	if r.left() < len(v.Device) {
+		r.fail(change.ErrTruncated, "a device", r.left())
+		return v
+	}
+	r.off += copy(v.Device[:], r.b[r.off:])
+	v.Gen = change.Generation(r.uvarint(change.MaxNumber, "generation"))
+	if r.err == nil && (v.Device.IsZero() || v.Gen.IsZero()) {
+		r.failAt(at, change.ErrTooSmall, "a device and a generation, neither zero", v)
+	}
+	return v
+}
+
+func (r *reader) value(deleted bool) []byte {
+	at := r.off
+	n := int(r.uvarint(change.MaxValue, "length of the value"))
+	switch {
+	case n > r.left():
+		r.failAt(at, change.ErrTruncated, fmt.Sprintf("%d bytes of value", n), r.left())
+		return nil
+	case n > 0 && deleted:
+		r.failAt(at, change.ErrReserved, "no value of what is deleted", n)
+		return nil
+	case n == 0:
+		return nil
+	}
+	r.off += n
+	return r.b[r.off-n : r.off : r.off]
+}

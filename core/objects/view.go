@@ -1,0 +1,65 @@
+package objects
+
+import (
+	"slices"
+
+	"vsync/core/change"
+)
+
+// A View is what an application sees of an object: both layers, folded.
+type View struct {
+	Leaves   []Leaf // confirmed ones in feed order, then pending ones in the order of writing; at most MaxLeaves
+	Winner   int    // which of them is shown, -1 where there is none
+	Conflict bool   // there are leaves that wrote different things
+
+	// Of the winner; zero where there is none.
+	Version change.Version
+	Stamp   uint64
+	Deleted bool
+	Value   []byte
+}
+
+// Visible folds the pending versions on the confirmed leaves. The view shares values with the object,
+// and its leaves too where nothing is pending: it is good until the object is changed.
+func (o *Object) Visible() View {
+	leaves := o.Confirmed
+	if len(o.Pending) > 0 {
+		leaves = append(make([]Leaf, 0, len(o.Confirmed)+1), o.Confirmed...)
+		for i := range o.Pending {
+			p := &o.Pending[i]
+			leaves = add(subtract(leaves, p.Parents), Leaf{Version: p.Version, Stamp: p.Stamp, Deleted: p.Deleted, Value: p.Value})
+		}
+	}
+	return view(leaves)
+}
+
+func view(leaves []Leaf) View {
+	v := View{Leaves: leaves, Winner: -1}
+	for i := range leaves {
+		if v.Winner < 0 || leaves[i].Beats(leaves[v.Winner]) {
+			v.Winner = i
+		}
+		v.Conflict = v.Conflict || !leaves[i].Same(leaves[0])
+	}
+	if v.Winner >= 0 {
+		w := &leaves[v.Winner]
+		v.Version, v.Stamp, v.Deleted, v.Value = w.Version, w.Stamp, w.Deleted, w.Value
+	}
+	return v
+}
+
+// Exists reports whether there is a value to show.
+func (v *View) Exists() bool { return v.Winner >= 0 && !v.Deleted }
+
+// Frontier returns the versions of all leaves, ascending: the parents of a write that has seen them.
+func (v *View) Frontier() []change.Version {
+	if len(v.Leaves) == 0 {
+		return nil
+	}
+	frontier := make([]change.Version, len(v.Leaves))
+	for i := range v.Leaves {
+		frontier[i] = v.Leaves[i].Version
+	}
+	slices.SortFunc(frontier, change.Version.Compare)
+	return frontier
+}
