@@ -142,15 +142,29 @@ func noteErrors(t *testing.T, file []byte, used map[string]bool) {
 	}
 }
 
-// A badCase is bytes, or a text, that must be refused, and how.
+// A badCase is bytes that must be refused, and how.
 type badCase struct {
 	About string `json:"about"`
-	Hex   string `json:"hex,omitempty"`
-	Text  string `json:"text,omitempty"`
-	JSON  string `json:"json,omitempty"`
+	Hex   string `json:"hex"`
 	Prev  string `json:"prev,omitempty"`
 	Name  string `json:"error"`
 	Path  string `json:"path,omitempty"`
+}
+
+// A badText is a text that must be refused, and how.
+type badText struct {
+	About string `json:"about"`
+	Text  string `json:"text"`
+	Name  string `json:"error"`
+}
+
+// A jsonCase is a JSON text that becomes a value, or must be refused.
+type jsonCase struct {
+	About string  `json:"about"`
+	JSON  string  `json:"json"`
+	Hex   *string `json:"hex,omitempty"`
+	Name  string  `json:"error,omitempty"`
+	Path  string  `json:"path,omitempty"`
 }
 
 func unhex(t testing.TB, s string) []byte {

@@ -106,7 +106,9 @@ func valueVectors(t *testing.T) vectorFile {
 			t.Fatalf("%s: %v", c.JSON, err)
 		}
 		checkRoundTrip(t, b)
-		texts = append(texts, badCaseless{c.About, c.JSON, hex.EncodeToString(b)})
+		text := hex.EncodeToString(b)
+		c.Hex = &text
+		texts = append(texts, c)
 	}
 	for _, c := range badTextsOfJSON {
 		b, err := FromJSON([]byte(c.JSON))
@@ -124,12 +126,6 @@ func valueVectors(t *testing.T) vectorFile {
 			"fromJson: the JSON text becomes the value hex. badJson: the JSON text must be refused.",
 		lists: []vectorList{{"good", good}, {"bad", bad}, {"fromJson", texts}, {"badJson", badTexts}},
 	}
-}
-
-type badCaseless struct {
-	About string `json:"about"`
-	JSON  string `json:"json"`
-	Hex   string `json:"hex"`
 }
 
 // checkRoundTrip holds a canonical value against every way there and back.
@@ -224,7 +220,7 @@ func pairs(keys string) string {
 	return s.String()
 }
 
-var jsonTexts = []badCase{
+var jsonTexts = []jsonCase{
 	{About: "spaces", JSON: " [ 1 , { \"a\" : null } ]\r\n\t"},
 	{About: "an integer with a point", JSON: "1.0"}, {About: "an integer with an exponent", JSON: "1e2"},
 	{About: "negative zero", JSON: "-0"}, {About: "underflow", JSON: "1e-400"}, {About: "minus one", JSON: "-1"},
@@ -240,7 +236,7 @@ var jsonTexts = []badCase{
 	{About: "tags within", JSON: `[{"a":{"$bytes":"AA=="}},{"$$int":{"$int":"1"}}]`},
 }
 
-var badTextsOfJSON = []badCase{
+var badTextsOfJSON = []jsonCase{
 	{About: "nothing", JSON: "", Name: "truncated"}, {About: "spaces", JSON: "  ", Name: "truncated"},
 	{About: "two values", JSON: "1 2", Name: "trailing"}, {About: "a word", JSON: "nul", Name: "text"},
 	{About: "NaN", JSON: "NaN", Name: "text"}, {About: "a leading zero", JSON: "01", Name: "text"},
