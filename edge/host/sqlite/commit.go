@@ -51,6 +51,8 @@ func (w *writer) prepare(o Options) (err error) {
 	for _, pragma := range []string{
 		fmt.Sprintf(`PRAGMA page_size = %d`, pageSize), // counts for a new file only
 		`PRAGMA journal_mode = WAL`,
+		`PRAGMA fullfsync = ON`, // on macOS a plain sync leaves the data in the drive's cache
+		`PRAGMA checkpoint_fullfsync = ON`,
 		full, // the tables too are made to last
 		fmt.Sprintf(`PRAGMA wal_autocheckpoint = %d`, walPages),
 		fmt.Sprintf(`PRAGMA journal_size_limit = %d`, walBytes),
