@@ -178,8 +178,8 @@ func (w *writer) undo(err error) error {
 	return &lostError{errors.Join(err, failed)}
 }
 
-// setMode sets how far the next commit goes. It writes nothing, and costs
-// about as much as reading a row, so it is done at changes only.
+// setMode sets how far the next commit goes. It writes nothing: commits that
+// alternate cost the mean of the two modes.
 func (w *writer) setMode(d store.Durability) error {
 	if w.mode == d {
 		return nil
