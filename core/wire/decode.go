@@ -160,7 +160,7 @@ func (r *reader) require(f *fields, keys ...string) {
 	}
 }
 
-func (r *reader) skipUnknown() { r.skip("", 1) }
+func (r *reader) skipUnknown() { r.skip("", 0) }
 
 func (r *reader) hello() *Hello {
 	m := &Hello{}
@@ -256,7 +256,7 @@ func (r *reader) limits() Limits {
 		case "credit":
 			l.Credit = r.limit("credit")
 		default:
-			r.skip("", 2)
+			r.skipUnknown()
 		}
 	}
 	r.outer = ""

@@ -203,7 +203,7 @@ func wrongFrames() []wrong {
 	for i := range MaxKeys {
 		many = append(many, pair{fmt.Sprint("k", i), rawNil})
 	}
-	deep := append(bytes.Repeat([]byte{0x91}, MaxNesting), 0xc0)
+	deep := append(bytes.Repeat([]byte{0x91}, MaxNesting), 0x90)
 	list := []wrong{
 		{"nothing", true, nil, CodeProtocol},
 		{"nil", true, rawNil, CodeProtocol},
@@ -227,7 +227,7 @@ func wrongFrames() []wrong {
 		{"a number as key", true, array(u(7), raw{0x82, 0xa1, 'n', 1, 1, 1}), CodeProtocol},
 		{"an unknown key twice", true, frameOf(TypePing, append(ping, pair{"x", rawNil}, pair{"x", rawNil})), CodeProtocol},
 		{"65 keys", true, frameOf(TypePing, append(many, ping...)), CodeTooLarge},
-		{"an unknown key with 65 levels", true, frameOf(TypePing, append(ping, pair{"x", deep})), CodeTooLarge},
+		{"an unknown key with 65 arrays in each other", true, frameOf(TypePing, append(ping, pair{"x", deep})), CodeTooLarge},
 		{"an unknown key without a value", true, array(u(7), raw{0x82, 0xa1, 'n', 1, 0xa1, 'x'}), CodeProtocol},
 		{"an unknown key with 0xc1", true, frameOf(TypePing, append(ping, pair{"x", raw{0xc1}})), CodeProtocol},
 		{"an unknown key with half a float", true, frameOf(TypePing, append(ping, pair{"x", raw{0xcb, 0, 0}})), CodeProtocol},
@@ -346,7 +346,9 @@ func looses() []loose {
 		u(200), u(70000), u(1<<40), bin(3), raw{0xd4, 1, 1}, raw{0xd5, 1, 1, 1}, raw{0xd6, 0xff, 0, 0, 0, 0},
 		raw{0xc7, 2, 5, 1, 1}, raw{0xd9, 1, 'x'}, raw{0xdc, 0, 1, 0xc0}, raw{0xde, 0, 1, 1, 1}, raw{0xc5, 0, 1, 1},
 	)}
+	deep := append(bytes.Repeat([]byte{0x91}, MaxNesting), 0xc0)
 	return []loose{
+		{"unknown key with 64 arrays in each other", true, frameOf(TypePing, append(ping, pair{"x", deep}))},
 		{"unknown key", true, frameOf(TypePing, append([]pair{everything}, ping...))},
 		{"numbers in longer forms", true, raw{0xdc, 0, 2, 0xcf, 0, 0, 0, 0, 0, 0, 0, 7, 0xde, 0, 1, 0xd9, 1, 'n', 0xd3, 0, 0, 0, 0, 0, 0, 0, 5}},
 		{"keys in another order", false, frameOf(TypePong, []pair{{"now", u(2)}, {"n", u(1)}})},

@@ -34,7 +34,8 @@ const (
 	// MaxKeys bounds the keys of one map: duplicates are found by comparing each with each.
 	MaxKeys = 64
 
-	// MaxNesting bounds how deep the value of an unknown key may nest, because skipping recurses.
+	// MaxNesting bounds how many arrays and maps stand in each other below an unknown key, because
+	// skipping recurses.
 	MaxNesting = change.MaxDepth
 
 	// MaxOwn bounds the hashes in hello: 64 KiB. A device that went another way more than this many

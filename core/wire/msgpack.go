@@ -233,29 +233,30 @@ func (r *reader) mapping(field string) int {
 	return r.count(field, "a map", 0x80, 0xde, 2)
 }
 
-// skip passes over one value of any kind, which must be whole and well-formed.
+// skip passes over one value of any kind, which must be whole and well-formed. Around it stand depth
+// arrays and maps of the value that skipping began with.
 func (r *reader) skip(field string, depth int) {
-	if depth > MaxNesting {
-		r.fail(CodeTooLarge, field, r.off, fmt.Sprintf("expected at most %d levels", MaxNesting))
-	}
 	if r.err != nil || r.off >= len(r.b) {
 		r.wrong(field, "a value", r.off)
 		return
 	}
-	elements := 0
+	at, elements, nested := r.off, 0, false
 	switch c := r.b[r.off]; {
 	case c < 0x80 || c >= 0xe0 || c == 0xc0 || c == 0xc2 || c == 0xc3:
 		r.off++
 	case c <= 0x8f || c == 0xde || c == 0xdf:
-		elements = 2 * r.mapping(field)
+		elements, nested = 2*r.mapping(field), true
 	case c <= 0x9f || c == 0xdc || c == 0xdd:
-		elements = r.array(field)
+		elements, nested = r.array(field), true
 	case c <= 0xbf || c >= 0xd9 && c <= 0xdb:
 		r.strBytes(field)
 	case c >= 0xc4 && c <= 0xc6:
 		r.bin(field)
 	default:
 		r.skipScalar(field, c)
+	}
+	if nested && depth == MaxNesting {
+		r.fail(CodeTooLarge, field, at, fmt.Sprintf("expected at most %d arrays and maps in each other", MaxNesting))
 	}
 	for ; elements > 0 && r.err == nil; elements-- {
 		r.skip(field, depth+1)
