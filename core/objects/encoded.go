@@ -61,7 +61,7 @@ func AddPendingEncoded(old []byte, p Pending) ([]byte, error) {
 }
 
 func (o *Object) loadRow(row []byte) error {
-	if len(row) == 0 {
+	if row == nil {
 		return nil
 	}
 	return o.Load(row)
