@@ -1,7 +1,6 @@
 package wire
 
 import (
-	"bytes"
 	"fmt"
 
 	"vsync/core/change"
@@ -9,14 +8,14 @@ import (
 
 // DecodeUp reads a frame that a device sent to a hub. Byte strings of the message alias the frame.
 // The error is a *ProtocolError.
-func DecodeUp(frame []byte) (Message, error) { return decode(frame, decodeUp) }
+func DecodeUp(frame []byte) (Message, error) { return decode(frame, true) }
 
 // DecodeDown reads a frame that a hub sent to a device. Byte strings of the message alias the frame.
 // The error is a *ProtocolError.
-func DecodeDown(frame []byte) (Message, error) { return decode(frame, decodeDown) }
+func DecodeDown(frame []byte) (Message, error) { return decode(frame, false) }
 
-// decode reads the array around the message and checks what body has read from it.
-func decode(frame []byte, body func(*reader) Message) (Message, error) {
+// decode reads the array around the message, and the message, and checks what it read.
+func decode(frame []byte, up bool) (m Message, err error) {
 	r := &reader{b: frame}
 	if len(frame) > MaxFrame {
 		r.fail(CodeTooLarge, "", -1, fmt.Sprintf("expected at most %d bytes, got %d", MaxFrame, len(frame)))
@@ -26,7 +25,11 @@ func decode(frame []byte, body func(*reader) Message) (Message, error) {
 		r.fail(CodeProtocol, "", 0, fmt.Sprintf("expected an array of 2, got %d", n))
 	}
 	r.message()
-	m := body(r)
+	if up {
+		m = decodeUp(r)
+	} else {
+		m = decodeDown(r)
+	}
 	if r.err == nil && r.off < len(r.b) {
 		r.fail(CodeProtocol, "", r.off, fmt.Sprintf("expected the end, got %d more bytes", len(r.b)-r.off))
 	}
@@ -111,19 +114,20 @@ func (r *reader) unknown(want string) {
 type fields struct {
 	left int
 	key  []byte
-	seen [][]byte
+	met  int
+	seen [MaxKeys]span
 }
 
-// usualKeys is room for the keys of most messages on the stack.
-const usualKeys = 12
+// A span is a place in the frame. An array of them, without pointers, stays off the heap.
+type span struct{ from, to int32 }
 
-func (r *reader) fields(field string, room [][]byte) fields {
+func (r *reader) fields(field string) fields {
 	n := r.mapping(field)
 	if n > MaxKeys {
 		r.fail(CodeTooLarge, field, r.off, fmt.Sprintf("expected at most %d keys, got %d", MaxKeys, n))
 		n = 0
 	}
-	return fields{left: n, seen: room}
+	return fields{left: n}
 }
 
 // next moves to the next key, which must be a new one.
@@ -134,18 +138,18 @@ func (r *reader) next(f *fields) bool {
 	f.left--
 	at := r.off
 	f.key = r.strBytes("")
-	for _, k := range f.seen {
-		if r.err == nil && bytes.Equal(k, f.key) {
-			r.fail(CodeProtocol, "", at, fmt.Sprintf("expected each key once, got %.32q again", f.key))
-		}
+	if r.err == nil && r.met(f, string(f.key)) {
+		r.fail(CodeProtocol, "", at, fmt.Sprintf("expected each key once, got %.32q again", string(f.key)))
 	}
-	f.seen = append(f.seen, f.key)
+	f.seen[f.met] = span{int32(r.off - len(f.key)), int32(r.off)}
+	f.met++
 	return r.err == nil
 }
 
-func (f *fields) has(key string) bool {
-	for _, k := range f.seen {
-		if string(k) == key {
+// met reports whether the map had the key already.
+func (r *reader) met(f *fields, key string) bool {
+	for _, s := range f.seen[:f.met] {
+		if string(r.b[s.from:s.to]) == key {
 			return true
 		}
 	}
@@ -154,7 +158,7 @@ func (f *fields) has(key string) bool {
 
 func (r *reader) require(f *fields, keys ...string) {
 	for _, key := range keys {
-		if r.err == nil && !f.has(key) {
+		if r.err == nil && !r.met(f, key) {
 			r.fail(CodeProtocol, key, r.off, "expected it, got a message without")
 		}
 	}
@@ -164,8 +168,7 @@ func (r *reader) skipUnknown() { r.skip("", 0) }
 
 func (r *reader) hello() *Hello {
 	m := &Hello{}
-	var room [usualKeys][]byte
-	f := r.fields("", room[:0])
+	f := r.fields("")
 	for r.next(&f) {
 		switch string(f.key) {
 		case "p":
@@ -202,8 +205,7 @@ func (r *reader) hello() *Hello {
 
 func (r *reader) welcome() *Welcome {
 	m := &Welcome{}
-	var room [usualKeys][]byte
-	f := r.fields("", room[:0])
+	f := r.fields("")
 	for r.next(&f) {
 		switch string(f.key) {
 		case "p":
@@ -238,8 +240,7 @@ func (r *reader) welcome() *Welcome {
 
 func (r *reader) limits() Limits {
 	var l Limits
-	var room [usualKeys][]byte
-	f := r.fields("lim", room[:0])
+	f := r.fields("lim")
 	r.outer = "lim."
 	for r.next(&f) {
 		switch string(f.key) {
@@ -274,8 +275,7 @@ func (r *reader) limit(field string) uint64 {
 
 func (r *reader) push() *Push {
 	m := &Push{}
-	var room [usualKeys][]byte
-	f := r.fields("", room[:0])
+	f := r.fields("")
 	for r.next(&f) {
 		switch string(f.key) {
 		case "gen":
@@ -296,8 +296,7 @@ func (r *reader) push() *Push {
 
 func (r *reader) changes() *Changes {
 	m := &Changes{}
-	var room [usualKeys][]byte
-	f := r.fields("", room[:0])
+	f := r.fields("")
 	for r.next(&f) {
 		switch string(f.key) {
 		case "seq":
@@ -320,8 +319,7 @@ func (r *reader) changes() *Changes {
 
 func (r *reader) accepted() *Accepted {
 	m := &Accepted{}
-	var room [usualKeys][]byte
-	f := r.fields("", room[:0])
+	f := r.fields("")
 	for r.next(&f) {
 		switch string(f.key) {
 		case "seq":
@@ -346,8 +344,7 @@ func (r *reader) accepted() *Accepted {
 
 func (r *reader) voided() *Voided {
 	m := &Voided{}
-	var room [usualKeys][]byte
-	f := r.fields("", room[:0])
+	f := r.fields("")
 	for r.next(&f) {
 		switch string(f.key) {
 		case "seq":
@@ -372,8 +369,7 @@ func (r *reader) voided() *Voided {
 
 func (r *reader) seen() *Seen {
 	m := &Seen{}
-	var room [usualKeys][]byte
-	f := r.fields("", room[:0])
+	f := r.fields("")
 	for r.next(&f) {
 		switch string(f.key) {
 		case "seq":
@@ -390,8 +386,7 @@ func (r *reader) seen() *Seen {
 
 func (r *reader) resend() *Resend {
 	m := &Resend{}
-	var room [usualKeys][]byte
-	f := r.fields("", room[:0])
+	f := r.fields("")
 	for r.next(&f) {
 		switch string(f.key) {
 		case "gen":
@@ -406,8 +401,7 @@ func (r *reader) resend() *Resend {
 
 func (r *reader) ping() *Ping {
 	m := &Ping{}
-	var room [usualKeys][]byte
-	f := r.fields("", room[:0])
+	f := r.fields("")
 	for r.next(&f) {
 		switch string(f.key) {
 		case "n":
@@ -422,8 +416,7 @@ func (r *reader) ping() *Ping {
 
 func (r *reader) pong() *Pong {
 	m := &Pong{}
-	var room [usualKeys][]byte
-	f := r.fields("", room[:0])
+	f := r.fields("")
 	for r.next(&f) {
 		switch string(f.key) {
 		case "n":
@@ -440,8 +433,7 @@ func (r *reader) pong() *Pong {
 
 func (r *reader) error() *Error {
 	m := &Error{}
-	var room [usualKeys][]byte
-	f := r.fields("", room[:0])
+	f := r.fields("")
 	for r.next(&f) {
 		switch string(f.key) {
 		case "code":
@@ -462,8 +454,7 @@ func (r *reader) error() *Error {
 
 func (r *reader) bye() *Bye {
 	m := &Bye{}
-	var room [usualKeys][]byte
-	f := r.fields("", room[:0])
+	f := r.fields("")
 	for r.next(&f) {
 		switch string(f.key) {
 		case "why":
