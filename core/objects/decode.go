@@ -27,7 +27,7 @@ func Decode(b []byte) (*Object, error) {
 // views of it, are no longer good. After an error the object is empty.
 func (o *Object) Load(b []byte) error {
 	r := reader{b: b}
-	o.Confirmed, o.Pending, o.arena = o.Confirmed[:0], o.Pending[:0], o.arena[:0]
+	o.reset()
 	if f := r.byte("format"); r.err == nil && f != format {
 		r.failAt(0, change.ErrUnknownFormat, "format 1", f)
 	}
@@ -42,10 +42,14 @@ func (o *Object) Load(b []byte) error {
 		r.fail(change.ErrTrailing, "the end", uint64(r.left()))
 	}
 	if r.err != nil {
-		o.Confirmed, o.Pending = o.Confirmed[:0], o.Pending[:0]
+		o.reset()
 		return r.err
 	}
 	return nil
+}
+
+func (o *Object) reset() {
+	o.Confirmed, o.Pending, o.arena = o.Confirmed[:0], o.Pending[:0], o.arena[:0]
 }
 
 func (o *Object) loadLeaf(r *reader) {

@@ -1,32 +1,51 @@
 package objects
 
 import (
+	"sync"
+
 	"vsync/core/change"
 	"vsync/core/dag"
 )
 
 // The functions below are the steps of an Object from bytes to bytes, as a replica that applies a feed
-// takes them for each mutation. For small objects the new bytes are all that they allocate. old is nil
-// where there is no row; it is read and never changed.
+// takes them for each mutation. Beside the new bytes they allocate nothing, but what a list of parents
+// may need. old is nil where there is no row; it is read and never changed.
 
-// scratch is room for most objects without the heap.
-type scratch struct {
-	confirmed [4]Leaf
-	pending   [3]Pending
-	parents   [8]change.Version
+// benches hold Objects to work on, whose lists are used again. The collector empties it.
+var benches = sync.Pool{New: func() any { return new(Object) }}
+
+// take returns an Object that holds the row; put it back after use.
+func take(row []byte) (*Object, error) {
+	o := benches.Get().(*Object)
+	var err error
+	if row != nil {
+		err = o.Load(row)
+	} else {
+		o.reset()
+	}
+	if err != nil {
+		put(o)
+		return nil, err
+	}
+	return o, nil
 }
 
-func (s *scratch) object() Object {
-	return Object{Confirmed: s.confirmed[:0], Pending: s.pending[:0], arena: s.parents[:0]}
+// put gives an Object back, without holding on to the bytes of its row.
+func put(o *Object) {
+	clear(o.Confirmed[:cap(o.Confirmed)])
+	clear(o.Pending[:cap(o.Pending)])
+	if cap(o.Pending) <= MaxLeaves {
+		benches.Put(o)
+	}
 }
 
 // GraftEncoded is Graft. Where the result is Known and old had nothing of it pending, old comes back.
 func GraftEncoded(old []byte, v Leaf, parents []change.Version) ([]byte, dag.Result, error) {
-	var s scratch
-	o := s.object()
-	if err := o.loadRow(old); err != nil {
+	o, err := take(old)
+	if err != nil {
 		return old, 0, err
 	}
+	defer put(o)
 	before := len(o.Pending)
 	result := o.Graft(v, parents)
 	if result == dag.Known && len(o.Pending) == before {
@@ -37,11 +56,11 @@ func GraftEncoded(old []byte, v Leaf, parents []change.Version) ([]byte, dag.Res
 
 // ConfirmEncoded is Confirm. Where it gives false, old comes back.
 func ConfirmEncoded(old []byte, v change.Version, stamp, accepted uint64, parents []change.Version) ([]byte, dag.Result, bool, error) {
-	var s scratch
-	o := s.object()
-	if err := o.loadRow(old); err != nil {
+	o, err := take(old)
+	if err != nil {
 		return old, 0, false, err
 	}
+	defer put(o)
 	result, was := o.Confirm(v, stamp, accepted, parents)
 	if !was {
 		return old, 0, false, nil
@@ -51,18 +70,11 @@ func ConfirmEncoded(old []byte, v change.Version, stamp, accepted uint64, parent
 
 // AddPendingEncoded is AddPending.
 func AddPendingEncoded(old []byte, p Pending) ([]byte, error) {
-	var s scratch
-	o := s.object()
-	if err := o.loadRow(old); err != nil {
+	o, err := take(old)
+	if err != nil {
 		return old, err
 	}
+	defer put(o)
 	o.AddPending(p)
 	return o.Encode(), nil
-}
-
-func (o *Object) loadRow(row []byte) error {
-	if row == nil {
-		return nil
-	}
-	return o.Load(row)
 }

@@ -1,0 +1,306 @@
+package objects
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"vsync/core/change"
+	"vsync/core/dag"
+)
+
+// A version is a letter, its device, and its generation: "a3".
+func ver(text string) change.Version {
+	var gen uint64
+	if _, err := fmt.Sscanf(text[1:], "%d", &gen); err != nil {
+		panic("no version: " + text)
+	}
+	return change.Version{Device: change.DeviceID{text[0]}, Gen: change.Generation(gen)}
+}
+
+func vers(texts string) []change.Version {
+	all := []change.Version{}
+	for _, text := range strings.Fields(texts) {
+		all = append(all, ver(text))
+	}
+	return all
+}
+
+// leaf is a version that wrote its own name, or with "!" a deletion, stamped at.
+func leaf(text string, at uint64) Leaf {
+	text, deleted := strings.CutSuffix(text, "!")
+	l := Leaf{Version: ver(text), Stamp: at, Accepted: at + 1, Deleted: deleted}
+	if !deleted {
+		l.Value = str(text)
+	}
+	return l
+}
+
+func pend(text string, at uint64, parents string) Pending {
+	l := leaf(text, at)
+	return Pending{Version: l.Version, Stamp: at, Deleted: l.Deleted, Value: l.Value, Parents: vers(parents)}
+}
+
+func str(text string) []byte { return append([]byte{0xa0 | byte(len(text))}, text...) }
+
+func leafNames(leaves []Leaf) string {
+	var texts []string
+	for _, l := range leaves {
+		text := fmt.Sprintf("%c%d", l.Version.Device[0], l.Version.Gen)
+		if l.Deleted {
+			text += "!"
+		}
+		texts = append(texts, text)
+	}
+	return strings.Join(texts, " ")
+}
+
+func pendingNames(o *Object) string {
+	var texts []string
+	for _, p := range o.Pending {
+		text := fmt.Sprintf("%c%d<", p.Version.Device[0], p.Version.Gen)
+		for _, v := range p.Parents {
+			text += fmt.Sprintf("%c%d", v.Device[0], v.Gen)
+		}
+		texts = append(texts, text)
+	}
+	return strings.Join(texts, " ")
+}
+
+// sees checks both layers, what is visible, its winner, and that the bytes hold all of it.
+func sees(t *testing.T, o *Object, confirmed, pending, visible, winner string, conflict bool) {
+	t.Helper()
+	v := o.Visible()
+	shown := ""
+	if v.Winner >= 0 {
+		shown = leafNames(v.Leaves[v.Winner : v.Winner+1])
+	}
+	got := fmt.Sprintf("%s | %s | %s | %s | %v", leafNames(o.Confirmed), pendingNames(o), leafNames(v.Leaves), shown, v.Conflict)
+	want := fmt.Sprintf("%s | %s | %s | %s | %v", confirmed, pending, visible, winner, conflict)
+	if got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+	same(t, o)
+}
+
+// same checks that an object survives its bytes.
+func same(t *testing.T, o *Object) {
+	t.Helper()
+	b := o.Encode()
+	if len(b) != cap(b) {
+		t.Errorf("%d bytes in a slice of %d", len(b), cap(b))
+	}
+	back, err := Decode(b)
+	if err != nil {
+		t.Fatalf("%v: %x", err, b)
+	}
+	if !equal(o, back) {
+		t.Errorf("got  %+v\nwant %+v", back, o)
+	}
+}
+
+func equal(o, p *Object) bool {
+	return slices.EqualFunc(o.Confirmed, p.Confirmed, func(a, b Leaf) bool {
+		return a.Version == b.Version && a.Stamp == b.Stamp && a.Accepted == b.Accepted && a.Same(b)
+	}) && slices.EqualFunc(o.Pending, p.Pending, func(a, b Pending) bool {
+		return a.Version == b.Version && a.Stamp == b.Stamp && a.Deleted == b.Deleted &&
+			string(a.Value) == string(b.Value) && slices.Equal(a.Parents, b.Parents)
+	})
+}
+
+func graft(t *testing.T, o *Object, l Leaf, parents string, want dag.Result) {
+	t.Helper()
+	if got := o.Graft(l, vers(parents)); got != want {
+		t.Errorf("graft of %s: %v, want %v", leafNames([]Leaf{l}), got, want)
+	}
+}
+
+func TestNothing(t *testing.T) {
+	o := &Object{}
+	sees(t, o, "", "", "", "", false)
+	v := o.Visible()
+	if !o.IsEmpty() || v.Winner != -1 || v.Exists() || v.Frontier() != nil {
+		t.Errorf("nothing is seen as %+v", v)
+	}
+}
+
+func TestFeed(t *testing.T) {
+	o := &Object{}
+	graft(t, o, leaf("a1", 10), "", dag.FastForward)
+	graft(t, o, leaf("a2", 20), "a1", dag.FastForward)
+	graft(t, o, leaf("a2", 20), "a1", dag.Known)
+	graft(t, o, leaf("b1", 15), "a1", dag.Fork)
+	sees(t, o, "a2 b1", "", "a2 b1", "a2", true)
+	graft(t, o, leaf("c1", 30), "a2 b1", dag.FastForward)
+	graft(t, o, leaf("c2!", 40), "c1", dag.FastForward)
+	sees(t, o, "c2!", "", "c2!", "c2!", false)
+	if v := o.Visible(); v.Exists() || !v.Deleted || v.Value != nil {
+		t.Errorf("what is deleted is seen as %+v", v)
+	}
+	graft(t, o, leaf("c3", 50), "c2", dag.FastForward)
+	sees(t, o, "c3", "", "c3", "c3", false)
+}
+
+func TestPastBelowTheFloor(t *testing.T) {
+	o := &Object{}
+	graft(t, o, leaf("a5", 10), "a4", dag.Orphan)
+	graft(t, o, leaf("b1", 10), "a3", dag.Fork) // what it replaces was replaced before
+	sees(t, o, "a5 b1", "", "a5 b1", "b1", true)
+}
+
+func TestWinner(t *testing.T) {
+	for _, c := range []struct{ winner, loser Leaf }{
+		{leaf("a1", 1), leaf("b1!", 9)},  // not deleted
+		{leaf("a1", 9), leaf("b1", 8)},   // stamp
+		{leaf("b1", 9), leaf("a2", 9)},   // device
+		{leaf("a2", 9), leaf("a1", 9)},   // generation
+		{leaf("b1!", 9), leaf("a1!", 9)}, // the same among deletions
+	} {
+		if !c.winner.Beats(c.loser) || c.loser.Beats(c.winner) || c.winner.Beats(c.winner) {
+			t.Errorf("%+v does not beat %+v", c.winner, c.loser)
+		}
+	}
+}
+
+func TestEqualValuesAreNoConflict(t *testing.T) {
+	a, b := leaf("a1", 1), leaf("b1", 2)
+	b.Value = a.Value
+	o := &Object{Confirmed: []Leaf{a, b}}
+	sees(t, o, "a1 b1", "", "a1 b1", "b1", false)
+	o = &Object{Confirmed: []Leaf{leaf("a1!", 1), leaf("b1!", 2)}}
+	sees(t, o, "a1! b1!", "", "a1! b1!", "b1!", false)
+	o = &Object{Confirmed: []Leaf{leaf("a1!", 3), leaf("b1", 2)}}
+	sees(t, o, "a1! b1", "", "a1! b1", "b1", true)
+}
+
+func TestPendingOnTop(t *testing.T) {
+	o := &Object{}
+	o.Graft(leaf("b1", 5), nil)
+	o.AddPending(pend("a1", 10, "b1"))
+	o.AddPending(pend("a2", 11, "a1"))
+	o.AddPending(pend("a2", 99, "")) // once only
+	sees(t, o, "b1", "a1<b1 a2<a1", "a2", "a2", false)
+
+	graft(t, o, leaf("b2", 12), "b1", dag.FastForward) // meanwhile elsewhere
+	sees(t, o, "b2", "a1<b1 a2<a1", "b2 a2", "b2", true)
+
+	if result, was := o.Confirm(ver("a1"), 9, 20, nil); !was || result != dag.Fork {
+		t.Errorf("got %v %v", result, was)
+	}
+	sees(t, o, "b2 a1", "a2<a1", "b2 a2", "b2", true)
+	if got := o.Confirmed[1]; got.Stamp != 9 || got.Accepted != 20 || string(got.Value) != string(str("a1")) {
+		t.Errorf("confirmed as %+v", got)
+	}
+	if _, was := o.Confirm(ver("a1"), 9, 20, nil); was {
+		t.Error("confirmed twice")
+	}
+	o.AddPending(pend("a3", 30, "b2 a2"))
+	sees(t, o, "b2 a1", "a2<a1 a3<a2b2", "a3", "a3", false)
+	o.Confirm(ver("a2"), 11, 31, nil)
+	o.Confirm(ver("a3"), 30, 32, nil)
+	sees(t, o, "a3", "", "a3", "a3", false)
+}
+
+func TestConfirmedUnderEffectiveParents(t *testing.T) {
+	o := &Object{}
+	o.Graft(leaf("b1", 5), nil)
+	o.AddPending(pend("a1", 10, "b1"))
+	if result, _ := o.Confirm(ver("a1"), 10, 11, vers("")); result != dag.Fork {
+		t.Errorf("got %v", result)
+	}
+	sees(t, o, "b1 a1", "", "b1 a1", "a1", true)
+}
+
+// The own version may come back as a foreign one does, as after a restart from an older marker.
+func TestOwnVersionFromTheFeed(t *testing.T) {
+	o := &Object{}
+	o.AddPending(pend("a1", 10, ""))
+	o.AddPending(pend("a2", 11, "a1"))
+	graft(t, o, leaf("a1", 9), "", dag.FastForward)
+	sees(t, o, "a1", "a2<a1", "a2", "a2", false)
+	o.Pending = append(o.Pending, pend("b1", 1, "")) // in both layers, which no step leaves behind
+	o.Confirmed = append(o.Confirmed, leaf("b1", 1))
+	graft(t, o, leaf("b1", 1), "", dag.Known)
+	sees(t, o, "a1 b1", "a2<a1", "b1 a2", "a2", true)
+}
+
+func TestRefused(t *testing.T) {
+	o := &Object{}
+	o.Graft(leaf("b1", 5), nil)
+	o.Graft(leaf("c1", 5), nil)
+	o.AddPending(pend("a1", 10, "b1 c1"))
+	o.AddPending(pend("a2", 11, "a1"))
+	o.AddPending(pend("a3", 12, "a2"))
+	dropped, was := o.DropPending(ver("a1"))
+	if !was || string(dropped.Value) != string(str("a1")) {
+		t.Errorf("dropped %+v", dropped)
+	}
+	sees(t, o, "b1 c1", "a2<b1c1 a3<a2", "a3", "a3", false)
+	if _, was := o.DropPending(ver("a1")); was {
+		t.Error("dropped twice")
+	}
+	o.DropPending(ver("a3"))
+	o.DropPending(ver("a2"))
+	sees(t, o, "b1 c1", "", "b1 c1", "c1", true)
+}
+
+func TestInheritedParentsAreBounded(t *testing.T) {
+	o := &Object{}
+	var gone []change.Version
+	for i := range change.MaxParents {
+		gone = append(gone, change.Version{Device: change.DeviceID{'c'}, Gen: change.Generation(i + 1)})
+	}
+	o.Graft(leaf("d1", 5), nil)
+	o.AddPending(Pending{Version: ver("a1"), Value: str("a1"), Parents: slices.Clone(gone)})
+	o.AddPending(pend("a2", 11, "a1 d1"))
+	o.DropPending(ver("a1"))
+	sees(t, o, "d1", "a2<d1", "a2", "a2", false)
+}
+
+func TestRenamed(t *testing.T) {
+	o := &Object{}
+	o.Graft(leaf("a2", 5), nil)
+	o.Graft(leaf("m1", 5), nil)
+	o.AddPending(pend("a3", 10, "a2 m1"))
+	o.AddPending(pend("a4", 11, "a3 m1"))
+	o.RenamePending(func(v change.Version) change.Version {
+		if v.Device == ver("a1").Device && v.Gen > 2 {
+			return change.Version{Device: ver("z1").Device, Gen: v.Gen - 2}
+		}
+		return v
+	})
+	sees(t, o, "a2 m1", "z1<a2m1 z2<m1z1", "z2", "z2", false)
+}
+
+func TestLeavesAreBounded(t *testing.T) {
+	o := &Object{}
+	for i := range MaxLeaves {
+		l := leaf("b1", uint64(100+i))
+		l.Version.Gen += change.Generation(i)
+		o.Graft(l, nil)
+	}
+	same(t, o)
+	o.Graft(leaf("a1", 1), nil)
+	first := leafNames(o.Confirmed[:1])
+	if len(o.Confirmed) != MaxLeaves || first != "b2" || o.Confirmed[MaxLeaves-1].Version != ver("a1") {
+		t.Errorf("%d leaves from %s", len(o.Confirmed), first)
+	}
+	o.Confirmed[0].Stamp = 1000
+	o.AddPending(pend("c1", 2, ""))
+	v := o.Visible()
+	if got := leafNames(v.Leaves[:2]); len(v.Leaves) != MaxLeaves || got != "b2 b4" {
+		t.Errorf("%d visible leaves from %s", len(v.Leaves), got)
+	}
+	if len(o.Confirmed) != MaxLeaves || leafNames(o.Confirmed[:2]) != "b2 b3" {
+		t.Error("looking changed the confirmed layer")
+	}
+}
+
+func TestFrontier(t *testing.T) {
+	o := &Object{Confirmed: []Leaf{leaf("c1", 1), leaf("a9", 1), leaf("a2", 1)}}
+	v := o.Visible()
+	if got := v.Frontier(); !slices.Equal(got, vers("a2 a9 c1")) {
+		t.Errorf("got %v", got)
+	}
+}
