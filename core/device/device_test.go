@@ -196,10 +196,9 @@ func TestMappingRefuses(t *testing.T) {
 	if _, err := DecodeMapping(append(row, 0)); !errors.Is(err, change.ErrTrailing) {
 		t.Errorf("got %v", err)
 	}
-	if row[1] = 1; row[1] == 1 {
-		if _, err := DecodeMapping(row); !errors.Is(err, change.ErrReserved) {
-			t.Errorf("got %v", err)
-		}
+	row[1] = 1
+	if _, err := DecodeMapping(row); !errors.Is(err, change.ErrReserved) {
+		t.Errorf("got %v", err)
 	}
 }
 

@@ -20,10 +20,10 @@ var arrows = map[string][]string{
 	"core/store":     {"core/change"},
 	"core/vectors":   {"core/change", "core/store"},
 	"core/pages":     structures,
-	"core/dag":       structures,
+	"core/dag":       {"core/change"},
 	"core/changelog": structures,
-	"core/objects":   structures,
-	"core/device":    structures,
+	"core/objects":   {"core/change", "core/dag"},
+	"core/device":    {"core/change"},
 	"core/wire":      structures,
 	"core":           append([]string{"core/vectors"}, structures...),
 
@@ -81,6 +81,8 @@ func TestArrows(t *testing.T) {
 	wants(t, badArrows, "core/change/x.go", `package change; import "vsync/core/objects"`, 1)
 	wants(t, badArrows, "core/objects/x.go", `package objects; import "vsync/core/change"`, 0)
 	wants(t, badArrows, "core/objects/x.go", `package objects; import "vsync/core"`, 1)
+	wants(t, badArrows, "core/objects/x.go", `package objects; import ("vsync/core/dag"; "vsync/core/store")`, 1)
+	wants(t, badArrows, "core/dag/x.go", `package dag; import "vsync/core/objects"`, 1)
 	wants(t, badArrows, "core/wire/x.go", `package wire; import "vsync/core/session"`, 1)
 	wants(t, badArrows, "core/x.go", `package core; import ("vsync/edge"; "vsync/core/internal/sim")`, 2)
 	wants(t, badArrows, "core/store/storetest/x.go", `package storetest; import "vsync/core/store"`, 0)
