@@ -55,7 +55,7 @@ func codeForm(field string, c Code) *flaw {
 		return &flaw{code: CodeTooLarge, field: field, problem: fmt.Sprintf("expected at most %d bytes, got %d", MaxCode, len(c))}
 	}
 	if !c.valid() {
-		return invalid(field, fmt.Sprintf("expected a code [A-Z_]{1,32}, got %q", string(c)))
+		return invalid(field, fmt.Sprintf("expected a code [A-Z0-9_]{1,32}, got %q", string(c)))
 	}
 	return nil
 }

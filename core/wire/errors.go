@@ -59,10 +59,10 @@ var reactions = map[Code]Reaction{
 // Reaction returns what a device does when an error with this code ended its connection.
 func (c Code) Reaction() Reaction { return reactions[c] }
 
-// valid reports whether c has the form of a code: [A-Z_]{1,32}.
+// valid reports whether c has the form of a code: [A-Z0-9_]{1,32}.
 func (c Code) valid() bool {
 	for i := range len(c) {
-		if (c[i] < 'A' || c[i] > 'Z') && c[i] != '_' {
+		if (c[i] < 'A' || c[i] > 'Z') && (c[i] < '0' || c[i] > '9') && c[i] != '_' {
 			return false
 		}
 	}

@@ -61,7 +61,7 @@ func samples() []sample {
 		{"voided", false, &Voided{Seq: 74, Gen: 5, Annotation: annotation, Code: CodeInvalid, Text: "the body hash differs", Hash: h(0x32)}},
 		{"pong", false, &Pong{N: 7, Now: 1_700_000_000_000}},
 		{"error", false, &Error{Code: CodeInternal, Text: "no more to say"}},
-		{"error, everything", false, &Error{Code: "A_CODE_OF_TOMORROW", Text: "come back later", Retry: 5000, Gen: 9}},
+		{"error, everything", false, &Error{Code: "CODE_2_OF_TOMORROW", Text: "come back later", Retry: 5000, Gen: 9}},
 		{"bye", false, &Bye{Why: WhyClosing, Retry: 1000}},
 		{"bye, a reason of tomorrow", false, &Bye{Why: "tired"}},
 		{"resend", false, &Resend{Gen: 5}},

@@ -147,7 +147,7 @@ const limits = (v) => {
   return body(v, fields, Object.keys(fields));
 };
 
-const code = str(32, /^[A-Z_]+$/);
+const code = str(32, /^[A-Z0-9_]+$/);
 const parts = { part: uint(), more: bool };
 const text = str(1024);
 
