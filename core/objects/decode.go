@@ -14,7 +14,8 @@ const (
 	minPending = 1 + minVersion + 1 + 1 + 1
 )
 
-// Decode reads exactly one object. Values are parts of b. An error is a *change.FormatError.
+// Decode reads exactly one object. Values are parts of b; nil, which is no row, is the empty object. An
+// error is a *change.FormatError.
 func Decode(b []byte) (*Object, error) {
 	o := &Object{}
 	if err := o.Load(b); err != nil {
@@ -26,8 +27,11 @@ func Decode(b []byte) (*Object, error) {
 // Load is Decode into an object that is there already, whose memory it uses again: what was in it, and
 // views of it, are no longer good. After an error the object is empty.
 func (o *Object) Load(b []byte) error {
-	r := reader{b: b}
 	o.reset()
+	if b == nil {
+		return nil
+	}
+	r := reader{b: b}
 	if f := r.byte("format"); r.err == nil && f != format {
 		r.failAt(0, change.ErrUnknownFormat, "format 1", f)
 	}

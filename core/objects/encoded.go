@@ -17,13 +17,7 @@ var benches = sync.Pool{New: func() any { return new(Object) }}
 // take returns an Object that holds the row; put it back after use.
 func take(row []byte) (*Object, error) {
 	o := benches.Get().(*Object)
-	var err error
-	if row != nil {
-		err = o.Load(row)
-	} else {
-		o.reset()
-	}
-	if err != nil {
+	if err := o.Load(row); err != nil {
 		put(o)
 		return nil, err
 	}
