@@ -3,6 +3,7 @@ package wire_test
 import (
 	"context"
 	"testing"
+	"time"
 
 	"vsync/core/wire"
 	"vsync/core/wire/conntest"
@@ -13,6 +14,7 @@ func TestPipeIsAConn(t *testing.T) {
 	conntest.Run(t, conntest.Harness{
 		Pair:        func(*testing.T) (a, b wire.Conn) { return wire.Pipe(limit) },
 		MaxBuffered: limit,
+		After:       time.After,
 	})
 }
 

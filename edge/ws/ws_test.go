@@ -111,7 +111,8 @@ func TestConn(t *testing.T) {
 						t.Error(err)
 					}
 				},
-				Open: func() int { return int(g.open.n.Load()) },
+				Open:  func() int { return int(g.open.n.Load()) },
+				After: time.After,
 			})
 			for end := time.Now().Add(5 * time.Second); runtime.NumGoroutine() > before; time.Sleep(time.Millisecond) {
 				if time.Now().After(end) {

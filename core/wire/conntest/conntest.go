@@ -27,6 +27,9 @@ type Harness struct {
 	// Open returns how many sockets of earlier Pairs are still open; nil where there are none.
 	Open func() int
 
+	// After is time.After: core asks no clock, its suites included.
+	After func(time.Duration) <-chan time.Time
+
 	// MaxBuffered is the most bytes that may be on the way to a reader who does not read; 0: 32 MiB,
 	// which is more than the kernel's buffers.
 	MaxBuffered int
@@ -45,91 +48,96 @@ func Run(t *testing.T, h Harness) {
 	if h.MaxBuffered == 0 {
 		h.MaxBuffered = 32 << 20
 	}
+	s := suite{h}
 	for _, story := range []struct {
 		name string
-		run  func(t *testing.T, h Harness, a, b wire.Conn)
+		run  func(t *testing.T, a, b wire.Conn)
 	}{
-		{"messages keep their borders", borders},
-		{"the written bytes stay the writer's", notKept},
-		{"both ways at the same time", bothWays},
-		{"a message of the limit", atLimit},
-		{"a message over the limit", overLimit},
-		{"text is refused", textRefused},
-		{"what was sent before a close is read", sentBeforeClose},
-		{"code and reason arrive", codeAndReason},
-		{"closing unblocks the own Read", closeOwnRead},
-		{"closing unblocks the own Write", closeOwnWrite},
-		{"closing unblocks the peer's Read and Write", closePeer},
-		{"a context ends a Read", contextRead},
-		{"a context ends a Write", contextWrite},
-		{"a reader who does not read stops the writer", backPressure},
-		{"closing again does nothing", closeTwice},
-		{"closing while everything runs", closeInTheMiddle},
+		{"messages keep their borders", s.borders},
+		{"the written bytes stay the writer's", s.notKept},
+		{"both ways at the same time", s.bothWays},
+		{"a message of the limit", s.atLimit},
+		{"a message over the limit", s.overLimit},
+		{"text is refused", s.textRefused},
+		{"what was sent before a close is read", s.sentBeforeClose},
+		{"code and reason arrive", s.codeAndReason},
+		{"closing unblocks the own Read", s.closeOwnRead},
+		{"closing unblocks the own Write", s.closeOwnWrite},
+		{"closing unblocks the peer's Read and Write", s.closePeer},
+		{"a context ends a Read", s.contextRead},
+		{"a context ends a Write", s.contextWrite},
+		{"a reader who does not read stops the writer", s.backPressure},
+		{"closing again does nothing", s.closeTwice},
+		{"closing while everything runs", s.closeInTheMiddle},
 	} {
 		t.Run(story.name, func(t *testing.T) {
-			a, b := h.Pair(t)
-			defer gone(t, h)
+			a, b := s.Pair(t)
+			defer s.gone(t)
 			defer b.Close(wire.CloseNormal, "")
 			defer a.Close(wire.CloseNormal, "")
-			story.run(t, h, a, b)
+			story.run(t, a, b)
 		})
 	}
 }
 
+// A suite is the stories, and what they are told with.
+type suite struct{ Harness }
+
 // gone waits until no socket is left.
-func gone(t *testing.T, h Harness) {
+func (s suite) gone(t *testing.T) {
 	t.Helper()
-	if h.Open == nil {
+	if s.Open == nil {
 		return
 	}
-	for end := time.Now().Add(patience); h.Open() > 0; time.Sleep(time.Millisecond) {
-		if time.Now().After(end) {
-			t.Errorf("%d sockets are still open", h.Open())
+	for late := s.After(patience); s.Open() > 0; {
+		select {
+		case <-late:
+			t.Errorf("%d sockets are still open", s.Open())
 			return
+		case <-s.After(time.Millisecond):
 		}
 	}
 }
 
-func soon(t *testing.T) context.Context {
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+// soon returns a context that ends when patience does.
+func (s suite) soon(t *testing.T) context.Context {
+	ctx, cancel := context.WithCancel(context.Background())
 	t.Cleanup(cancel)
+	go func() {
+		select {
+		case <-s.After(patience):
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
 	return ctx
 }
 
-func write(t *testing.T, c wire.Conn, message []byte) {
+func (s suite) write(t *testing.T, c wire.Conn, message []byte) {
 	t.Helper()
-	if err := c.Write(soon(t), message); err != nil {
+	if err := c.Write(s.soon(t), message); err != nil {
 		t.Errorf("Write of %d bytes: %v", len(message), err)
 	}
 }
 
-func read(t *testing.T, c wire.Conn) []byte {
+func (s suite) read(t *testing.T, c wire.Conn) []byte {
 	t.Helper()
-	message, err := c.Read(soon(t))
+	message, err := c.Read(s.soon(t))
 	if err != nil {
 		t.Errorf("Read: %v", err)
 	}
 	return message
 }
 
-// within runs f and fails if it takes longer than limit.
-func within(t *testing.T, limit time.Duration, what string, f func()) {
-	t.Helper()
-	start := time.Now()
-	f()
-	if took := time.Since(start); took > limit {
-		t.Errorf("%s took %v, expected at most %v", what, took, limit)
-	}
-}
-
-// A call is a Read or Write that runs by itself.
+// A call is something that may block, and runs by itself.
 type call struct {
+	s    suite
 	done chan struct{}
 	err  error
 }
 
-func start(f func() error) *call {
-	c := &call{done: make(chan struct{})}
+func (s suite) start(f func() error) *call {
+	c := &call{s: s, done: make(chan struct{})}
 	go func() {
 		c.err = f()
 		close(c.done)
@@ -137,13 +145,13 @@ func start(f func() error) *call {
 	return c
 }
 
-func startRead(c wire.Conn, ctx context.Context) *call {
-	return start(func() error { _, err := c.Read(ctx); return err })
+func (s suite) startRead(c wire.Conn, ctx context.Context) *call {
+	return s.start(func() error { _, err := c.Read(ctx); return err })
 }
 
 // startFlood writes until it fails.
-func startFlood(c wire.Conn, ctx context.Context) *call {
-	return start(func() error {
+func (s suite) startFlood(c wire.Conn, ctx context.Context) *call {
+	return s.start(func() error {
 		for {
 			if err := c.Write(ctx, make([]byte, chunk)); err != nil {
 				return err
@@ -152,13 +160,21 @@ func startFlood(c wire.Conn, ctx context.Context) *call {
 	})
 }
 
+// close closes c, which must not take long.
+func (s suite) close(t *testing.T, c wire.Conn, code int, reason string) {
+	t.Helper()
+	if err := s.start(func() error { return c.Close(code, reason) }).ends(t, atOnce, "Close"); err != nil {
+		t.Errorf("Close: %v", err)
+	}
+}
+
 // blocked fails unless the call is still waiting after a while.
 func (c *call) blocked(t *testing.T, what string) {
 	t.Helper()
 	select {
 	case <-c.done:
 		t.Fatalf("%s ended: %v", what, c.err)
-	case <-time.After(stall):
+	case <-c.s.After(stall):
 	}
 }
 
@@ -168,7 +184,7 @@ func (c *call) ends(t *testing.T, limit time.Duration, what string) error {
 	select {
 	case <-c.done:
 		return c.err
-	case <-time.After(limit):
+	case <-c.s.After(limit):
 		t.Fatalf("%s still waits after %v", what, limit)
 		return nil
 	}
@@ -182,49 +198,49 @@ func fill(n int, seed byte) []byte {
 	return b
 }
 
-func borders(t *testing.T, _ Harness, a, b wire.Conn) {
+func (s suite) borders(t *testing.T, a, b wire.Conn) {
 	sizes := []int{1, 0, 2, 125, 126, 127, 4096, 65535, 65536, 0, 100_000, 1}
-	sent := start(func() error {
+	sent := s.start(func() error {
 		for i, n := range sizes {
-			write(t, a, fill(n, byte(i)))
+			s.write(t, a, fill(n, byte(i)))
 		}
 		return nil
 	})
 	for i, n := range sizes {
-		if got := read(t, b); !bytes.Equal(got, fill(n, byte(i))) {
+		if got := s.read(t, b); !bytes.Equal(got, fill(n, byte(i))) {
 			t.Fatalf("message %d: expected %d bytes, got %d or other ones", i, n, len(got))
 		}
 	}
 	sent.ends(t, patience, "writing")
 }
 
-func notKept(t *testing.T, _ Harness, a, b wire.Conn) {
+func (s suite) notKept(t *testing.T, a, b wire.Conn) {
 	message := fill(1000, 1)
-	write(t, a, message)
+	s.write(t, a, message)
 	clear(message)
-	first := read(t, b)
+	first := s.read(t, b)
 	if !bytes.Equal(first, fill(1000, 1)) {
 		t.Error("a message changed after it was written")
 	}
-	write(t, a, fill(1000, 2))
-	read(t, b)
+	s.write(t, a, fill(1000, 2))
+	s.read(t, b)
 	if !bytes.Equal(first, fill(1000, 1)) {
 		t.Error("a message changed after the next one was read")
 	}
 }
 
-func bothWays(t *testing.T, _ Harness, a, b wire.Conn) {
+func (s suite) bothWays(t *testing.T, a, b wire.Conn) {
 	const n = 300
 	var all sync.WaitGroup
 	one := func(from, to wire.Conn, seed byte) {
 		all.Go(func() {
 			for i := range n {
-				write(t, from, fill(i*37, seed+byte(i)))
+				s.write(t, from, fill(i*37, seed+byte(i)))
 			}
 		})
 		all.Go(func() {
 			for i := range n {
-				if got := read(t, to); !bytes.Equal(got, fill(i*37, seed+byte(i))) {
+				if got := s.read(t, to); !bytes.Equal(got, fill(i*37, seed+byte(i))) {
 					t.Errorf("message %d differs", i)
 					return
 				}
@@ -236,47 +252,47 @@ func bothWays(t *testing.T, _ Harness, a, b wire.Conn) {
 	all.Wait()
 }
 
-func atLimit(t *testing.T, _ Harness, a, b wire.Conn) {
+func (s suite) atLimit(t *testing.T, a, b wire.Conn) {
 	for i := range 3 {
-		sent := start(func() error { write(t, a, fill(wire.MaxFrame, byte(i))); return nil })
-		if got := read(t, b); !bytes.Equal(got, fill(wire.MaxFrame, byte(i))) {
+		sent := s.start(func() error { s.write(t, a, fill(wire.MaxFrame, byte(i))); return nil })
+		if got := s.read(t, b); !bytes.Equal(got, fill(wire.MaxFrame, byte(i))) {
 			t.Fatalf("expected %d bytes, got %d or other ones", wire.MaxFrame, len(got))
 		}
 		sent.ends(t, patience, "writing")
 	}
 }
 
-func overLimit(t *testing.T, h Harness, a, b wire.Conn) {
-	answer := startRead(a, soon(t))
-	sent := start(func() error { return a.Write(soon(t), make([]byte, wire.MaxFrame+1)) })
-	if message, err := b.Read(soon(t)); !errors.Is(err, wire.ErrTooLarge) {
+func (s suite) overLimit(t *testing.T, a, b wire.Conn) {
+	answer := s.startRead(a, s.soon(t))
+	sent := s.start(func() error { return a.Write(s.soon(t), make([]byte, wire.MaxFrame+1)) })
+	if message, err := b.Read(s.soon(t)); !errors.Is(err, wire.ErrTooLarge) {
 		t.Errorf("expected ErrTooLarge, got %d bytes, %v", len(message), err)
 	}
 	sent.ends(t, patience, "writing")
 	closedWith(t, answer.ends(t, patience, "the writer's Read"), wire.CloseTooLarge)
-	afterwards(t, b)
+	s.afterwards(t, b)
 }
 
-func textRefused(t *testing.T, h Harness, a, b wire.Conn) {
-	if h.SendText == nil {
+func (s suite) textRefused(t *testing.T, a, b wire.Conn) {
+	if s.SendText == nil {
 		return
 	}
-	answer := startRead(a, soon(t))
-	h.SendText(t, a, "hello")
-	if message, err := b.Read(soon(t)); !errors.Is(err, wire.ErrText) {
+	answer := s.startRead(a, s.soon(t))
+	s.SendText(t, a, "hello")
+	if message, err := b.Read(s.soon(t)); !errors.Is(err, wire.ErrText) {
 		t.Errorf("expected ErrText, got %q, %v", message, err)
 	}
 	closedWith(t, answer.ends(t, patience, "the writer's Read"), wire.CloseText)
-	afterwards(t, b)
+	s.afterwards(t, b)
 }
 
 // afterwards checks an end that an error has ended.
-func afterwards(t *testing.T, c wire.Conn) {
+func (s suite) afterwards(t *testing.T, c wire.Conn) {
 	t.Helper()
-	if _, err := c.Read(soon(t)); !errors.Is(err, wire.ErrClosed) {
+	if _, err := c.Read(s.soon(t)); !errors.Is(err, wire.ErrClosed) {
 		t.Errorf("Read afterwards: expected ErrClosed, got %v", err)
 	}
-	if err := c.Write(soon(t), []byte{1}); err == nil {
+	if err := c.Write(s.soon(t), []byte{1}); err == nil {
 		t.Error("Write afterwards: expected an error")
 	}
 }
@@ -289,63 +305,61 @@ func closedWith(t *testing.T, err error, code int) {
 	}
 }
 
-func sentBeforeClose(t *testing.T, _ Harness, a, b wire.Conn) {
+func (s suite) sentBeforeClose(t *testing.T, a, b wire.Conn) {
 	for i := range 5 {
-		write(t, a, []byte{byte(i)})
+		s.write(t, a, []byte{byte(i)})
 	}
-	ended := start(func() error { return a.Close(wire.CloseNormal, "done") })
+	ended := s.start(func() error { return a.Close(wire.CloseNormal, "done") })
 	for i := range 5 {
-		if got := read(t, b); !bytes.Equal(got, []byte{byte(i)}) {
+		if got := s.read(t, b); !bytes.Equal(got, []byte{byte(i)}) {
 			t.Errorf("message %d: got %x", i, got)
 		}
 	}
-	_, err := b.Read(soon(t))
+	_, err := b.Read(s.soon(t))
 	closedWith(t, err, wire.CloseNormal)
 	ended.ends(t, patience, "Close")
-	afterwards(t, b)
+	s.afterwards(t, b)
 }
 
-func codeAndReason(t *testing.T, _ Harness, a, b wire.Conn) {
-	waiting := startRead(b, soon(t))
-	if err := a.Close(wire.CloseSilence, "nothing came, für 30 s"); err != nil {
-		t.Errorf("Close: %v", err)
-	}
+func (s suite) codeAndReason(t *testing.T, a, b wire.Conn) {
+	waiting := s.startRead(b, s.soon(t))
+	s.close(t, a, wire.CloseSilence, "nothing came, für 30 s")
 	var closed *wire.CloseError
 	err := waiting.ends(t, atOnce, "the peer's Read")
 	if !errors.As(err, &closed) || *closed != (wire.CloseError{Code: wire.CloseSilence, Reason: "nothing came, für 30 s"}) {
 		t.Errorf("expected code and reason, got %v", err)
 	}
-	afterwards(t, b)
+	s.afterwards(t, b)
 }
 
-func closeOwnRead(t *testing.T, _ Harness, a, b wire.Conn) {
-	waiting := startRead(a, context.Background())
+func (s suite) closeOwnRead(t *testing.T, a, b wire.Conn) {
+	waiting := s.startRead(a, context.Background())
 	waiting.blocked(t, "Read")
 	// b does not read: its answer to the close does not come.
-	closing := start(func() error { return a.Close(wire.CloseNormal, "") })
+	closing := s.start(func() error { return a.Close(wire.CloseNormal, "") })
 	if err := waiting.ends(t, atOnce, "Read"); !errors.Is(err, wire.ErrClosed) {
 		t.Errorf("expected ErrClosed, got %v", err)
 	}
 	closing.ends(t, atOnce, "Close")
-	afterwards(t, a)
+	s.afterwards(t, a)
 }
 
-func closeOwnWrite(t *testing.T, _ Harness, a, b wire.Conn) {
-	flood := startFlood(a, context.Background())
+func (s suite) closeOwnWrite(t *testing.T, a, b wire.Conn) {
+	flood := s.startFlood(a, context.Background())
 	flood.blocked(t, "Write")
-	closing := start(func() error { return a.Close(wire.CloseNormal, "") })
+	closing := s.start(func() error { return a.Close(wire.CloseNormal, "") })
 	if err := flood.ends(t, atOnce, "Write"); !errors.Is(err, wire.ErrClosed) {
 		t.Errorf("expected ErrClosed, got %v", err)
 	}
 	closing.ends(t, atOnce, "Close")
-	afterwards(t, a)
+	s.afterwards(t, a)
 }
 
-func closePeer(t *testing.T, _ Harness, a, b wire.Conn) {
-	flood := startFlood(a, context.Background())
-	waiting := startRead(a, context.Background())
+func (s suite) closePeer(t *testing.T, a, b wire.Conn) {
+	flood := s.startFlood(a, context.Background())
+	waiting := s.startRead(a, context.Background())
 	flood.blocked(t, "Write")
-	within(t, atOnce, "Close", func() { b.Close(wire.CloseGoing, "") })
+	s.close(t, b, wire.CloseGoing, "")
 	if err := flood.ends(t, atOnce, "the peer's Write"); err == nil {
 		t.Error("the peer's Write ended well")
 	}
@@ -354,9 +368,9 @@ func closePeer(t *testing.T, _ Harness, a, b wire.Conn) {
 	}
 }
 
-func contextRead(t *testing.T, _ Harness, a, b wire.Conn) {
+func (s suite) contextRead(t *testing.T, a, b wire.Conn) {
 	ctx, cancel := context.WithCancel(context.Background())
-	waiting, other := startRead(a, ctx), startRead(b, context.Background())
+	waiting, other := s.startRead(a, ctx), s.startRead(b, context.Background())
 	waiting.blocked(t, "Read")
 	cancel()
 	if err := waiting.ends(t, atOnce, "Read"); !errors.Is(err, context.Canceled) {
@@ -366,27 +380,28 @@ func contextRead(t *testing.T, _ Harness, a, b wire.Conn) {
 	if err := other.ends(t, atOnce, "the peer's Read"); !errors.As(err, &closed) {
 		t.Errorf("the peer: expected a close, got %v", err)
 	}
-	afterwards(t, a)
+	s.afterwards(t, a)
 }
 
-func contextWrite(t *testing.T, _ Harness, a, b wire.Conn) {
-	ctx, cancel := context.WithTimeout(context.Background(), stall)
-	defer cancel()
-	flood := startFlood(a, ctx)
-	if err := flood.ends(t, stall+atOnce, "Write"); !errors.Is(err, context.DeadlineExceeded) {
+func (s suite) contextWrite(t *testing.T, a, b wire.Conn) {
+	ctx, cancel := context.WithCancel(context.Background())
+	flood := s.startFlood(a, ctx)
+	flood.blocked(t, "Write")
+	cancel()
+	if err := flood.ends(t, atOnce, "Write"); !errors.Is(err, context.Canceled) {
 		t.Errorf("expected the context's error, got %v", err)
 	}
-	afterwards(t, a)
+	s.afterwards(t, a)
 }
 
 // backPressure lets a writer run into a reader who sleeps, then wakes the reader.
-func backPressure(t *testing.T, h Harness, a, b wire.Conn) {
+func (s suite) backPressure(t *testing.T, a, b wire.Conn) {
 	const total = 400 // chunks: more than any buffer on the way
 	var mu sync.Mutex
 	sent := 0
-	writing := start(func() error {
+	writing := s.start(func() error {
 		for i := range total {
-			if err := a.Write(soon(t), fill(chunk, byte(i))); err != nil {
+			if err := a.Write(s.soon(t), fill(chunk, byte(i))); err != nil {
 				return fmt.Errorf("chunk %d: %w", i, err)
 			}
 			mu.Lock()
@@ -399,11 +414,11 @@ func backPressure(t *testing.T, h Harness, a, b wire.Conn) {
 	mu.Lock()
 	buffered := sent * chunk
 	mu.Unlock()
-	if buffered > h.MaxBuffered {
-		t.Errorf("%d bytes are on the way to a reader who sleeps, expected at most %d", buffered, h.MaxBuffered)
+	if buffered > s.MaxBuffered {
+		t.Errorf("%d bytes are on the way to a reader who sleeps, expected at most %d", buffered, s.MaxBuffered)
 	}
 	for i := range total {
-		if got := read(t, b); !bytes.Equal(got, fill(chunk, byte(i))) {
+		if got := s.read(t, b); !bytes.Equal(got, fill(chunk, byte(i))) {
 			t.Fatalf("chunk %d differs", i)
 		}
 	}
@@ -412,22 +427,22 @@ func backPressure(t *testing.T, h Harness, a, b wire.Conn) {
 	}
 }
 
-func closeTwice(t *testing.T, _ Harness, a, b wire.Conn) {
-	waiting := startRead(b, soon(t))
+func (s suite) closeTwice(t *testing.T, a, b wire.Conn) {
+	waiting := s.startRead(b, s.soon(t))
 	for range 3 {
-		within(t, atOnce, "Close", func() { a.Close(wire.CloseFault, "first") })
+		s.close(t, a, wire.CloseFault, "first")
 	}
 	a.Close(wire.CloseGoing, "second")
 	closedWith(t, waiting.ends(t, atOnce, "the peer's Read"), wire.CloseFault)
-	within(t, atOnce, "the peer's Close", func() { b.Close(wire.CloseNormal, "") })
-	afterwards(t, a)
-	afterwards(t, b)
+	s.close(t, b, wire.CloseNormal, "")
+	s.afterwards(t, a)
+	s.afterwards(t, b)
 }
 
-func closeInTheMiddle(t *testing.T, _ Harness, a, b wire.Conn) {
-	calls := []*call{startFlood(a, context.Background()), startFlood(b, context.Background())}
+func (s suite) closeInTheMiddle(t *testing.T, a, b wire.Conn) {
+	calls := []*call{s.startFlood(a, context.Background()), s.startFlood(b, context.Background())}
 	for _, c := range []wire.Conn{a, b} {
-		calls = append(calls, start(func() error {
+		calls = append(calls, s.start(func() error {
 			for {
 				if _, err := c.Read(context.Background()); err != nil {
 					return err
@@ -435,7 +450,7 @@ func closeInTheMiddle(t *testing.T, _ Harness, a, b wire.Conn) {
 			}
 		}))
 	}
-	time.Sleep(stall / 10)
+	<-s.After(stall / 10)
 	var all sync.WaitGroup
 	for _, c := range []wire.Conn{a, b, a} {
 		all.Go(func() { c.Close(wire.CloseNormal, "") })
