@@ -14,7 +14,7 @@ import (
 // family with the longest name that is its path or begins it; within a family all is free, since Go
 // itself refuses cycles. Tests may import what they like.
 //
-//	change, store ← pages, dag, changelog, objects, device, wire ← core ← wasm, edge ← hosts
+//	change, store ← pages, dag, changelog, objects, device, wire ← core ← watcher ← wasm, edge ← hosts
 var arrows = map[string][]string{
 	"core/change":    {"core/store"},
 	"core/store":     {"core/change"},
@@ -26,6 +26,7 @@ var arrows = map[string][]string{
 	"core/device":    {"core/change"},
 	"core/wire":      structures,
 	"core":           append([]string{"core/vectors"}, structures...),
+	"core/watcher":   append([]string{"core"}, structures...),
 
 	"wasm": replica,
 	"edge": replica,
@@ -44,7 +45,7 @@ var structures = []string{
 	"core/change", "core/store", "core/pages", "core/dag", "core/changelog", "core/objects", "core/device", "core/wire",
 }
 
-var replica = append([]string{"core"}, structures...)
+var replica = append([]string{"core", "core/watcher"}, structures...)
 
 // family returns the family that a directory belongs to, "" for none.
 func family(dir string) string {
@@ -85,6 +86,9 @@ func TestArrows(t *testing.T) {
 	wants(t, badArrows, "core/dag/x.go", `package dag; import "vsync/core/objects"`, 1)
 	wants(t, badArrows, "core/wire/x.go", `package wire; import "vsync/core/session"`, 1)
 	wants(t, badArrows, "core/x.go", `package core; import ("vsync/edge"; "vsync/core/internal/sim")`, 2)
+	wants(t, badArrows, "core/x.go", `package core; import "vsync/core/watcher"`, 1)
+	wants(t, badArrows, "core/watcher/x.go", `package watcher; import ("vsync/core"; "vsync/core/wire")`, 0)
+	wants(t, badArrows, "core/watcher/x.go", `package watcher; import "vsync/edge/clock"`, 1)
 	wants(t, badArrows, "core/store/storetest/x.go", `package storetest; import "vsync/core/store"`, 0)
 	wants(t, badArrows, "wasm/idb/x.go", `package idb; import "vsync/edge"`, 1)
 	wants(t, badArrows, "edge/host/vsync/x.go", `package main; import ("vsync/web"; "vsync/core"; "vsync/edge")`, 0)

@@ -1,0 +1,227 @@
+package watcher
+
+import (
+	"math/rand/v2"
+	"time"
+
+	"vsync/core"
+	"vsync/core/wire"
+)
+
+// Delays between attempts. Zero fields are the protocol's (PROTOCOL.md, section 14).
+type Delays struct {
+	Dial   time.Duration // base after a dial that failed
+	Stream time.Duration // base after a connection that ended
+	Max    time.Duration // cap of both
+	Stable time.Duration // life after the welcome that resets them
+}
+
+func (d Delays) complete() Delays {
+	pick := func(d, standard time.Duration) time.Duration {
+		if d <= 0 {
+			return standard
+		}
+		return d
+	}
+	return Delays{
+		Dial: pick(d.Dial, wire.WatchRetryDelay), Stream: pick(d.Stream, wire.StreamRetryDelay),
+		Max: pick(d.Max, wire.MaxRetryDelay), Stable: pick(d.Stable, wire.StreamStable),
+	}
+}
+
+// A Course decides what comes after a connection. It remembers what must outlive one:
+//
+//	attempt   grows with every delay; back to 0 only when a connection has lived
+//	own       the own batch that the hub refused:     settle ─▶ re-entry ─▶ push seldom, the feed goes on
+//	stream    the place that could not be applied:    ask again ─▶ held there, tried at the longest delay
+//
+// It asks no clock and waits for nothing.
+type Course struct {
+	delays  Delays
+	rand    *rand.Rand
+	attempt int
+	atOnce  int // in a row, without a delay
+	own     trouble
+	stream  trouble
+}
+
+// A trouble is a fault that came n times in a row.
+type trouble struct {
+	n     int
+	fault Fault
+}
+
+// A Step is what comes next.
+type Step struct {
+	Phase   Phase         // what to show meanwhile
+	Fault   Fault         // why
+	Reenter bool          // first take a new device id
+	Delay   time.Duration // then wait; 0: not at all
+	Floor   time.Duration // of Delay, what no nudge may cut
+	Stop    bool          // the replica is closed: there is nothing to come back with
+}
+
+// NewCourse returns a course without a past. Jitter is drawn from random.
+func NewCourse(delays Delays, random rand.Source) *Course {
+	return &Course{delays: delays.complete(), rand: rand.New(random)}
+}
+
+// Rest returns how long the next session lets own batches wait: see Config.
+func (c *Course) Rest() time.Duration {
+	if c.own.n > 2 {
+		return c.delays.Max
+	}
+	return 0
+}
+
+// Standing returns the fault of earlier connections that s has not overcome; zero: none.
+func (c *Course) Standing(s *Session) Fault {
+	switch {
+	case c.stream.n > 1 && s.applied < c.stream.fault.Seq:
+		return c.stream.fault
+	case c.own.n > 2 && s.confirmed.IsZero():
+		return c.own.fault
+	}
+	return Fault{}
+}
+
+// AfterDial returns what comes after a dial that failed, or a token that could not be had.
+func (c *Course) AfterDial(f Fault) Step {
+	return Step{Phase: PhaseWaiting, Fault: f, Delay: c.backoff(c.delays.Dial)}
+}
+
+// After returns what comes after a session that is over.
+func (c *Course) After(now time.Time, s *Session) Step {
+	c.learn(now, s)
+	r := s.Result()
+	step := Step{Phase: PhaseWaiting, Fault: Fault{Code: r.Code, Message: r.Text, Gen: r.Gen, Seq: r.Seq}}
+	switch r.Outcome {
+	case Again:
+		return c.directly(step)
+	case Superseded:
+		step.Reenter = true
+		return c.directly(step)
+	case Rejected:
+		return c.rejected(step)
+	case Faulty:
+		return c.faulted(step)
+	case Refused:
+		step.Phase, step.Delay = PhaseRefused, c.longest()
+		return step
+	case Failed:
+		return c.failed(step)
+	}
+	if r.Low {
+		step.Delay = c.longest()
+		return step
+	}
+	return c.later(step, r.Retry)
+}
+
+// AfterFailure returns what comes after the replica could not do what a step asked for.
+func (c *Course) AfterFailure(err error) Step {
+	s := Session{}
+	s.fail(err)
+	return c.failed(Step{Phase: PhaseWaiting, Fault: Fault{Code: s.result.Code, Message: s.result.Text}})
+}
+
+// learn takes from a session what it overcame.
+func (c *Course) learn(now time.Time, s *Session) {
+	if s.Settled() && now.Sub(s.welcomed) >= c.delays.Stable {
+		c.attempt, c.atOnce = 0, 0
+	}
+	if !s.confirmed.IsZero() {
+		c.own = trouble{}
+	}
+	if s.applied >= c.stream.fault.Seq {
+		c.stream = trouble{}
+	}
+}
+
+// directly comes back without a delay, a few times; then as after any end.
+func (c *Course) directly(step Step) Step {
+	c.atOnce++
+	if c.atOnce > MaxAtOnce {
+		return c.later(step, 0)
+	}
+	return step
+}
+
+// rejected: the first time settling may help, the second time a new device id; then the batch is held.
+func (c *Course) rejected(step Step) Step {
+	if c.own.n == 1 && step.Fault.Gen != c.own.fault.Gen {
+		c.own.n = 0
+	}
+	c.own.n++
+	c.own.fault = step.Fault
+	switch c.own.n {
+	case 1:
+	case 2:
+		step.Reenter = true
+	default:
+		step.Phase = PhaseQuarantined
+	}
+	return c.later(step, 0)
+}
+
+// faulted: the first time it may have happened on the way; then the feed is held at that place.
+func (c *Course) faulted(step Step) Step {
+	if step.Fault.Seq != c.stream.fault.Seq {
+		c.stream.n = 0
+	}
+	c.stream.n++
+	c.stream.fault = step.Fault
+	if c.stream.n == 1 {
+		return c.later(step, 0)
+	}
+	step.Phase, step.Delay = PhaseQuarantined, c.longest()
+	return step
+}
+
+func (c *Course) failed(step Step) Step {
+	switch step.Fault.Code {
+	case wire.Code(core.Closed):
+		step.Stop = true
+		return step
+	case wire.Code(core.StorageLost):
+		step.Delay = c.longest()
+		return step
+	}
+	return c.later(step, 0)
+}
+
+// later waits as after any end of a connection, and no less than the hub asked for.
+func (c *Course) later(step Step, retry time.Duration) Step {
+	step.Delay = c.backoff(c.delays.Stream)
+	if retry > 0 {
+		step.Floor = retry + c.upTo(retry/2)
+		step.Delay = max(step.Delay, step.Floor)
+	}
+	return step
+}
+
+// backoff returns the next delay: exponential, with full jitter.
+func (c *Course) backoff(base time.Duration) time.Duration {
+	limit := base
+	for i := 0; i < c.attempt && limit < c.delays.Max; i++ {
+		limit *= 2
+	}
+	c.attempt++
+	return max(wire.MinRetryDelay, c.upTo(min(limit, c.delays.Max)))
+}
+
+// longest returns a delay between half the cap and the cap.
+func (c *Course) longest() time.Duration {
+	half := c.delays.Max / 2
+	return half + c.upTo(half)
+}
+
+// upTo returns a random duration from 0 to limit.
+func (c *Course) upTo(limit time.Duration) time.Duration {
+	return time.Duration(c.rand.Int64N(int64(limit) + 1))
+}
+
+// nudged returns what is left of a delay after a nudge.
+func (c *Course) nudged(left, floor time.Duration) time.Duration {
+	return min(left, max(floor, c.upTo(nudgeDelay)))
+}

@@ -1,0 +1,34 @@
+package watcher
+
+import (
+	"context"
+
+	"vsync/core/wire"
+)
+
+// sayHello tells the hub who this replica is and what it has (PROTOCOL.md, section 8). What it says
+// is kept: the welcome is held against it.
+func (s *Session) sayHello(ctx context.Context) {
+	have, err := s.replica.Hello(ctx)
+	if err != nil {
+		s.fail(err)
+		return
+	}
+	s.hello = have
+	s.applied = have.Marker.Seq
+	s.settled = have.Base
+	s.send(&wire.Hello{
+		Protocol:   wire.Protocol,
+		Database:   s.cfg.Database,
+		Lineage:    have.Lineage,
+		Device:     have.Device,
+		Token:      s.cfg.Token,
+		Marker:     have.Marker,
+		Gen:        have.Base,
+		Hash:       have.BaseHash,
+		Own:        have.Own,
+		LowestHeld: have.Held,
+		Credit:     s.cfg.Credit,
+		Agent:      s.cfg.Agent,
+	})
+}

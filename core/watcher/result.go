@@ -1,0 +1,185 @@
+package watcher
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+	"unicode/utf8"
+
+	"vsync/core"
+	"vsync/core/change"
+	"vsync/core/wire"
+)
+
+// An Outcome is how a session ended, by what comes next.
+type Outcome uint8
+
+const (
+	Running    Outcome = iota // it has not ended
+	Ended                     // connection gone, or the hub goes: back after the usual delay
+	Again                     // settling went a step: hello at once
+	Superseded                // another replica has this device id: re-entry, then hello at once
+	Rejected                  // the hub refuses own generation Gen: settle; if it comes again, re-entry
+	Faulty                    // the stream cannot be applied at sequence Seq: ask again; then it is held there
+	Held                      // no token, too many requests, no space: the queue waits
+	Refused                   // coming back by itself helps nobody: settings, token or software must change
+	Failed                    // our own replica could not go on
+)
+
+func (o Outcome) String() string {
+	return [...]string{"running", "ended", "again", "superseded", "rejected", "faulty", "held", "refused", "failed"}[o]
+}
+
+// A Result says why a session ended, to programs and to people.
+type Result struct {
+	Outcome Outcome
+	Code    wire.Code         // empty: nobody's fault
+	Text    string            // what happened and what to do
+	Retry   time.Duration     // the hub wants us no sooner; 0: it did not say
+	Low     bool              // Held: try at the longest delay
+	Silent  bool              // Ended: the connection is dead
+	Gen     change.Generation // Rejected: the own generation that it is about
+	Seq     uint64            // Faulty: the place of the feed that cannot be applied
+	Err     error             // the cause, where there is one
+}
+
+// Close returns the close code and reason for the connection, as PROTOCOL.md's section 1 has them.
+func (r Result) Close() (code int, reason string) {
+	switch {
+	case r.Outcome == Faulty:
+		return wire.CloseFault, cut(string(r.Code) + ": " + r.Text)
+	case r.Silent:
+		return wire.CloseSilence, cut(r.Text)
+	}
+	return wire.CloseNormal, cut(r.Text)
+}
+
+func cut(reason string) string {
+	if len(reason) <= maxReason {
+		return reason
+	}
+	end := maxReason
+	for !utf8.RuneStart(reason[end]) {
+		end--
+	}
+	return reason[:end]
+}
+
+// end notes the first result there is.
+func (s *Session) end(r Result) {
+	if s.stage != over {
+		s.stage, s.result = over, r
+		s.control, s.window = nil, window{}
+	}
+}
+
+// faulty is the result of a hub that breaks the protocol behind what is applied.
+func (s *Session) faulty(code wire.Code, text string) Result {
+	return Result{Outcome: Faulty, Code: code, Text: text, Seq: s.applied + 1}
+}
+
+// blame ends the session for what the hub sent wrong; err is a *wire.ProtocolError.
+func (s *Session) blame(err error) {
+	r := s.faulty(wire.CodeProtocol, err.Error())
+	r.Err = err
+	if wrong, ok := errors.AsType[*wire.ProtocolError](err); ok {
+		r.Code = wrong.Code
+	}
+	if r.Code == wire.CodeUnknownMessage {
+		r.Outcome = Refused
+	}
+	s.end(r)
+}
+
+func (s *Session) misplaced(m wire.Message) {
+	s.end(s.faulty(wire.CodeProtocol, fmt.Sprintf("%v came out of place", m.Type())))
+}
+
+// fail ends the session for what the replica could not do.
+func (s *Session) fail(err error) {
+	r := Result{Outcome: Failed, Code: codeOf(err), Text: err.Error(), Err: err}
+	switch {
+	case errors.Is(err, context.Canceled):
+		r = Result{Outcome: Ended, Text: "stopped", Err: err}
+	case r.Code == wire.CodeOtherHub, r.Code == wire.CodeUnknownMarker, r.Code == wire.CodeForbidden, r.Code == wire.CodeVersion:
+		r.Outcome = Refused
+	}
+	s.end(r)
+}
+
+// unapplied ends the session for what the replica did not take of the stream: the hub's fault, what
+// lies between, or our own store's.
+func (s *Session) unapplied(err error) {
+	code := codeOf(err)
+	if ofStream(code) && !errors.Is(err, context.Canceled) {
+		r := s.faulty(code, err.Error())
+		r.Err = err
+		s.end(r)
+		return
+	}
+	s.fail(err)
+}
+
+// codeOf returns the code of an error of the replica.
+func codeOf(err error) wire.Code {
+	if known, ok := errors.AsType[*core.Error](err); ok {
+		return wire.Code(known.Code)
+	}
+	return wire.CodeInternal
+}
+
+// ofStream reports whether a replica that answers Apply with this code finds fault with what came.
+func ofStream(c wire.Code) bool {
+	switch c {
+	case wire.CodeGap, wire.CodeHash, wire.CodeProtocol, wire.CodeInvalid, wire.CodeTooLarge, wire.CodeCorrupt:
+		return true
+	}
+	return false
+}
+
+// isolable reports whether one entry may be at fault, so that those before it can be applied.
+func isolable(err error) bool {
+	switch codeOf(err) {
+	case wire.CodeProtocol, wire.CodeInvalid, wire.CodeTooLarge, wire.CodeCorrupt:
+		return err != nil
+	}
+	return false
+}
+
+// refused ends the session for what the hub says that we did wrong, or cannot have (section 15).
+func (s *Session) refused(m *wire.Error) {
+	r := Result{Outcome: Ended, Code: m.Code, Text: m.Text, Retry: stay(m.Retry), Gen: m.Gen, Err: m}
+	switch m.Code {
+	case wire.CodeProtocol, wire.CodeTooLarge, wire.CodeHash, wire.CodeGap:
+		if !m.Gen.IsZero() {
+			r.Outcome = Rejected
+		}
+	case wire.CodeVersion, wire.CodeUnknownMessage, wire.CodeInvalid, wire.CodeOtherHub, wire.CodeForbidden, wire.CodeUnknownMarker:
+		r.Outcome = Refused
+	case wire.CodeUnauthenticated, wire.CodeRateLimited, wire.CodeQuota:
+		r.Outcome = Held
+	case wire.CodeCorrupt:
+		r.Outcome, r.Low = Held, true
+	case wire.CodeSuperseded:
+		r.Outcome = Superseded
+	}
+	s.end(r)
+}
+
+// dismissed ends the session because the hub ends it without a fault of ours.
+func (s *Session) dismissed(m *wire.Bye) {
+	r := Result{Outcome: Ended, Text: "the hub said bye: " + string(m.Why), Retry: stay(m.Retry)}
+	if m.Why == wire.WhySuperseded {
+		r.Outcome, r.Text = Superseded, "another replica has this device id"
+	}
+	s.end(r)
+}
+
+// stay returns a hub's wish to stay away, bounded.
+func stay(ms uint64) time.Duration {
+	if ms >= uint64(MaxStay/time.Millisecond) {
+		return MaxStay
+	}
+	return time.Duration(ms) * time.Millisecond
+}

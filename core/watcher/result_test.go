@@ -1,0 +1,61 @@
+package watcher
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"time"
+
+	"vsync/core/change"
+	"vsync/core/wire"
+)
+
+func TestErrorsOfTheHub(t *testing.T) {
+	for _, c := range []struct {
+		code wire.Code
+		gen  change.Generation
+		want Outcome
+	}{
+		{"PROTOCOL", 0, Ended}, {"PROTOCOL", 3, Rejected}, {"TOO_LARGE", 3, Rejected}, {"HASH", 3, Rejected}, {"GAP", 3, Rejected},
+		{"VERSION", 0, Refused}, {"VERSION", 3, Refused}, {"UNKNOWN_MESSAGE", 0, Refused}, {"INVALID", 0, Refused},
+		{"OTHER_HUB", 0, Refused}, {"UNKNOWN_MARKER", 0, Refused}, {"FORBIDDEN", 0, Refused},
+		{"UNAUTHENTICATED", 0, Held}, {"RATE_LIMITED", 0, Held}, {"QUOTA", 0, Held}, {"CORRUPT", 0, Held},
+		{"INTERNAL", 0, Ended}, {"NEVER_HEARD_OF", 0, Ended}, {"SUPERSEDED", 0, Superseded},
+	} {
+		for _, early := range []bool{true, false} {
+			k := newTalk(t)
+			if early {
+				k.s.Open(context.Background(), k.now)
+			} else {
+				k.greet()
+			}
+			k.give(&wire.Error{Code: c.code, Text: "why", Gen: c.gen, Retry: 1500})
+			r := k.s.Result()
+			if r.Outcome != c.want || r.Code != c.code || r.Text != "why" || r.Retry != 1500*time.Millisecond || r.Gen != c.gen {
+				t.Errorf("%s with generation %d: %+v", c.code, c.gen, r)
+			}
+		}
+	}
+}
+
+func TestBye(t *testing.T) {
+	for why, want := range map[wire.Why]Outcome{wire.WhyClosing: Ended, wire.WhySlow: Ended, "tired": Ended, wire.WhySuperseded: Superseded} {
+		k := greeted(t, func(k *talk) {})
+		k.give(&wire.Bye{Why: why, Retry: 1 << 50})
+		if r := k.ended(want); r.Retry != MaxStay {
+			t.Errorf("%+v", r)
+		}
+		k.give(&wire.Bye{Why: why}) // nothing counts behind it
+		k.s.Lost(wire.ErrClosed)
+		k.s.Tick(k.now)
+		k.ended(want)
+	}
+}
+
+func TestReasonsFitACloseFrame(t *testing.T) {
+	for _, text := range []string{"", strings.Repeat("é", 200), strings.Repeat("x", 123)} {
+		if _, reason := (Result{Text: text}).Close(); len(reason) > 123 || !strings.HasPrefix(text, reason) {
+			t.Errorf("%q", reason)
+		}
+	}
+}

@@ -1,0 +1,64 @@
+package watcher
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"vsync/core"
+	"vsync/core/wire"
+)
+
+// welcome holds the hub's answer against what hello said, and settles own generations, before
+// anything of the stream is applied.
+func (s *Session) welcome(ctx context.Context, now time.Time, m *wire.Welcome) {
+	if fault, ok := s.mismatch(m); ok {
+		s.end(fault)
+		return
+	}
+	done, err := s.replica.Settle(ctx, core.Welcome{
+		Lineage: m.Lineage, Epoch: m.Epoch, Common: m.Common, Last: m.Last, LastHash: m.Hash, Head: m.Head,
+	})
+	switch {
+	case err != nil:
+		s.fail(err)
+		return
+	case done.Reentered:
+		s.end(Result{Outcome: Again, Text: "this replica went another way than the hub knows: it has a new device id"})
+		return
+	case done.Again:
+		s.end(Result{Outcome: Again, Text: "more own generations are to be compared"})
+		return
+	}
+	s.start, s.head = m.Marker.Seq, m.Head
+	s.window.open(m.Limits, done.PushFrom, max(m.Last, s.hello.Base))
+	if s.cfg.Rest > 0 {
+		s.window.rest = now.Add(s.cfg.Rest)
+	}
+	s.welcomed = now
+	s.stage = streaming
+}
+
+// mismatch finds what of a welcome this replica cannot go on with.
+func (s *Session) mismatch(m *wire.Welcome) (Result, bool) {
+	have := s.hello.Marker
+	switch {
+	case m.Protocol > wire.Protocol:
+		return Result{Outcome: Refused, Code: wire.CodeVersion, Text: fmt.Sprintf(
+			"expected at most protocol version %d, the hub chose %d: the hub is at fault", wire.Protocol, m.Protocol)}, true
+	case !s.hello.Lineage.IsZero() && m.Lineage != s.hello.Lineage:
+		return Result{Outcome: Refused, Code: wire.CodeOtherHub, Text: fmt.Sprintf(
+			"expected hub %v, this one is %v: nothing is merged. Point the feed at the hub of this replica, or open a new replica for this hub",
+			s.hello.Lineage, m.Lineage)}, true
+	case have.IsZero() && m.Marker.Seq == 0:
+		return Result{}, false
+	case m.Marker.Seq == have.Seq && m.Marker.Hash == have.Hash && m.Marker.Scope == have.Scope:
+		return Result{}, false
+	case m.Mode == wire.ModeReplay && m.Marker.Seq <= have.Seq:
+		return Result{Outcome: Refused, Code: wire.CodeUnknownMarker, Text: fmt.Sprintf(
+			"the hub does not know place %d of this replica, only up to %d: it lost entries or another copy of it was restored. "+
+				"Restore the hub's newest copy, or open a new replica; unsent writes are kept here", have.Seq, m.Marker.Seq)}, true
+	}
+	return s.faulty(wire.CodeProtocol, fmt.Sprintf(
+		"expected a stream from place %d on, the hub announced %s from %d", have.Seq, m.Mode, m.Marker.Seq)), true
+}
