@@ -1,0 +1,184 @@
+package core
+
+import (
+	"context"
+	"encoding/binary"
+
+	"vsync/core/change"
+	"vsync/core/changelog"
+)
+
+// Arrival is one place of the feed, as it came from the hub.
+type Arrival struct {
+	Seq   uint64
+	Entry []byte // a whole entry; nil where the rest says what came
+
+	// A batch of this device, whose bytes are here already: only what the hub says about it came.
+	Gen  change.Generation
+	Ann  []byte
+	MAC  change.Hash
+	Void bool // the hub refused it
+}
+
+// Apply takes arrivals up, with the marker, in one commit: all of them or none. What is at or below the marker
+// is dropped. after is the feed's running hash after the last of them.
+//
+// Errors: GAP where the first is beyond the next place; HASH where the running hash, or a device's chain, does not
+// fit; PROTOCOL where an entry cannot be read. Nothing was applied then.
+func (r *Replica) Apply(ctx context.Context, arrivals []Arrival, after change.Hash) error {
+	if r.cfg.Role != RoleDevice {
+		return errorf(Invalid, "a hub's replica applies no feed")
+	}
+	weight := 0
+	for i := range arrivals {
+		weight += len(arrivals[i].Entry) + len(arrivals[i].Ann) + 64
+	}
+	return r.submit(ctx, &request{weight: weight, strict: false, form: func(s *stage) error {
+		return s.apply(arrivals, after)
+	}})
+}
+
+func (s *stage) apply(arrivals []Arrival, after change.Hash) error {
+	moved := false
+	for i := range arrivals {
+		a := &arrivals[i]
+		if a.Seq <= s.state.marker.Seq {
+			continue
+		}
+		if a.Seq != s.state.marker.Seq+1 {
+			return errorf(Gap, "feed sequence %d expected, %d came: reconnect and resume from the marker", s.state.marker.Seq+1, a.Seq)
+		}
+		if err := s.arrive(a); err != nil {
+			return err
+		}
+		moved = true
+	}
+	if !moved {
+		return nil
+	}
+	if s.state.marker.Hash != after {
+		return errorf(WrongHash, "the running hash of the feed at sequence %d is %s here and %s at the hub", s.state.marker.Seq, s.state.marker.Hash, after)
+	}
+	s.add(changelog.ItemMarker, s.state.marker.Encode())
+	return nil
+}
+
+// arrive takes up one place of the feed.
+func (s *stage) arrive(a *Arrival) error {
+	it, e, err := s.read(a)
+	if err != nil {
+		return err
+	}
+	rec, err := s.device(e.Version.Device)
+	if err != nil {
+		return err
+	}
+	if e.Version.Gen != rec.Last+1 {
+		return errorf(WrongHash, "sequence %d brings %s, and the one before it was generation %d: the hub's feed is not in order", a.Seq, e.Version, rec.Last)
+	}
+	if e.Kind == change.EntryBatch {
+		h, _, err := change.DecodeHeader(e.Body)
+		if err != nil {
+			return err
+		}
+		if err := h.Follows(rec.Hash); err != nil {
+			return wrapf(WrongHash, err, "sequence %d brings %s", a.Seq, e.Version)
+		}
+	}
+	s.advance(a.Seq, e)
+	turns, err := s.entry(e)
+	if err != nil {
+		return err
+	}
+	s.add(it.Kind, it.Data)
+	s.addTurns(turns)
+	return nil
+}
+
+// read checks an arrival and returns it as an item of the log and as an entry.
+func (s *stage) read(a *Arrival) (it changelog.Item, e *change.Entry, err error) {
+	if a.Entry == nil {
+		it = changelog.Item{Kind: changelog.ItemConfirm, Data: confirmData(a, s.state.device)}
+		_, e, err = s.confirmOf(it)
+		return it, e, err
+	}
+	if e, err = change.DecodeEntry(a.Entry); err != nil {
+		return it, nil, wrapf(Protocol, err, "the entry at sequence %d cannot be read", a.Seq)
+	}
+	if e.Kind == change.EntryBatch {
+		if _, err := change.DecodeAny(e.Body); err != nil {
+			return it, nil, wrapf(Protocol, err, "the batch at sequence %d cannot be read", a.Seq)
+		}
+	}
+	it = changelog.Item{Kind: changelog.ItemEntry, Data: append(binary.AppendUvarint(nil, a.Seq), a.Entry...)}
+	return it, e, nil
+}
+
+// A confirmation in the log: seq uv ‖ kind 1 ‖ device 16 ‖ gen uv ‖ mac 16 ‖ annotation.
+func confirmData(a *Arrival, d change.DeviceID) []byte {
+	kind := change.EntryBatch
+	if a.Void {
+		kind = change.EntryVoid
+	}
+	b := binary.AppendUvarint(nil, a.Seq)
+	b = append(append(b, byte(kind)), d[:]...)
+	b = binary.AppendUvarint(b, uint64(a.Gen))
+	b = append(b, a.MAC[:]...)
+	return append(b, a.Ann...)
+}
+
+// confirmOf puts the hub's annotation and the batch's bytes in the log together again.
+func (f *fold) confirmOf(it changelog.Item) (seq uint64, e *change.Entry, err error) {
+	c := &cutter{b: it.Data}
+	seq = c.uvarint()
+	kind := change.EntryKind(c.byte())
+	var v change.Version
+	copy(v.Device[:], c.take(16))
+	v.Gen = change.Generation(c.uvarint())
+	var mac change.Hash
+	copy(mac[:], c.take(16))
+	if c.err != nil {
+		return 0, nil, wrapf(Corrupt, c.err, "a confirmation in the log is cut short")
+	}
+	ann, err := change.DecodeAnnotation(c.b)
+	if err != nil {
+		return 0, nil, wrapf(Protocol, err, "what the hub says of %s cannot be read", v)
+	}
+	batch, _, ok, err := f.log.Find(f.ctx, v)
+	if err != nil {
+		return 0, nil, err
+	}
+	if !ok {
+		return 0, nil, errorf(Protocol, "the hub confirms %s, whose bytes this replica does not hold", v)
+	}
+	h, _, err := change.DecodeHeader(batch)
+	if err != nil {
+		return 0, nil, err
+	}
+	if (kind == change.EntryVoid) != (ann.Reason != nil) {
+		return 0, nil, errorf(Protocol, "what the hub says of %s fits no %s", v, kind)
+	}
+	if kind == change.EntryVoid {
+		e = change.NewVoidEntry(v, h.Hash, ann)
+	} else {
+		e = change.NewBatchEntry(&h, batch, ann)
+	}
+	e.MAC = mac
+	return seq, e, nil
+}
+
+func entryOf(it changelog.Item) (seq uint64, e *change.Entry, err error) {
+	seq, w := binary.Uvarint(it.Data)
+	if w <= 0 {
+		return 0, nil, errorf(Corrupt, "an entry in the log is cut short")
+	}
+	e, err = change.DecodeEntry(it.Data[w:])
+	return seq, e, err
+}
+
+// advance moves the marker over one entry.
+func (f *fold) advance(seq uint64, e *change.Entry) {
+	m := &f.head.marker
+	m.Seq, m.Hash = seq, e.FeedHash(m.Hash)
+	f.head.accepted = max(f.head.accepted, e.Annotation.Accepted)
+}

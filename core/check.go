@@ -1,0 +1,263 @@
+package core
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+
+	"vsync/core/change"
+	"vsync/core/changelog"
+	"vsync/core/objects"
+	"vsync/core/pages"
+)
+
+// Report is what a check found.
+type Report struct {
+	OK       bool
+	Objects  int // objects, deleted ones among them
+	Batches  int // batches in the log
+	Findings []string
+}
+
+const maxFindings = 100 // what is listed; a store with more is damaged all over
+
+func (p *Report) find(format string, args ...any) {
+	p.OK = false
+	if len(p.Findings) < maxFindings {
+		p.Findings = append(p.Findings, fmt.Sprintf(format, args...))
+	}
+}
+
+// Check holds all stored structures against each other: every device's hash chain, the feed's running hash, every leaf of every
+// object against the batch that wrote it, the devices' last generations, and what is unsent. It reads everything and changes nothing.
+func (r *Replica) Check(ctx context.Context) (Report, error) {
+	if err := r.readable(); err != nil {
+		return Report{}, err
+	}
+	r.mu.Lock()
+	h := r.head
+	s := r.tables.Snapshot()
+	r.mu.Unlock()
+	defer s.Release()
+	c := &checker{r: r, ctx: ctx, snap: s, head: h, chain: map[change.DeviceID]link{}, report: Report{OK: true}}
+	if err := c.log(); err != nil {
+		return c.report, typed(err, "checking the log")
+	}
+	if err := c.objects(); err != nil {
+		return c.report, typed(err, "checking the objects")
+	}
+	if err := c.devices(); err != nil {
+		return c.report, typed(err, "checking the devices")
+	}
+	return c.report, nil
+}
+
+// link is the end of a device's chain, as the log has it.
+type link struct {
+	gen  change.Generation
+	hash change.Hash
+}
+
+type checker struct {
+	r      *Replica
+	ctx    context.Context
+	snap   *pages.Snap
+	head   head
+	chain  map[change.DeviceID]link
+	seq    uint64
+	feed   change.Hash
+	leaves int // leaves and pending versions that were found in the log
+	report Report
+}
+
+// log reads the log from its beginning.
+func (c *checker) log() error {
+	for next := uint64(1); next <= c.head.commit; {
+		recs, err := c.r.log.Records(c.ctx, next)
+		if err != nil {
+			return err
+		}
+		if len(recs) == 0 {
+			c.report.find("commit %d is not in the log, which should end at %d", next, c.head.commit)
+			return nil
+		}
+		for i := range recs {
+			if recs[i].Commit > c.head.commit {
+				return nil
+			}
+			for _, it := range recs[i].Items {
+				if err := c.item(recs[i].Commit, it); err != nil {
+					return err
+				}
+			}
+			next = recs[i].Commit + 1
+		}
+	}
+	if c.seq != c.head.marker.Seq || c.feed != c.head.marker.Hash {
+		c.report.find("the log's feed ends at sequence %d with hash %s, and the marker says %d with %s", c.seq, c.feed, c.head.marker.Seq, c.head.marker.Hash)
+	}
+	return nil
+}
+
+func (c *checker) item(commit uint64, it changelog.Item) error {
+	switch it.Kind {
+	case changelog.ItemBatch:
+		c.report.Batches++
+		if c.givenUp(it.Data) {
+			return nil
+		}
+		return c.batch(commit, it.Data)
+	case changelog.ItemEntry:
+		seq, e, err := entryOf(it)
+		if err != nil {
+			return err
+		}
+		c.place(commit, seq, e)
+		if e.Kind == change.EntryBatch {
+			c.report.Batches++
+			return c.batch(commit, e.Body)
+		}
+		c.chain[e.Version.Device] = link{e.Version.Gen, e.Hash}
+	case changelog.ItemConfirm:
+		f := &fold{ctx: c.ctx, log: c.r.log}
+		seq, e, err := f.confirmOf(it)
+		if err != nil {
+			return err
+		}
+		c.place(commit, seq, e)
+	}
+	return nil
+}
+
+// givenUp says that a batch was written anew under another name: nothing refers to it any more, and the hub may have
+// another one of that name.
+func (c *checker) givenUp(batch []byte) bool {
+	h, _, err := change.DecodeHeader(batch)
+	if err != nil {
+		return false
+	}
+	for _, a := range c.head.aliases {
+		if a.Map(h.Version()) != h.Version() {
+			return true
+		}
+	}
+	return false
+}
+
+func (c *checker) place(commit, seq uint64, e *change.Entry) {
+	if seq != c.seq+1 {
+		c.report.find("commit %d holds sequence %d after %d", commit, seq, c.seq)
+	}
+	c.seq, c.feed = seq, e.FeedHash(c.feed)
+	if c.r.cfg.Role == RoleHub {
+		if err := e.VerifyMAC(c.r.cfg.HubKey, c.head.lineage); err != nil {
+			c.report.find("sequence %d: %v", seq, err)
+		}
+	}
+}
+
+func (c *checker) batch(commit uint64, bytes []byte) error {
+	b, err := change.DecodeAny(bytes)
+	if err != nil {
+		c.report.find("commit %d: %v", commit, err)
+		return nil
+	}
+	last := c.chain[b.Device]
+	if b.Gen > last.gen+1 {
+		c.report.find("commit %d brings %s after generation %d", commit, b.Version(), last.gen)
+	}
+	if b.Gen == last.gen+1 {
+		if err := b.Follows(last.hash); err != nil {
+			c.report.find("commit %d, %s: %v", commit, b.Version(), err)
+		}
+	}
+	c.chain[b.Device] = link{b.Gen, b.Hash}
+	for i := range b.Mutations {
+		if err := c.mutation(b, &b.Mutations[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// mutation compares what a batch wrote with what its object says of that version, if it is still a leaf or pending.
+func (c *checker) mutation(b *change.Batch, m *change.Mutation) error {
+	row, ok, err := c.snap.Get(c.ctx, tableObjects, string(m.Key.Encode()))
+	if err != nil || !ok { // a refused batch may leave nothing of an object
+		return err
+	}
+	o, err := objects.Decode(row)
+	if err != nil {
+		c.report.find("the object %s: %v", m.Key, err)
+		return nil
+	}
+	compare := func(deleted bool, value []byte) {
+		c.leaves++
+		if deleted != (m.Kind == change.Delete) || !bytes.Equal(value, m.Value) {
+			c.report.find("the object %s has another value for %s than its batch", m.Key, b.Version())
+		}
+	}
+	for i := range o.Confirmed {
+		if l := &o.Confirmed[i]; l.Version == b.Version() {
+			compare(l.Deleted, l.Value)
+		}
+	}
+	for i := range o.Pending {
+		if p := &o.Pending[i]; p.Version == b.Version() {
+			compare(p.Deleted, p.Value)
+		}
+	}
+	return nil
+}
+
+func (c *checker) objects() error {
+	n := 0
+	for kv, err := range c.snap.Scan(c.ctx, tableObjects, "", "", false) {
+		if err != nil {
+			return err
+		}
+		c.report.Objects++
+		if _, err := change.DecodeKey([]byte(kv.Key)); err != nil {
+			c.report.find("the key %q of an object: %v", kv.Key, err)
+		}
+		o, err := objects.Decode(kv.Value)
+		if err != nil {
+			c.report.find("the object %q: %v", kv.Key, err)
+			continue
+		}
+		n += len(o.Confirmed) + len(o.Pending)
+	}
+	if n != c.leaves {
+		c.report.find("the objects have %d leaves and pending versions, and the log has the batches of %d", n, c.leaves)
+	}
+	return nil
+}
+
+func (c *checker) devices() error {
+	for d, end := range c.chain {
+		row, _, err := c.snap.Get(c.ctx, tableDevices, string(d[:]))
+		rec, err := decodeDevice(d, row, err)
+		if err != nil {
+			return err
+		}
+		if d == c.head.device {
+			if end.gen != c.head.lastGen || end.hash != c.head.lastHash {
+				c.report.find("this device's batches end at generation %d in the log, and at %d in the superblock", end.gen, c.head.lastGen)
+			}
+			continue
+		}
+		if !c.isOld(d) && (rec.Last != end.gen || rec.Hash != end.hash) {
+			c.report.find("the batches of %s end at generation %d in the log, and its row says %d", d, end.gen, rec.Last)
+		}
+	}
+	return nil
+}
+
+func (c *checker) isOld(d change.DeviceID) bool {
+	for _, a := range c.head.aliases {
+		if a.Old == d {
+			return true
+		}
+	}
+	return false
+}

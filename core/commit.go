@@ -1,0 +1,448 @@
+package core
+
+import (
+	"context"
+	"errors"
+
+	"vsync/core/change"
+	"vsync/core/changelog"
+	"vsync/core/device"
+	"vsync/core/pages"
+	"vsync/core/store"
+)
+
+// request is one piece of work that ends in a commit. form adds it to a stage; on an error the stage is as it was before.
+type request struct {
+	form       func(s *stage) error
+	strict     bool
+	checkpoint bool // no commit of its own: write all pages
+	alone      bool // shares its commit with no other
+	weight     int  // about how many bytes it will add
+	done       chan error
+	taken      bool
+}
+
+// submit queues a request and waits for its end. If ctx ends before the request was taken up, nothing has happened.
+func (r *Replica) submit(ctx context.Context, q *request) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	q.done = make(chan error, 1)
+	r.mu.Lock()
+	if err := r.writable(); err != nil {
+		r.mu.Unlock()
+		return err
+	}
+	r.queue = append(r.queue, q)
+	lead := !r.leading
+	if lead {
+		r.leading, r.idle = true, make(chan struct{})
+	}
+	r.mu.Unlock()
+	if lead {
+		r.cfg.Go(r.lead)
+	}
+	select {
+	case err := <-q.done:
+		return err
+	case <-ctx.Done():
+	}
+	if r.withdraw(q) {
+		return ctx.Err()
+	}
+	return <-q.done
+}
+
+func (r *Replica) writable() error {
+	if r.failed != nil {
+		return r.failed
+	}
+	if r.closing {
+		return errorf(Closed, "the database was closed: open it again")
+	}
+	return nil
+}
+
+func (r *Replica) withdraw(q *request) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for i, other := range r.queue {
+		if other == q {
+			r.queue = append(r.queue[:i:i], r.queue[i+1:]...)
+			return true
+		}
+	}
+	return false
+}
+
+// lead forms commits until nothing waits. One commit is in flight at a time; what comes meanwhile forms the next.
+func (r *Replica) lead() {
+	for {
+		group, stop := r.take()
+		if stop {
+			return
+		}
+		if len(group) == 1 && group[0].checkpoint {
+			group[0].done <- r.checkpointAll(context.Background())
+			continue
+		}
+		r.commit(group)
+		r.checkpointStep(context.Background())
+	}
+}
+
+// take returns the next group, bounded in size; stop says that the leader is to end.
+func (r *Replica) take() (group []*request, stop bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.failed != nil {
+		for _, q := range r.queue {
+			q.done <- r.failed
+		}
+		r.queue = nil
+	}
+	if len(r.queue) == 0 {
+		r.leading = false
+		close(r.idle)
+		r.idle = nil
+		return nil, true
+	}
+	n, weight := 0, 0
+	for n < len(r.queue) && n < groupRequests {
+		q := r.queue[n]
+		alone := q.checkpoint || q.alone
+		if n > 0 && (alone || weight+q.weight > groupBytes) {
+			break
+		}
+		n++
+		weight += q.weight
+		if alone {
+			break
+		}
+	}
+	group = append(group, r.queue[:n]...)
+	r.queue = append(r.queue[:0:0], r.queue[n:]...)
+	return group, false
+}
+
+// commit stores a group. If the store refuses it whole, its requests are tried one by one, so that what one of them
+// cannot have fails no other.
+func (r *Replica) commit(group []*request) {
+	err := r.commitGroup(group)
+	if err == nil {
+		return
+	}
+	if len(group) == 1 || r.dead(err) {
+		for _, q := range group {
+			if !q.taken {
+				q.done <- err
+			}
+		}
+		return
+	}
+	for _, q := range group {
+		if !q.taken {
+			r.commit([]*request{q})
+		}
+	}
+}
+
+// dead notes that the store is lost: whether the commit under way was stored is unknown, and only opening again tells.
+func (r *Replica) dead(err error) bool {
+	if !errors.Is(err, store.ErrLost) && !errors.Is(err, store.ErrClosed) && !errors.Is(err, &Error{Code: Internal}) {
+		return false
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.failed == nil {
+		r.failed = err
+	}
+	return true
+}
+
+// commitGroup forms the requests, stores the commit, and makes it visible. Requests that cannot be formed are answered
+// with their own error and marked as taken; an error is the store's, and nothing of the group has happened.
+func (r *Replica) commitGroup(group []*request) error {
+	ctx := context.Background()
+	r.mu.Lock()
+	s := r.newStage(ctx, r.head)
+	r.mu.Unlock()
+	var formed []*request
+	for _, q := range group {
+		m := s.mark()
+		if err := q.form(s); err != nil {
+			s.rollback(m)
+			q.taken = true
+			q.done <- typed(err, "writing")
+			continue
+		}
+		s.strict = s.strict || q.strict
+		formed = append(formed, q)
+	}
+	if len(s.items) > 0 {
+		if err := r.store(ctx, s); err != nil {
+			return err
+		}
+	}
+	for _, q := range formed {
+		q.taken = true
+		q.done <- nil
+	}
+	return nil
+}
+
+// store commits a stage, and then makes it visible: to readers, then to those who are told.
+func (r *Replica) store(ctx context.Context, s *stage) error {
+	tx := &store.Tx{}
+	if s.strict {
+		tx.Durability = store.Strict
+	}
+	s.state.commit = r.log.Append(tx, s.items)
+	if err := r.alive(); err != nil {
+		return err
+	}
+	if err := r.st.Commit(ctx, tx); err != nil {
+		return typed(err, "writing")
+	}
+	r.mu.Lock()
+	r.log.Committed()
+	r.tables.Apply(s.changes)
+	r.head = s.state
+	for _, v := range s.voided {
+		r.voided[v] = true
+	}
+	if r.news != nil {
+		close(r.news)
+		r.news = make(chan struct{})
+	}
+	onFeed, onWrite := r.onFeed, r.onWrite
+	r.mu.Unlock()
+	if onFeed != nil && len(s.feed) > 0 {
+		onFeed(s.feed)
+	}
+	if onWrite != nil && s.wrote {
+		onWrite()
+	}
+	return nil
+}
+
+func (r *Replica) alive() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.failed
+}
+
+// changed returns what is closed at the next commit; nil once the replica is closed.
+func (r *Replica) changed() <-chan struct{} {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.news
+}
+
+// Checkpoint writes all that stands only in memory and in the log into pages, so that opening is fast.
+func (r *Replica) Checkpoint(ctx context.Context) error {
+	return r.submit(ctx, &request{checkpoint: true})
+}
+
+// checkpointAll runs a whole pass.
+func (r *Replica) checkpointAll(ctx context.Context) error {
+	r.mu.Lock()
+	if r.cp != nil { // the pass under way may be past what this caller wants written
+		r.cp = nil
+	}
+	if r.tables.Busy() {
+		r.tables.GiveUpSnapshots()
+	}
+	clean := r.head.commit == r.cpFrom.commit && r.log.Size() == r.cpAt
+	if !clean {
+		r.begin()
+	}
+	r.mu.Unlock()
+	for !clean {
+		done, err := r.step(ctx)
+		if err != nil {
+			r.dead(err)
+			return err
+		}
+		clean = done
+	}
+	return nil
+}
+
+func (r *Replica) begin() {
+	r.cp, r.cpFrom, r.cpAt = r.tables.Begin(), r.head, r.log.Size()
+}
+
+// checkpointStep goes on with the checkpoint, or starts one if it is due. An error gives the pass up; the next tries again.
+func (r *Replica) checkpointStep(ctx context.Context) {
+	r.mu.Lock()
+	due := r.log.Size()-r.cpAt >= int64(r.cfg.CheckpointBytes)
+	if r.cp == nil && due && r.failed == nil {
+		r.begin()
+	}
+	wait := r.tables.Busy()
+	if wait && r.tables.Bytes() > forceFactor*r.cfg.CheckpointBytes {
+		r.tables.GiveUpSnapshots()
+		wait = false
+	}
+	idle := r.cp == nil || wait || r.failed != nil
+	r.mu.Unlock()
+	if idle {
+		return
+	}
+	if _, err := r.step(ctx); err != nil {
+		r.dead(err)
+		r.mu.Lock()
+		r.cp = nil
+		r.mu.Unlock()
+	}
+}
+
+// step writes the next pages; with the last of them the superblock, which is what makes the checkpoint count.
+func (r *Replica) step(ctx context.Context) (done bool, err error) {
+	r.mu.Lock()
+	cp, h := r.cp, r.head
+	r.mu.Unlock()
+	tx := &store.Tx{Durability: r.cfg.Durability}
+	written, err := cp.Step(ctx, tx, pages.Stamp{Commit: h.commit, Epoch: h.marker.Epoch, Seq: h.marker.Seq}, stepBytes)
+	if err != nil {
+		return false, typed(err, "writing a checkpoint")
+	}
+	summarised := func() {}
+	if cp.Done() {
+		start := r.log.Start(r.cpFrom.commit)
+		summarised = r.log.Summaries(tx, start)
+		sb := &superblock{role: r.cfg.Role, incarnation: r.inc, database: r.cfg.Database, start: start, head: r.cpFrom}
+		tx.Put(superblockRow, sb.encode())
+	}
+	if err := r.alive(); err != nil {
+		return false, err
+	}
+	if err := r.st.Commit(ctx, tx); err != nil {
+		return false, typed(err, "writing a checkpoint")
+	}
+	written()
+	summarised()
+	if cp.Done() {
+		r.mu.Lock()
+		r.cp = nil
+		r.mu.Unlock()
+	}
+	return cp.Done(), nil
+}
+
+// replaying is the rows of a commit that is read from the log.
+type replaying struct {
+	r      *Replica
+	ctx    context.Context
+	commit uint64
+}
+
+func (p *replaying) get(table byte, key string) ([]byte, error) {
+	val, _, err := p.r.tables.Get(p.ctx, table, key)
+	return val, err
+}
+
+func (p *replaying) set(table byte, key string, val []byte) {
+	p.r.tables.Apply([]pages.Change{{Table: table, Key: key, Value: val}})
+}
+
+func (p *replaying) stale(table byte, key string) (bool, error) {
+	s, err := p.r.tables.Stamp(p.ctx, table, key)
+	return s.Commit >= p.commit, err
+}
+
+// replay brings the tables and the head from the checkpoint to the end of the log.
+func (r *Replica) replay(ctx context.Context, sb *superblock) error {
+	from := r.head.commit
+	var read int64
+	p := &replaying{r: r, ctx: ctx}
+	l, err := changelog.Open(ctx, r.st, r.inc, sb.start, func(l *changelog.Log, rec changelog.Record) error {
+		if rec.Commit <= from {
+			return nil
+		}
+		for _, it := range rec.Items {
+			read += int64(len(it.Data))
+		}
+		p.commit = rec.Commit
+		f := &fold{ctx: ctx, rows: p, log: l, head: &r.head}
+		if err := f.record(rec); err != nil {
+			return wrapf(Corrupt, err, "commit %d of the log cannot be taken up; nothing was changed", rec.Commit)
+		}
+		r.head.commit = rec.Commit
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	if l.Last() < from {
+		return errorf(Corrupt, "the log ends at commit %d, and the checkpoint stands at %d: rows of the log are missing; nothing was changed", l.Last(), from)
+	}
+	r.log, r.cpAt = l, -read
+	r.cpFrom = sb.head
+	return nil
+}
+
+// record takes up one commit of the log, with the steps that formed it.
+func (f *fold) record(rec changelog.Record) error {
+	var renaming *device.Mapping
+	for _, it := range rec.Items {
+		if err := f.item(it, &renaming); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (f *fold) item(it changelog.Item, renaming **device.Mapping) error {
+	switch it.Kind {
+	case changelog.ItemBatch:
+		if *renaming != nil {
+			return f.renamed(it.Data, **renaming)
+		}
+		_, _, err := f.local(it.Data)
+		return err
+	case changelog.ItemEntry:
+		seq, e, err := entryOf(it)
+		if err != nil {
+			return err
+		}
+		f.advance(seq, e)
+		_, err = f.entry(e)
+		return err
+	case changelog.ItemConfirm:
+		seq, e, err := f.confirmOf(it)
+		if err != nil {
+			return err
+		}
+		f.advance(seq, e)
+		_, err = f.entry(e)
+		return err
+	case changelog.ItemMarker:
+		m, err := change.DecodeMarker(it.Data)
+		f.head.marker = m
+		return err
+	case changelog.ItemIdentity:
+		copy(f.head.lineage[:], it.Data)
+	case changelog.ItemReentry:
+		a, err := reentryOf(it.Data)
+		if err != nil {
+			return err
+		}
+		f.reenter(a)
+		*renaming = &a
+	case changelog.ItemVoided:
+		c := &cutter{b: it.Data}
+		key := string(c.take(24))
+		if stale, err := f.rows.stale(tableVoids, key); err != nil || stale || c.err != nil {
+			return errors.Join(err, c.err)
+		}
+		f.rows.set(tableVoids, key, c.b)
+	case changelog.ItemDismiss:
+		return f.dismiss(string(it.Data))
+	case changelog.ItemOutcome, changelog.ItemBefore:
+	default:
+		return errorf(VersionUnknown, "an item of kind %d, which this engine does not know: open the database with a newer one", it.Kind)
+	}
+	return nil
+}

@@ -1,0 +1,30 @@
+// Package core is the replica: it writes batches, keeps their history, takes a hub's feed up, and, at the hub, gives batches their
+// order. It does no IO but through a store.Store, and asks no clock but the one it is given.
+//
+// A write:
+//
+//	Put, Delete, Write ─▶ form ─▶ commit ─▶ changelog ─▶ Store.Commit ─▶ confirm ─▶ watchers, OnUnsent
+//	                       └───────────────▶ objects, devices (memory; pages at the next checkpoint)
+//
+// The feed:
+//
+//	Apply ─▶ read ─▶ check ─▶ graft ─▶ changelog ─▶ Store.Commit ─▶ watchers, WaitSynced
+//	                           └─────▶ objects, devices             (the marker stands in the same commit)
+//
+// At the hub:
+//
+//	Accept ─▶ judge ─▶ place ─▶ changelog ─▶ Store.Commit ─▶ verdicts, OnFeed
+//
+// Requests wait in one queue; one commit is in flight, and what comes meanwhile forms the next. A request that cannot be formed
+// fails alone; a group that the store refuses is tried one by one. Nothing is visible before it is stored.
+//
+// What is stored, by the first byte of the row's key:
+//
+//	'S'  superblock: identity, and the place in the log from which replay begins
+//	'L'  log segments: every commit, whole batches in the order of arrival (package changelog)
+//	'M'  summaries of segments: which commits, sequences and versions they hold
+//	'P'  pages of the tables objects, devices, voids, problems (package pages), current up to the stamp they carry
+//	'O'  what is too large for a page
+//
+// The steps, by file: write, commit, fold, apply, settle (device), accept, feed (hub), read, watch, history, check.
+package core

@@ -1,0 +1,157 @@
+package core
+
+import (
+	"context"
+	"encoding/binary"
+
+	"vsync/core/change"
+	"vsync/core/changelog"
+)
+
+// Head returns the end of the hub's feed.
+func (r *Replica) Head() change.Marker {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.head.marker
+}
+
+// Lineage returns the hub's identity.
+func (r *Replica) Lineage() change.Lineage {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.head.lineage
+}
+
+// OnFeed sets what is called after each commit with the feed entries that it brought: in order, one call at a time, on the
+// committer's goroutine, so it must not block and must not write. Nil takes it away.
+func (r *Replica) OnFeed(fn func([]FeedEntry)) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.onFeed = fn
+}
+
+// ReadFeed returns the entries after a sequence, about maxBytes of them and at least one if there is any.
+func (r *Replica) ReadFeed(ctx context.Context, after uint64, maxBytes int) ([]FeedEntry, error) {
+	if after >= r.Head().Seq {
+		return nil, nil
+	}
+	recs, err := r.log.BySeq(ctx, after+1)
+	if err != nil {
+		return nil, typed(err, "reading the feed")
+	}
+	var out []FeedEntry
+	size := 0
+	err = eachEntry(recs, func(seq uint64, e *change.Entry, bytes []byte, running change.Hash) bool {
+		if seq <= after {
+			return true
+		}
+		if len(out) > 0 && size+len(bytes) > maxBytes {
+			return false
+		}
+		out, size = append(out, feedEntry(seq, e, bytes, running)), size+len(bytes)
+		return true
+	})
+	if err == nil && (len(out) == 0 || out[0].Seq != after+1) {
+		err = errorf(Corrupt, "the feed has no sequence %d, and ends at %d", after+1, r.Head().Seq)
+	}
+	return out, typed(err, "reading the feed")
+}
+
+// eachEntry visits the feed entries of a hub's commits until visit returns false. The running hash goes on from where each commit says it began.
+func eachEntry(recs []changelog.Record, visit func(seq uint64, e *change.Entry, bytes []byte, running change.Hash) bool) error {
+	var running change.Hash
+	for _, rec := range recs {
+		for _, it := range rec.Items {
+			switch it.Kind {
+			case changelog.ItemBefore:
+				m, err := change.DecodeMarker(it.Data)
+				if err != nil {
+					return wrapf(Corrupt, err, "commit %d of the log", rec.Commit)
+				}
+				running = m.Hash
+			case changelog.ItemEntry:
+				seq, e, err := entryOf(it)
+				if err != nil {
+					return wrapf(Corrupt, err, "commit %d of the log", rec.Commit)
+				}
+				running = e.FeedHash(running)
+				_, w := binary.Uvarint(it.Data)
+				if !visit(seq, e, it.Data[w:], running) {
+					return nil
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// KnownMarker returns nil if a marker names a place of this feed, else UNKNOWN_MARKER.
+func (r *Replica) KnownMarker(ctx context.Context, m change.Marker) error {
+	h := r.Head()
+	if m.Seq == 0 {
+		return nil
+	}
+	if m.Epoch != h.Epoch || m.Seq > h.Seq {
+		return errorf(UnknownMarker, "the marker names sequence %d of epoch %d, and this feed ends at %d of epoch %d: the hub was restored from an older copy, or is another one", m.Seq, m.Epoch, h.Seq, h.Epoch)
+	}
+	have := h.Hash
+	if m.Seq != h.Seq {
+		recs, err := r.log.BySeq(ctx, m.Seq)
+		if err != nil {
+			return typed(err, "reading the feed")
+		}
+		err = eachEntry(recs, func(seq uint64, _ *change.Entry, _ []byte, running change.Hash) bool {
+			have = running
+			return seq < m.Seq
+		})
+		if err != nil {
+			return typed(err, "reading the feed")
+		}
+	}
+	if have != m.Hash {
+		return errorf(UnknownMarker, "the marker's hash at sequence %d is %s, and this feed's is %s: the hub was restored from an older copy and has gone another way since", m.Seq, m.Hash, have)
+	}
+	return nil
+}
+
+// Settlement finds what a device's hello and the hub have in common: the highest generation named in the hello that the hub
+// has too, and the hub's last one with its hash.
+func (r *Replica) Settlement(ctx context.Context, d change.DeviceID, base change.Generation, baseHash change.Hash, own []change.Hash) (common, last change.Generation, lastHash change.Hash, err error) {
+	rec, err := readDevice(ctx, r.tables, d)
+	if err != nil {
+		return 0, 0, change.Hash{}, typed(err, "looking a device up")
+	}
+	for g := min(rec.Last, base+change.Generation(len(own))); g > 0 && g >= base; g-- {
+		want := baseHash
+		if g > base {
+			want = own[g-base-1]
+		}
+		have := rec.Hash
+		if g != rec.Last {
+			if have, err = r.hashOf(ctx, change.Version{Device: d, Gen: g}); err != nil {
+				return 0, 0, change.Hash{}, err
+			}
+		}
+		if have == want {
+			return g, rec.Last, rec.Hash, nil
+		}
+	}
+	return 0, rec.Last, rec.Hash, nil
+}
+
+// hashOf is the hash of a batch in the feed, of a void one too; zero where it is not known.
+func (r *Replica) hashOf(ctx context.Context, v change.Version) (change.Hash, error) {
+	batch, _, ok, err := r.log.Find(ctx, v)
+	if err != nil {
+		return change.Hash{}, typed(err, "looking a batch up")
+	}
+	if ok {
+		h, _, err := change.DecodeHeader(batch)
+		return h.Hash, typed(err, "looking a batch up")
+	}
+	val, _, err := r.tables.Get(ctx, tableVoids, versionKey(v))
+	if err != nil || len(val) < 16 {
+		return change.Hash{}, typed(err, "looking a batch up")
+	}
+	return change.Hash(val[:16]), nil
+}

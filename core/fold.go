@@ -1,0 +1,388 @@
+package core
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+
+	"vsync/core/change"
+	"vsync/core/changelog"
+	"vsync/core/dag"
+	"vsync/core/device"
+	"vsync/core/objects"
+	"vsync/core/pages"
+)
+
+// The tables, by their byte in the key of a page.
+const (
+	tableObjects  = 'o' // encoded change.Key → objects.Object
+	tableDevices  = 'd' // device 16 → deviceRecord
+	tableVoids    = 'v' // RoleHub: device 16 ‖ gen BE64 → what a voided batch had as parents
+	tableProblems = 'p' // device 16 ‖ gen BE64 → problemRecord
+)
+
+// rows is what a commit changes: the tables as they are, with what the commit has changed so far. A commit that is being formed
+// and the replay of one that was stored go through the same steps, which are the functions of fold.
+type rows interface {
+	get(table byte, key string) ([]byte, error) // nil: none
+	set(table byte, key string, val []byte)     // nil removes
+	// stale says that a row is past this commit already: at replay, because its page was written later.
+	stale(table byte, key string) (bool, error)
+}
+
+// fold is one commit's way into the tables and the head.
+type fold struct {
+	ctx  context.Context
+	rows rows
+	log  *changelog.Log
+	head *head
+	obj  objects.Object // scratch
+}
+
+// turn is what became visible of an object by a commit, where it is not simply what the batch wrote.
+type turn struct {
+	index    int // of the mutation in its batch
+	winner   change.Version
+	exists   bool // the winner is no deletion
+	conflict bool
+}
+
+// local takes in a batch of this device.
+func (f *fold) local(batch []byte) (turns []turn, h change.Header, err error) {
+	h, err = f.walk(batch, func(m *change.Mutation, key string, old []byte) ([]byte, error) {
+		now, err := objects.AddPendingEncoded(old, objects.Pending{Version: h.Version(), Stamp: h.Stamp,
+			Deleted: m.Kind == change.Delete, Value: m.Value, Parents: m.Parents})
+		if err != nil {
+			return nil, err
+		}
+		return now, f.notice(&turns, m, h.Version(), now)
+	}, &h)
+	if err == nil {
+		f.head.lastGen, f.head.lastHash = h.Gen, h.Hash
+	}
+	return turns, h, err
+}
+
+// renamed takes in a batch that this device wrote under an id that it gave up, under its new name.
+func (f *fold) renamed(batch []byte, a device.Mapping) error {
+	h, err := f.walk(batch, func(m *change.Mutation, key string, old []byte) ([]byte, error) {
+		if err := f.obj.Load(old); err != nil {
+			return nil, err
+		}
+		f.obj.RenamePending(a.Map)
+		return f.obj.Encode(), nil
+	}, nil)
+	if err == nil {
+		f.head.lastGen, f.head.lastHash = h.Gen, h.Hash
+	}
+	return err
+}
+
+// entry takes in one entry of the feed: everything but the place of the feed, which arrive keeps.
+func (f *fold) entry(e *change.Entry) (turns []turn, err error) {
+	if err := f.raise(e); err != nil {
+		return nil, err
+	}
+	if e.Kind == change.EntryVoid {
+		return f.void(e)
+	}
+	var h change.Header
+	_, err = f.walk(e.Body, func(m *change.Mutation, key string, old []byte) ([]byte, error) {
+		leaf := objects.Leaf{Version: e.Version, Stamp: e.Annotation.EffectiveStamp(&h), Accepted: e.Annotation.Accepted,
+			Deleted: m.Kind == change.Delete, Value: m.Value}
+		now, res, err := objects.GraftEncoded(old, leaf, e.Annotation.EffectiveParents(m))
+		if err != nil || res == dag.Known || old == nil || f.head.device.IsZero() {
+			return now, err
+		}
+		return now, f.noticeConfirmed(&turns, m, e.Version, old, now)
+	}, &h)
+	return turns, err
+}
+
+// raise notes in the table of devices that a batch of a device has passed.
+func (f *fold) raise(e *change.Entry) error {
+	key := device.Key(e.Version.Device)
+	if stale, err := f.rows.stale(tableDevices, key); err != nil || stale {
+		return err
+	}
+	rec, err := f.device(e.Version.Device)
+	if err != nil {
+		return err
+	}
+	rec.Last, rec.Hash = e.Version.Gen, e.Hash
+	rec.Touch(e.Annotation.Accepted)
+	row, err := rec.Encode()
+	if err == nil {
+		f.rows.set(tableDevices, key, row)
+	}
+	return err
+}
+
+// void takes a refused batch away, if it was this device's: its values are kept as a problem.
+func (f *fold) void(e *change.Entry) (turns []turn, err error) {
+	batch, _, ok, err := f.log.Find(f.ctx, e.Version)
+	if err != nil || !ok {
+		return nil, err
+	}
+	head, _, err := change.DecodeHeader(batch)
+	if err != nil || head.Hash != e.Hash {
+		return nil, err
+	}
+	_, err = f.walk(batch, func(m *change.Mutation, key string, old []byte) ([]byte, error) {
+		if err := f.obj.Load(old); err != nil {
+			return nil, err
+		}
+		before := f.obj.Visible().Version
+		if _, dropped := f.obj.DropPending(e.Version); !dropped {
+			return old, nil
+		}
+		if view := f.obj.Visible(); view.Version != before {
+			turns = append(turns, turnOf(m, &view))
+		}
+		if f.obj.IsEmpty() {
+			return nil, nil
+		}
+		return f.obj.Encode(), nil
+	}, nil)
+	if err != nil {
+		return nil, err
+	}
+	key := versionKey(e.Version)
+	if stale, err := f.rows.stale(tableProblems, key); err != nil || stale {
+		return turns, err
+	}
+	if e.Version.Device == f.head.device || f.isAlias(e.Version) {
+		f.rows.set(tableProblems, key, problemRecord{Accepted: e.Annotation.Accepted, Reason: *e.Annotation.Reason}.encode())
+	}
+	return turns, nil
+}
+
+func (f *fold) isAlias(v change.Version) bool {
+	for _, a := range f.head.aliases {
+		if a.Old == v.Device && v.Gen <= a.Common {
+			return true
+		}
+	}
+	return false
+}
+
+// walk visits the mutations of a trusted batch whose rows are not past this commit, and stores what step makes of them.
+func (f *fold) walk(batch []byte, step func(m *change.Mutation, key string, old []byte) ([]byte, error), head *change.Header) (change.Header, error) {
+	if head != nil {
+		h, _, err := change.DecodeHeader(batch)
+		if err != nil {
+			return h, err
+		}
+		*head = h
+	}
+	var failed error
+	var buf []byte
+	h, err := change.Walk(batch, func(m change.Mutation) bool {
+		buf = m.Key.Append(buf[:0])
+		key := string(buf)
+		var stale bool
+		if stale, failed = f.rows.stale(tableObjects, key); failed != nil || stale {
+			return failed == nil
+		}
+		var old, now []byte
+		if old, failed = f.rows.get(tableObjects, key); failed != nil {
+			return false
+		}
+		if now, failed = step(&m, key, old); failed != nil {
+			return false
+		}
+		f.rows.set(tableObjects, key, now)
+		return true
+	})
+	if failed != nil {
+		err = failed
+	}
+	return h, err
+}
+
+// notice adds a turn where an object does not now simply show what the mutation wrote.
+func (f *fold) notice(turns *[]turn, m *change.Mutation, v change.Version, now []byte) error {
+	if err := f.obj.Load(now); err != nil {
+		return err
+	}
+	if view := f.obj.Visible(); view.Version != v || view.Conflict {
+		*turns = append(*turns, turnOf(m, &view))
+	}
+	return nil
+}
+
+// noticeConfirmed does so for a version from the feed. One that was pending here has been shown already: it adds a turn only
+// if what is visible changed with its confirmation, and says so with an index of its own.
+func (f *fold) noticeConfirmed(turns *[]turn, m *change.Mutation, v change.Version, old, now []byte) error {
+	if err := f.obj.Load(old); err != nil {
+		return err
+	}
+	own := false
+	for _, p := range f.obj.Pending {
+		own = own || p.Version == v
+	}
+	before := f.obj.Visible()
+	was, conflict := before.Version, before.Conflict
+	if err := f.obj.Load(now); err != nil {
+		return err
+	}
+	view := f.obj.Visible()
+	plain := view.Version == v && !view.Conflict
+	if own {
+		plain = view.Version == was && view.Conflict == conflict
+	}
+	if !plain {
+		*turns = append(*turns, turnOf(m, &view))
+	}
+	return nil
+}
+
+func turnOf(m *change.Mutation, v *objects.View) turn {
+	return turn{index: m.Index, winner: v.Version, exists: v.Exists(), conflict: v.Conflict}
+}
+
+// Turns in the log: n uv × (index uv ‖ flags 1: 1 exists, 2 conflict ‖ device 16 ‖ gen uv). Without a winner the device is zero.
+func encodeTurns(turns []turn) []byte {
+	b := binary.AppendUvarint(nil, uint64(len(turns)))
+	for _, t := range turns {
+		b = binary.AppendUvarint(b, uint64(t.index))
+		var flags byte
+		if t.exists {
+			flags |= 1
+		}
+		if t.conflict {
+			flags |= 2
+		}
+		b = append(append(b, flags), t.winner.Device[:]...)
+		b = binary.AppendUvarint(b, uint64(t.winner.Gen))
+	}
+	return b
+}
+
+func decodeTurns(b []byte) (map[int]turn, error) {
+	r := &cutter{b: b}
+	out := map[int]turn{}
+	for range r.count(19) {
+		t := turn{index: int(r.uvarint())}
+		flags := r.byte()
+		t.exists, t.conflict = flags&1 != 0, flags&2 != 0
+		copy(t.winner.Device[:], r.take(16))
+		t.winner.Gen = change.Generation(r.uvarint())
+		out[t.index] = t
+	}
+	return out, r.err
+}
+
+func versionKey(v change.Version) string {
+	return string(binary.BigEndian.AppendUint64(bytes.Clone(v.Device[:]), uint64(v.Gen)))
+}
+
+func versionOfKey(key string) (v change.Version, ok bool) {
+	if len(key) != 24 {
+		return v, false
+	}
+	copy(v.Device[:], key)
+	v.Gen = change.Generation(binary.BigEndian.Uint64([]byte(key[16:])))
+	return v, true
+}
+
+// problemRecord is why a batch of this device was refused; its values stay in the log.
+type problemRecord struct {
+	Accepted uint64 // when, ms
+	Reason   change.Reason
+}
+
+func (p problemRecord) encode() []byte {
+	b := binary.AppendUvarint(nil, p.Accepted)
+	b = binary.AppendUvarint(b, uint64(len(p.Reason.Code)))
+	b = append(b, p.Reason.Code...)
+	return append(b, p.Reason.Message...)
+}
+
+func decodeProblem(b []byte) (p problemRecord, err error) {
+	r := &cutter{b: b}
+	p.Accepted = r.uvarint()
+	p.Reason.Code = string(r.bytes())
+	p.Reason.Message = string(r.b)
+	return p, r.err
+}
+
+// stage is a commit that is being formed: what it changes hides the tables.
+type stage struct {
+	fold
+	tables  *pages.Tables
+	state   head
+	items   []changelog.Item
+	bytes   int
+	changes []pages.Change
+	before  []int          // per change, the one that it hides, −1
+	index   map[string]int // table ‖ key → the latest change
+	feed    []FeedEntry    // RoleHub: what is to be told
+	wrote   bool           // RoleDevice: there is a new batch to push
+	voided  []change.Version
+	strict  bool
+}
+
+func (r *Replica) newStage(ctx context.Context, h head) *stage {
+	s := &stage{tables: r.tables, state: h, index: map[string]int{}}
+	s.fold = fold{ctx: ctx, rows: s, log: r.log, head: &s.state}
+	return s
+}
+
+func (s *stage) get(table byte, key string) ([]byte, error) {
+	if i, ok := s.index[string(table)+key]; ok {
+		return s.changes[i].Value, nil
+	}
+	val, _, err := s.tables.Get(s.ctx, table, key)
+	return val, err
+}
+
+func (s *stage) set(table byte, key string, val []byte) {
+	k := string(table) + key
+	was, ok := s.index[k]
+	if !ok {
+		was = -1
+	}
+	s.index[k] = len(s.changes)
+	s.changes = append(s.changes, pages.Change{Table: table, Key: key, Value: val})
+	s.before = append(s.before, was)
+}
+
+func (s *stage) stale(byte, string) (bool, error) { return false, nil }
+
+func (s *stage) add(kind changelog.ItemKind, data []byte) {
+	s.items = append(s.items, changelog.Item{Kind: kind, Data: data})
+	s.bytes += len(data)
+}
+
+func (s *stage) addTurns(turns []turn) {
+	if len(turns) > 0 {
+		s.add(changelog.ItemOutcome, encodeTurns(turns))
+	}
+}
+
+// mark is a place to go back to.
+type mark struct {
+	state                               head
+	items, bytes, changes, feed, voided int
+	wrote, strict                       bool
+}
+
+func (s *stage) mark() mark {
+	return mark{s.state, len(s.items), s.bytes, len(s.changes), len(s.feed), len(s.voided), s.wrote, s.strict}
+}
+
+// rollback takes back what one request did that failed; its neighbours stay.
+func (s *stage) rollback(m mark) {
+	for i := len(s.changes) - 1; i >= m.changes; i-- {
+		k := string(s.changes[i].Table) + s.changes[i].Key
+		if s.before[i] < 0 {
+			delete(s.index, k)
+		} else {
+			s.index[k] = s.before[i]
+		}
+	}
+	s.state, s.bytes, s.wrote, s.strict = m.state, m.bytes, m.wrote, m.strict
+	s.items, s.changes, s.before = s.items[:m.items], s.changes[:m.changes], s.before[:m.changes]
+	s.feed, s.voided = s.feed[:m.feed], s.voided[:m.voided]
+}

@@ -1,0 +1,126 @@
+package core
+
+import (
+	"context"
+	"errors"
+	"iter"
+	"slices"
+
+	"vsync/core/change"
+	"vsync/core/changelog"
+	"vsync/core/dag"
+	"vsync/core/device"
+)
+
+// HistoryEntry is one version of an object.
+type HistoryEntry struct {
+	Version change.Version
+	Parents []change.Version // the versions that it replaced, as its writer named them
+	Time    uint64           // its stamp, ms since 1970
+	Deleted bool
+	Value   []byte // canonical msgpack
+	Note    string // of its batch
+}
+
+// History yields the versions of an object, the newest first: each once, before those that it replaced. It ends where records are gone.
+func (r *Replica) History(ctx context.Context, key change.Key) iter.Seq2[HistoryEntry, error] {
+	return func(yield func(HistoryEntry, error) bool) {
+		e, _, err := r.Get(ctx, key)
+		if err != nil {
+			yield(HistoryEntry{}, err)
+			return
+		}
+		found := map[change.Version]HistoryEntry{} // looked up, and not visited yet
+		lookup := func(ctx context.Context, v change.Version) (dag.Node, bool, error) {
+			h, at, ok, err := r.version(ctx, key, v)
+			found[v] = h
+			return dag.Node{Version: v, Parents: h.Parents, Deleted: h.Deleted, Position: at}, ok, err
+		}
+		stop := errors.New("enough")
+		_, err = dag.Walk(ctx, lookup, e.Frontier, func(n dag.Node) error {
+			h := found[n.Version]
+			delete(found, n.Version)
+			if !yield(h, nil) {
+				return stop
+			}
+			return nil
+		})
+		if err != nil && !errors.Is(err, stop) {
+			yield(HistoryEntry{}, typed(err, "reading the history of "+key.String()))
+		}
+	}
+}
+
+// version finds a version of an object in the log, and its place there.
+func (r *Replica) version(ctx context.Context, key change.Key, v change.Version) (h HistoryEntry, at uint64, ok bool, err error) {
+	batch, rec, ok, err := r.log.Find(ctx, v)
+	if err != nil || !ok {
+		return h, 0, false, err
+	}
+	head, err := change.Walk(batch, func(m change.Mutation) bool {
+		if m.Key != key {
+			return true
+		}
+		h = HistoryEntry{Version: v, Parents: slices.Clone(m.Parents), Deleted: m.Kind == change.Delete, Value: m.Value}
+		return false
+	})
+	if err != nil || h.Version.IsZero() {
+		return h, 0, false, err
+	}
+	h.Time, h.Note = head.Stamp, head.Note
+	// Within one commit, items stand in order: their index makes the place unique.
+	i := slices.IndexFunc(rec.Items, func(it changelog.Item) bool {
+		b := changelog.BatchBytes(it)
+		return len(b) > 0 && len(batch) > 0 && &b[0] == &batch[0]
+	})
+	return h, rec.Commit<<20 | uint64(max(i, 0)), true, nil
+}
+
+func (r *Replica) aliases() []device.Mapping {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.head.aliases
+}
+
+// MergeBase returns the nearest version that all leaves of an object descend from; false where there is none, or
+// history does not reach it.
+func (r *Replica) MergeBase(ctx context.Context, key change.Key) (HistoryEntry, bool, error) {
+	e, _, err := r.Get(ctx, key)
+	if err != nil {
+		return HistoryEntry{}, false, err
+	}
+	lookup := func(ctx context.Context, v change.Version) (dag.Node, bool, error) {
+		h, at, ok, err := r.version(ctx, key, v)
+		return dag.Node{Version: v, Parents: h.Parents, Deleted: h.Deleted, Position: at}, ok, err
+	}
+	base, ok, err := dag.MergeBase(ctx, lookup, e.Frontier)
+	if err != nil || !ok {
+		return HistoryEntry{}, false, typed(err, "looking for the merge base of "+key.String())
+	}
+	h, _, ok, err := r.version(ctx, key, base)
+	return h, ok, typed(err, "reading the merge base of "+key.String())
+}
+
+// Dismiss takes a problem off the list. Its values stay in the log as long as history does.
+func (r *Replica) Dismiss(ctx context.Context, v change.Version) error {
+	return r.submit(ctx, &request{weight: 64, form: func(s *stage) error {
+		key := versionKey(v)
+		row, err := s.get(tableProblems, key)
+		if err != nil {
+			return err
+		}
+		if row == nil {
+			return errorf(Invalid, "there is no problem %s: list them", v)
+		}
+		s.add(changelog.ItemDismiss, []byte(key))
+		return s.dismiss(key)
+	}})
+}
+
+func (f *fold) dismiss(key string) error {
+	if stale, err := f.rows.stale(tableProblems, key); err != nil || stale {
+		return err
+	}
+	f.rows.set(tableProblems, key, nil)
+	return nil
+}

@@ -1,0 +1,26 @@
+package core
+
+// Limits of the replica. Those of what travels are in core/change and core/wire.
+const (
+	// groupBytes is how much waiting work goes into one commit: enough to spread a disk's sync over it, little enough that
+	// the first of the group does not wait long for the last.
+	groupBytes = 1 << 20
+	// groupRequests bounds a commit's requests for the same reason.
+	groupRequests = 4096
+	// defaultCheckpointBytes is the log after which pages are written. Replay at opening is bounded by about twice this.
+	defaultCheckpointBytes = 4 << 20
+	// stepBytes is what one checkpoint step writes: a write that comes meanwhile waits for no more than this.
+	stepBytes = 1 << 20
+	// forceFactor times the checkpoint bytes is how long a checkpoint waits for readers of snapshots, so that memory stays bounded.
+	forceFactor = 8
+	// helloHashes is how many of its unsent generations a device names in one hello.
+	helloHashes = 4096
+	// initialChunk is how many objects one initial watch event carries.
+	initialChunk = 1000
+	// allowedSkew is how far, in ms, a batch's stamp may lie after the hub's time of acceptance.
+	allowedSkew = 60_000
+	// maxSeen bounds the versions that a caller names as seen: as many as an object has leaves.
+	maxSeen = 64
+	// pendingScan bounds what one page of unsent batches holds, in batches, however small they are.
+	pendingScan = 1024
+)

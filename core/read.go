@@ -1,0 +1,274 @@
+package core
+
+import (
+	"context"
+	"errors"
+	"iter"
+
+	"vsync/core/change"
+	"vsync/core/objects"
+	"vsync/core/pages"
+)
+
+// Entry is what an application sees of an object.
+type Entry struct {
+	Key      change.Key
+	Value    []byte         // canonical msgpack; not to be changed
+	Version  change.Version // that wrote the value
+	Time     uint64         // its stamp, ms since 1970
+	Conflict bool           // there are other sides with other values
+	Deleted  bool           // there is no value: the winner is a deletion
+	Frontier []change.Version
+}
+
+// ScanRange selects objects. The zero value selects all.
+type ScanRange struct {
+	Collection string // empty: all collections
+	Prefix     string // of the id
+	From, To   string // from ≤ id < to; empty: no bound
+	Reverse    bool
+	Limit      int // 0: none
+}
+
+func (q *ScanRange) bounds() (from, to string, err error) {
+	if q.Collection == "" {
+		if q.Prefix != "" || q.From != "" || q.To != "" {
+			return "", "", errorf(Invalid, "a prefix or bounds of ids need a collection")
+		}
+		return "", "", nil
+	}
+	if err := validKey(change.Key{Collection: q.Collection, ID: "x"}); err != nil {
+		return "", "", err
+	}
+	base := q.Collection + "\x00"
+	from, to = base, q.Collection+"\x01"
+	if q.Prefix != "" {
+		from, to = base+q.Prefix, successor(base+q.Prefix)
+	}
+	if f := base + q.From; f > from {
+		from = f
+	}
+	if t := base + q.To; q.To != "" && t < to {
+		to = t
+	}
+	return from, to, nil
+}
+
+// successor is the smallest string above all that begin with s.
+func successor(s string) string {
+	b := []byte(s)
+	for len(b) > 0 {
+		if b[len(b)-1] < 0xff {
+			b[len(b)-1]++
+			return string(b)
+		}
+		b = b[:len(b)-1]
+	}
+	return ""
+}
+
+// Get returns an object; false where there is none, or a deleted one, whose Frontier is set all the same.
+func (r *Replica) Get(ctx context.Context, key change.Key) (Entry, bool, error) {
+	if err := validKey(key); err != nil {
+		return Entry{}, false, err
+	}
+	if err := r.readable(); err != nil {
+		return Entry{}, false, err
+	}
+	b, ok, err := r.tables.Get(ctx, tableObjects, string(key.Encode()))
+	if err != nil || !ok {
+		return Entry{Key: key}, false, typed(err, "reading "+key.String())
+	}
+	e, err := entryFrom(key, b)
+	return e, err == nil && !e.Deleted && !e.Version.IsZero(), err
+}
+
+// readable refuses reading from a replica that was closed. One that cannot write any more can still be read.
+func (r *Replica) readable() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.closing {
+		return errorf(Closed, "the database was closed: open it again")
+	}
+	return nil
+}
+
+func entryFrom(key change.Key, b []byte) (Entry, error) {
+	o, err := objects.Decode(b)
+	if err != nil {
+		return Entry{}, wrapf(Corrupt, err, "the object %s cannot be read", key)
+	}
+	v := o.Visible()
+	return Entry{Key: key, Value: v.Value, Version: v.Version, Time: v.Stamp, Conflict: v.Conflict,
+		Deleted: v.Winner >= 0 && v.Deleted, Frontier: v.Frontier()}, nil
+}
+
+// Scan yields the objects of a range in the order of their keys, as they are at this moment, whatever is written meanwhile.
+//
+// Errors: ABORTED if the reader stood still while very much was written: scan on from the last key.
+func (r *Replica) Scan(ctx context.Context, q ScanRange) iter.Seq2[Entry, error] {
+	return func(yield func(Entry, error) bool) {
+		if err := r.readable(); err != nil {
+			yield(Entry{}, err)
+			return
+		}
+		s := r.tables.Snapshot()
+		defer s.Release()
+		r.scan(ctx, s, q, yield)
+	}
+}
+
+func (r *Replica) scan(ctx context.Context, s *pages.Snap, q ScanRange, yield func(Entry, error) bool) {
+	from, to, err := q.bounds()
+	if err != nil {
+		yield(Entry{}, err)
+		return
+	}
+	if to != "" && from >= to {
+		return
+	}
+	n := 0
+	for kv, err := range s.Scan(ctx, tableObjects, from, to, q.Reverse) {
+		if err == nil {
+			err = ctx.Err()
+		}
+		if err != nil {
+			yield(Entry{}, typed(err, "scanning"))
+			return
+		}
+		key, err := change.DecodeKey([]byte(kv.Key))
+		if err != nil {
+			yield(Entry{}, wrapf(Corrupt, err, "the key %q of an object cannot be read", kv.Key))
+			return
+		}
+		if q.Collection == "" && key.System() {
+			continue
+		}
+		e, err := entryFrom(key, kv.Value)
+		if err == nil && (e.Deleted || e.Version.IsZero()) {
+			continue
+		}
+		if !yield(e, err) || err != nil {
+			return
+		}
+		if n++; q.Limit > 0 && n == q.Limit {
+			return
+		}
+	}
+}
+
+// Problem is a batch of this device that the hub refused, with what it would have written. It is listed until it is
+// dismissed.
+type Problem struct {
+	Version       change.Version
+	Time          uint64 // when the hub refused it, ms since 1970
+	Code, Message string
+	Ops           []Op
+}
+
+// Problems lists what was refused and not dismissed.
+func (r *Replica) Problems(ctx context.Context) ([]Problem, error) {
+	s := r.tables.Snapshot()
+	defer s.Release()
+	var out []Problem
+	for kv, err := range s.Scan(ctx, tableProblems, "", "", false) {
+		if err != nil {
+			return nil, typed(err, "listing problems")
+		}
+		v, ok := versionOfKey(kv.Key)
+		rec, err := decodeProblem(kv.Value)
+		if !ok || err != nil {
+			return nil, wrapf(Corrupt, err, "the problem %x cannot be read", kv.Key)
+		}
+		p := Problem{Version: v, Time: rec.Accepted, Code: rec.Reason.Code, Message: rec.Reason.Message}
+		if p.Ops, err = r.opsOf(ctx, v); err != nil {
+			return nil, err
+		}
+		out = append(out, p)
+	}
+	return out, nil
+}
+
+func (r *Replica) opsOf(ctx context.Context, v change.Version) (ops []Op, err error) {
+	batch, _, ok, err := r.log.Find(ctx, v)
+	if err != nil || !ok {
+		return nil, typed(err, "reading a refused batch")
+	}
+	_, err = change.Walk(batch, func(m change.Mutation) bool {
+		ops = append(ops, Op{Key: m.Key, Delete: m.Kind == change.Delete, Value: m.Value, Seen: m.Parents})
+		return true
+	})
+	return ops, typed(err, "reading a refused batch")
+}
+
+// WaitSynced returns when the feed has passed a batch of this device.
+//
+// Errors: the hub's reason if it refused the batch; LOCAL_ONLY without a feed; CLOSED.
+func (r *Replica) WaitSynced(ctx context.Context, v change.Version) error {
+	if !r.cfg.Feed {
+		return errorf(LocalOnly, "the database was opened without a feed: there is no hub to be in sync with")
+	}
+	for {
+		news := r.changed()
+		if news == nil {
+			return errorf(Closed, "the database was closed before the hub had confirmed %s; it is stored here and will be sent", v)
+		}
+		done, err := r.passed(ctx, v)
+		if done || err != nil {
+			return err
+		}
+		select {
+		case <-news:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+func (r *Replica) passed(ctx context.Context, v change.Version) (bool, error) {
+	r.mu.Lock()
+	for _, a := range r.head.aliases {
+		v = a.Map(v)
+	}
+	r.mu.Unlock()
+	rec, err := readDevice(ctx, r.tables, v.Device)
+	if err != nil || rec.Last < v.Gen {
+		return false, typed(err, "waiting for the hub")
+	}
+	b, ok, err := r.tables.Get(ctx, tableProblems, versionKey(v))
+	if err != nil || !ok {
+		return true, typed(err, "waiting for the hub")
+	}
+	p, err := decodeProblem(b)
+	if err != nil {
+		return true, wrapf(Corrupt, err, "the problem %s cannot be read", v)
+	}
+	return true, &Error{Code: Code(p.Reason.Code), Gen: v.Gen,
+		Message: "the hub refused the batch; its values are kept among the problems: " + p.Reason.Message}
+}
+
+// Synced returns when the feed has passed all that was written before.
+func (r *Replica) Synced(ctx context.Context) error {
+	r.mu.Lock()
+	h := r.head
+	r.mu.Unlock()
+	waits := []change.Version{}
+	for _, a := range h.aliases {
+		if a.Common > 0 {
+			waits = append(waits, change.Version{Device: a.Old, Gen: a.Common})
+		}
+	}
+	if h.lastGen > 0 {
+		waits = append(waits, change.Version{Device: h.device, Gen: h.lastGen})
+	}
+	if len(waits) == 0 && !r.cfg.Feed {
+		return r.WaitSynced(ctx, change.Version{})
+	}
+	for _, v := range waits {
+		var refused *Error
+		if err := r.WaitSynced(ctx, v); err != nil && !(errors.As(err, &refused) && refused.Gen > 0) {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,242 @@
+package core
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"io"
+	"sync"
+
+	"vsync/core/change"
+	"vsync/core/changelog"
+	"vsync/core/device"
+	"vsync/core/pages"
+	"vsync/core/store"
+)
+
+// Role says which end of the feed a replica is.
+type Role uint8
+
+const (
+	// RoleDevice writes batches of its own and applies a hub's feed.
+	RoleDevice Role = iota
+	// RoleHub accepts the devices' batches and gives them their order.
+	RoleHub
+)
+
+// Config is what a replica needs from outside. Now and Rand are required.
+type Config struct {
+	Role       Role
+	Database   string           // name of the database; a store that holds another is refused
+	Now        func() uint64    // ms since 1970
+	Rand       io.Reader        // random bytes for ids
+	Go         func(func())     // starts work in the background; nil: a goroutine
+	Durability store.Durability // of writes that do not say
+	// CheckpointBytes is the log after which pages are written; 0: 4 MiB.
+	CheckpointBytes int
+	HubKey          []byte // RoleHub: key of the entries' MAC, at least 16 bytes
+	Feed            bool   // RoleDevice: there is a hub
+}
+
+func (c *Config) validate() error {
+	switch {
+	case c.Now == nil || c.Rand == nil:
+		return errorf(Invalid, "Config needs Now and Rand")
+	case c.Role == RoleHub && len(c.HubKey) < 16:
+		return errorf(Invalid, "a hub's key has at least 16 bytes, this one has %d", len(c.HubKey))
+	case len(c.Database) > 64:
+		return errorf(Invalid, "the name of a database has at most 64 bytes, this one has %d", len(c.Database))
+	}
+	if c.Go == nil {
+		c.Go = func(f func()) { go f() }
+	}
+	if c.CheckpointBytes == 0 {
+		c.CheckpointBytes = defaultCheckpointBytes
+	}
+	return nil
+}
+
+// Replica is one replica of a database. Its methods may be called from any goroutine.
+type Replica struct {
+	cfg    Config
+	st     store.Store
+	tables *pages.Tables
+	log    *changelog.Log
+	inc    uint64
+
+	mu      sync.Mutex
+	head    head
+	voided  map[change.Version]bool // RoleHub: versions that were voided, so that acceptance need not look each parent up
+	queue   []*request
+	leading bool  // someone forms commits
+	closing bool  // no new requests
+	failed  error // the store is lost: nothing more can be written
+	cp      *pages.Checkpoint
+	cpFrom  head          // state when cp began
+	cpAt    int64         // log size at the last checkpoint
+	news    chan struct{} // closed and replaced at each commit
+	idle    chan struct{} // closed when the leader stops; nil when none leads
+	onFeed  func([]FeedEntry)
+	onWrite func()
+
+	helloBase change.Generation // what hellos have shown to be common with the hub, beyond what the feed confirmed
+}
+
+// head is the small part of the state; it changes with each commit, and is stored in the superblock at checkpoints.
+type head struct {
+	commit   uint64
+	device   change.DeviceID // RoleDevice: this replica's id
+	lineage  change.Lineage
+	lastGen  change.Generation // RoleDevice: own batches
+	lastHash change.Hash
+	marker   change.Marker    // RoleDevice: applied; RoleHub: end of the feed
+	accepted uint64           // RoleHub: latest time of acceptance
+	aliases  []device.Mapping // ids that it had before, oldest first
+}
+
+// Open opens the replica in a store, or makes one in an empty store. The replica owns the store, and closes it, also
+// when Open fails.
+//
+// Errors: CORRUPT names what is damaged, and nothing was overwritten; VERSION for a store of a newer engine;
+// INVALID for a store that holds another database, or another role.
+func Open(ctx context.Context, st store.Store, cfg Config) (*Replica, error) {
+	r, err := open(ctx, st, cfg)
+	if err != nil {
+		st.Close()
+		return nil, typed(err, "opening the database")
+	}
+	return r, nil
+}
+
+func open(ctx context.Context, st store.Store, cfg Config) (*Replica, error) {
+	if err := cfg.validate(); err != nil {
+		return nil, err
+	}
+	sb, fresh, err := readSuperblock(ctx, st)
+	if err != nil {
+		return nil, err
+	}
+	if fresh {
+		if sb, err = newSuperblock(&cfg); err != nil {
+			return nil, err
+		}
+	}
+	if err := sb.fits(&cfg); err != nil {
+		return nil, err
+	}
+	r := &Replica{cfg: cfg, st: st, voided: map[change.Version]bool{}, news: make(chan struct{})}
+	if r.inc, err = nextIncarnation(sb.incarnation, cfg.Rand); err != nil {
+		return nil, err
+	}
+	// The new incarnation is stored before anything is read: whatever an engine before this one still had under way is over.
+	sb.incarnation = r.inc
+	if err := writeSuperblock(ctx, st, sb); err != nil {
+		return nil, err
+	}
+	r.head = sb.head
+	r.tables = pages.New(st, r.inc)
+	if err := r.replay(ctx, sb); err != nil {
+		return nil, err
+	}
+	return r, r.loadVoided(ctx)
+}
+
+// nextIncarnation counts up in the high half; the low half is random, so that copies of one store part.
+func nextIncarnation(last uint64, rand io.Reader) (uint64, error) {
+	var b [4]byte
+	if _, err := io.ReadFull(rand, b[:]); err != nil {
+		return 0, fmt.Errorf("reading random bytes: %w", err)
+	}
+	return (last>>32+1)<<32 | uint64(binary.BigEndian.Uint32(b[:])), nil
+}
+
+// newID makes 16 random bytes that are not all zero.
+func newID(rand io.Reader) (id [16]byte, err error) {
+	for id == [16]byte{} {
+		if _, err := io.ReadFull(rand, id[:]); err != nil {
+			return id, fmt.Errorf("reading random bytes: %w", err)
+		}
+	}
+	return id, nil
+}
+
+// Close writes a checkpoint if it can, ends all watchers and closes the store. Writes under way are finished.
+func (r *Replica) Close() error {
+	r.mu.Lock()
+	if r.closing {
+		r.mu.Unlock()
+		return nil
+	}
+	r.mu.Unlock()
+	_ = r.Checkpoint(context.Background()) // without it, the next opening replays the log
+	r.mu.Lock()
+	r.closing = true
+	idle := r.idle
+	r.mu.Unlock()
+	if idle != nil {
+		<-idle
+	}
+	r.mu.Lock()
+	close(r.news)
+	r.news = nil
+	r.mu.Unlock()
+	if err := r.st.Close(); err != nil {
+		return typed(err, "closing the database")
+	}
+	return nil
+}
+
+// Kill ends the replica at once, as the death of its process would: nothing more is written. The store stays open.
+func (r *Replica) Kill() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.closing = true
+	r.failed = errorf(Closed, "the engine was killed")
+	if r.news != nil {
+		close(r.news)
+		r.news = nil
+	}
+}
+
+// State is where a replica stands.
+type State struct {
+	Device       change.DeviceID
+	Database     string
+	Lineage      change.Lineage // of the hub it belongs to; zero: none yet
+	Marker       change.Marker  // what of the feed is applied; RoleHub: the feed's end
+	LastGen      change.Generation
+	ConfirmedGen change.Generation // own generations that the applied feed has passed
+	Pending      int               // own batches that the applied feed has not passed
+	Commit       uint64
+	LogBytes     int64 // written since the store was opened
+	Failed       error // the store is lost: nothing more can be written
+}
+
+// State returns where the replica stands.
+func (r *Replica) State() State {
+	r.mu.Lock()
+	h, failed := r.head, r.failed
+	r.mu.Unlock()
+	s := State{Device: h.device, Database: r.cfg.Database, Lineage: h.lineage, Marker: h.marker, LastGen: h.lastGen,
+		Commit: h.commit, LogBytes: r.log.Size(), Failed: failed}
+	if r.cfg.Role == RoleDevice {
+		s.ConfirmedGen, s.Pending = r.pending(h)
+	}
+	return s
+}
+
+// pending counts the own batches that the feed has not passed, of ids that were given up too.
+func (r *Replica) pending(h head) (confirmed change.Generation, n int) {
+	ctx := context.Background()
+	rec, err := readDevice(ctx, r.tables, h.device)
+	if err != nil {
+		return 0, 0
+	}
+	n = int(h.lastGen - rec.Last)
+	for _, a := range h.aliases {
+		if old, err := readDevice(ctx, r.tables, a.Old); err == nil && old.Last < a.Common {
+			n += int(a.Common - old.Last)
+		}
+	}
+	return rec.Last, n
+}

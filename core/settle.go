@@ -1,0 +1,287 @@
+package core
+
+import (
+	"context"
+	"encoding/binary"
+
+	"vsync/core/change"
+	"vsync/core/changelog"
+	"vsync/core/device"
+)
+
+// HelloState is what a device says of itself when it connects.
+type HelloState struct {
+	Device   change.DeviceID
+	Lineage  change.Lineage    // zero: it belongs to no hub yet
+	Marker   change.Marker     // what it has applied; its epoch is 0 before the first
+	Base     change.Generation // own generations up to here are common with the hub, or confirmed
+	BaseHash change.Hash
+	Own      []change.Hash     // of Base+1, Base+2, …
+	Held     change.Generation // lowest own generation whose bytes are here, up to the last
+}
+
+// Hello returns what the device says when it connects.
+func (r *Replica) Hello(ctx context.Context) (HelloState, error) {
+	r.mu.Lock()
+	h, base := r.head, r.helloBase
+	r.mu.Unlock()
+	s := HelloState{Device: h.device, Lineage: h.lineage, Marker: h.marker, Held: r.log.Held(h.device, h.lastGen)}
+	rec, err := readDevice(ctx, r.tables, h.device)
+	if err != nil {
+		return s, typed(err, "connecting")
+	}
+	s.Base, s.BaseHash = rec.Last, rec.Hash
+	if base > s.Base && base <= h.lastGen {
+		if s.BaseHash, err = r.ownHash(ctx, h, base); err != nil {
+			return s, err
+		}
+		s.Base = base
+	}
+	for g := s.Base + 1; g <= h.lastGen && len(s.Own) < helloHashes; g++ {
+		hash, err := r.ownHash(ctx, h, g)
+		if err != nil {
+			return s, err
+		}
+		s.Own = append(s.Own, hash)
+	}
+	return s, nil
+}
+
+// ownHash is the hash of one of the device's own batches; zero for generation 0.
+func (r *Replica) ownHash(ctx context.Context, h head, g change.Generation) (change.Hash, error) {
+	switch {
+	case g == 0:
+		return change.Hash{}, nil
+	case g == h.lastGen:
+		return h.lastHash, nil
+	}
+	batch, _, ok, err := r.log.Find(ctx, change.Version{Device: h.device, Gen: g})
+	if err != nil {
+		return change.Hash{}, typed(err, "reading an unsent batch")
+	}
+	if !ok {
+		return change.Hash{}, errorf(Corrupt, "the batch %s:%d is not in the log", h.device, g)
+	}
+	head, _, err := change.DecodeHeader(batch)
+	return head.Hash, typed(err, "reading an unsent batch")
+}
+
+// Welcome is what the hub answers, as far as the replica needs it.
+type Welcome struct {
+	Lineage  change.Lineage
+	Epoch    uint64
+	Common   change.Generation // highest of the generations in the hello that the hub has too
+	Last     change.Generation // the hub's last generation of this device
+	LastHash change.Hash
+	Head     uint64 // sequence at the feed's end
+}
+
+// Settled says how a device goes on after the welcome.
+type Settled struct {
+	PushFrom  change.Generation // the first generation that the hub has not
+	Reentered bool              // the device has a new id: connect anew, at once
+	Again     bool              // connect anew, at once: the next hello names what this one's hashes did not reach
+}
+
+// Settle compares the hub's knowledge of this device with its own, before anything else is exchanged. A device that has gone
+// another way than the one whose batches the hub has (its storage was copied, restored or lost its end)
+// comes back under a new id.
+//
+// Errors: OTHER_HUB where the replica belongs to a hub of another lineage.
+func (r *Replica) Settle(ctx context.Context, w Welcome) (Settled, error) {
+	r.mu.Lock()
+	h := r.head
+	r.mu.Unlock()
+	if !h.lineage.IsZero() && h.lineage != w.Lineage {
+		return Settled{}, errorf(OtherHub, "this replica belongs to the hub of lineage %s, and the one that answers has %s: check the address, or begin with an empty replica", h.lineage, w.Lineage)
+	}
+	if h.lineage.IsZero() {
+		if err := r.belong(ctx, w); err != nil {
+			return Settled{}, err
+		}
+	}
+	if w.Last <= h.lastGen {
+		own, err := r.ownHashOrConfirmed(ctx, h, w.Last)
+		if err != nil {
+			return Settled{}, err
+		}
+		if own == w.LastHash {
+			return Settled{PushFrom: w.Last + 1}, nil
+		}
+	}
+	rec, err := readDevice(ctx, r.tables, h.device)
+	if err != nil {
+		return Settled{}, typed(err, "connecting")
+	}
+	common := max(w.Common, rec.Last)
+	if w.Common > h.lastGen {
+		return Settled{}, errorf(Protocol, "the hub shares generation %d with this device, which has written %d", w.Common, h.lastGen)
+	}
+	if common == max(rec.Last, r.helloFrom())+helloHashes && common < h.lastGen && w.Last > common {
+		r.setHelloFrom(common) // all that one hello can name is common, and the ways part further on
+		return Settled{Again: true}, nil
+	}
+	r.setHelloFrom(0)
+	return Settled{Reentered: true}, r.reenter(ctx, common)
+}
+
+func (r *Replica) helloFrom() change.Generation {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.helloBase
+}
+
+func (r *Replica) setHelloFrom(g change.Generation) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.helloBase = g
+}
+
+func (r *Replica) ownHashOrConfirmed(ctx context.Context, h head, g change.Generation) (change.Hash, error) {
+	rec, err := readDevice(ctx, r.tables, h.device)
+	if err != nil {
+		return change.Hash{}, typed(err, "connecting")
+	}
+	if g == rec.Last {
+		return rec.Hash, nil
+	}
+	return r.ownHash(ctx, h, g)
+}
+
+// belong notes the hub that the replica belongs to from now on.
+func (r *Replica) belong(ctx context.Context, w Welcome) error {
+	return r.submit(ctx, &request{weight: 64, form: func(s *stage) error {
+		if s.state.lineage == w.Lineage {
+			return nil
+		}
+		s.state.lineage = w.Lineage
+		s.state.marker.Epoch = w.Epoch
+		s.add(changelog.ItemIdentity, w.Lineage[:])
+		s.add(changelog.ItemMarker, s.state.marker.Encode())
+		return nil
+	}})
+}
+
+// Reenter gives the device a new id: for one that finds a living copy of itself at the hub.
+func (r *Replica) Reenter(ctx context.Context) error {
+	r.mu.Lock()
+	h := r.head
+	r.mu.Unlock()
+	rec, err := readDevice(ctx, r.tables, h.device)
+	if err != nil {
+		return typed(err, "taking a new device id")
+	}
+	return r.reenter(ctx, rec.Last)
+}
+
+// reenter writes all batches after the common prefix anew, under a new device id, in one commit.
+func (r *Replica) reenter(ctx context.Context, common change.Generation) error {
+	return r.submit(ctx, &request{alone: true, strict: true, form: func(s *stage) error {
+		a := device.Mapping{Old: s.state.device, Common: common}
+		old, err := r.unsentAfter(s, common)
+		if err != nil {
+			return err
+		}
+		if len(old) > 0 {
+			h, _, err := change.DecodeHeader(old[0])
+			if err != nil {
+				return err
+			}
+			a.New = device.ReentryID(a.Old, common, h.Hash)
+		} else {
+			id, err := newID(r.cfg.Rand)
+			if err != nil {
+				return err
+			}
+			a.New = id
+		}
+		return s.rewrite(a, old)
+	}})
+}
+
+func (r *Replica) unsentAfter(s *stage, common change.Generation) (old [][]byte, err error) {
+	for g := common + 1; g <= s.state.lastGen; g++ {
+		v := change.Version{Device: s.state.device, Gen: g}
+		batch, _, ok, err := r.log.Find(s.ctx, v)
+		if err != nil {
+			return nil, err
+		}
+		if !ok {
+			return nil, errorf(Corrupt, "the batch %s, which was not sent yet, is not in the log", v)
+		}
+		old = append(old, batch)
+	}
+	return old, nil
+}
+
+// rewrite is deterministic: copies of one storage that come back write the same bytes.
+func (s *stage) rewrite(a device.Mapping, old [][]byte) error {
+	data := binary.AppendUvarint(append([]byte(nil), a.Old[:]...), uint64(a.Common))
+	s.add(changelog.ItemReentry, append(data, a.New[:]...))
+	s.reenter(a)
+	for _, batch := range old {
+		b, err := change.DecodeTrusted(batch)
+		if err != nil {
+			return err
+		}
+		b.Device, b.Gen = a.New, s.state.lastGen+1
+		for i := range b.Mutations {
+			for j, p := range b.Mutations[i].Parents {
+				b.Mutations[i].Parents[j] = a.Map(p)
+			}
+		}
+		bytes, err := b.Encode(s.state.lastHash)
+		if err != nil {
+			return err
+		}
+		if err := s.renamed(bytes, a); err != nil {
+			return err
+		}
+		s.add(changelog.ItemBatch, bytes)
+	}
+	s.wrote = true
+	return nil
+}
+
+// reenter changes the id; the batches under the new one follow.
+func (f *fold) reenter(a device.Mapping) {
+	f.head.aliases = append(f.head.aliases[:len(f.head.aliases):len(f.head.aliases)], a)
+	f.head.device, f.head.lastGen, f.head.lastHash = a.New, 0, change.Hash{}
+}
+
+func reentryOf(data []byte) (a device.Mapping, err error) {
+	c := &cutter{b: data}
+	copy(a.Old[:], c.take(16))
+	a.Common = change.Generation(c.uvarint())
+	copy(a.New[:], c.take(16))
+	return a, c.err
+}
+
+// Unsent returns own batches from a generation on, in order, about maxBytes of them and at least one if there is any.
+func (r *Replica) Unsent(ctx context.Context, from change.Generation, maxBytes int) (gens []change.Generation, batches [][]byte, err error) {
+	r.mu.Lock()
+	h := r.head
+	r.mu.Unlock()
+	size := 0
+	for g := max(from, 1); g <= h.lastGen && len(gens) < pendingScan; g++ {
+		batch, _, ok, err := r.log.Find(ctx, change.Version{Device: h.device, Gen: g})
+		if err != nil {
+			return nil, nil, typed(err, "reading an unsent batch")
+		}
+		if !ok {
+			return nil, nil, errorf(Corrupt, "the batch %s:%d, which the hub does not have, is not in the log", h.device, g)
+		}
+		if len(gens) > 0 && size+len(batch) > maxBytes {
+			break
+		}
+		gens, batches, size = append(gens, g), append(batches, batch), size+len(batch)
+	}
+	return gens, batches, nil
+}
+
+// OnUnsent sets what is called after a local write was stored; it must not block. Nil takes it away.
+func (r *Replica) OnUnsent(fn func()) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.onWrite = fn
+}

@@ -1,0 +1,211 @@
+package core
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"hash/crc32"
+
+	"vsync/core/change"
+	"vsync/core/changelog"
+	"vsync/core/device"
+	"vsync/core/store"
+)
+
+// The superblock is the one row that opening begins with. It is written at opening, for the new incarnation, and as the last
+// row of a checkpoint.
+//
+//	row 'S':
+//	┌────────┬──────┬─────────────┬──────────┬────────────┬──────────────────┬──────┬────────┐
+//	│ format │ role │ incarnation │ database │ checkpoint │ start            │ head │ crc32c │
+//	│ 1 = 01 │ 1    │ BE64        │ uv bytes │ commit uv  │ BE64 BE64        │      │ LE32   │
+//	└────────┴──────┴─────────────┴──────────┴────────────┴──────────────────┴──────┴────────┘
+//	 start: the segment in which replay begins: its first commit and incarnation
+//	 head:  device 16 ‖ lineage 16 ‖ last generation uv ‖ its hash 16 ‖ accepted uv ‖ marker uv bytes ‖
+//	        n uv × (old device 16 ‖ common uv ‖ device 16)
+//
+// Head is the state at the checkpoint's commit; replay brings it forward.
+type superblock struct {
+	role        Role
+	incarnation uint64
+	database    string
+	start       changelog.Name
+	head        head
+}
+
+const formatSuperblock = 0x01
+
+var superblockRow = []byte{'S'}
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+func newSuperblock(cfg *Config) (*superblock, error) {
+	sb := &superblock{role: cfg.Role, database: cfg.Database}
+	id, err := newID(cfg.Rand)
+	if err != nil {
+		return nil, err
+	}
+	if cfg.Role == RoleHub {
+		sb.head.lineage = change.Lineage(id)
+		sb.head.marker.Epoch = 1
+	} else {
+		sb.head.device = change.DeviceID(id)
+	}
+	return sb, nil
+}
+
+func (sb *superblock) fits(cfg *Config) error {
+	if sb.role != cfg.Role {
+		return errorf(Invalid, "this store holds a %s's replica, and was opened as a %s's: use another directory", sb.role, cfg.Role)
+	}
+	if sb.database != cfg.Database {
+		return errorf(Invalid, "this store holds the database %q, not %q: use another directory", sb.database, cfg.Database)
+	}
+	return nil
+}
+
+func (r Role) String() string {
+	if r == RoleHub {
+		return "hub"
+	}
+	return "device"
+}
+
+func (sb *superblock) encode() []byte {
+	b := []byte{formatSuperblock, byte(sb.role)}
+	b = binary.BigEndian.AppendUint64(b, sb.incarnation)
+	b = binary.AppendUvarint(b, uint64(len(sb.database)))
+	b = append(b, sb.database...)
+	h := &sb.head
+	b = binary.AppendUvarint(b, h.commit)
+	b = binary.BigEndian.AppendUint64(b, sb.start.First)
+	b = binary.BigEndian.AppendUint64(b, sb.start.Incarnation)
+	b = append(b, h.device[:]...)
+	b = append(b, h.lineage[:]...)
+	b = binary.AppendUvarint(b, uint64(h.lastGen))
+	b = append(b, h.lastHash[:]...)
+	b = binary.AppendUvarint(b, h.accepted)
+	marker := h.marker.Encode()
+	b = binary.AppendUvarint(b, uint64(len(marker)))
+	b = append(b, marker...)
+	b = binary.AppendUvarint(b, uint64(len(h.aliases)))
+	for _, a := range h.aliases {
+		b = append(b, a.Old[:]...)
+		b = binary.AppendUvarint(b, uint64(a.Common))
+		b = append(b, a.New[:]...)
+	}
+	return binary.LittleEndian.AppendUint32(b, crc32.Checksum(b, castagnoli))
+}
+
+func writeSuperblock(ctx context.Context, st store.Store, sb *superblock) error {
+	tx := &store.Tx{Durability: store.Strict}
+	tx.Put(superblockRow, sb.encode())
+	return st.Commit(ctx, tx)
+}
+
+// readSuperblock returns the superblock; fresh says that the store is empty.
+func readSuperblock(ctx context.Context, st store.Store) (sb *superblock, fresh bool, err error) {
+	b, ok, err := st.Get(ctx, superblockRow)
+	if err != nil {
+		return nil, false, err
+	}
+	if !ok {
+		rows, err := st.Scan(ctx, store.Range{Limit: 1})
+		if err != nil {
+			return nil, false, err
+		}
+		if len(rows) > 0 {
+			return nil, false, errorf(Corrupt, "the store has rows but no superblock; nothing was changed: restore it from a copy")
+		}
+		return nil, true, nil
+	}
+	sb, err = parseSuperblock(b)
+	return sb, false, err
+}
+
+func parseSuperblock(b []byte) (*superblock, error) {
+	n := len(b) - 4
+	if n < 2 || crc32.Checksum(b[:n], castagnoli) != binary.LittleEndian.Uint32(b[n:]) {
+		return nil, errorf(Corrupt, "the superblock (%d bytes) is damaged; nothing was changed: restore the store from a copy, or build the replica anew from the hub", len(b))
+	}
+	if b[0] != formatSuperblock {
+		return nil, errorf(VersionUnknown, "the store has format %d, this engine knows %d: open it with a newer engine", b[0], formatSuperblock)
+	}
+	r := &cutter{b: b[1:n]}
+	sb := &superblock{role: Role(r.byte()), incarnation: r.be64(), database: string(r.bytes())}
+	h := &sb.head
+	h.commit = r.uvarint()
+	sb.start = changelog.Name{First: r.be64(), Incarnation: r.be64()}
+	copy(h.device[:], r.take(16))
+	copy(h.lineage[:], r.take(16))
+	h.lastGen = change.Generation(r.uvarint())
+	copy(h.lastHash[:], r.take(16))
+	h.accepted = r.uvarint()
+	m, err := change.DecodeMarker(r.bytes())
+	if err != nil {
+		return nil, wrapf(Corrupt, err, "the superblock's marker cannot be read")
+	}
+	h.marker = m
+	for range r.count(33) {
+		var a device.Mapping
+		copy(a.Old[:], r.take(16))
+		a.Common = change.Generation(r.uvarint())
+		copy(a.New[:], r.take(16))
+		h.aliases = append(h.aliases, a)
+	}
+	if r.err != nil || len(r.b) > 0 {
+		return nil, errorf(Corrupt, "the superblock has another shape than format %d", formatSuperblock)
+	}
+	return sb, nil
+}
+
+// cutter takes fields off the front of bytes. After the first that is not there it gives zeros and keeps an error.
+type cutter struct {
+	b   []byte
+	err error
+}
+
+func (c *cutter) take(n int) []byte {
+	if c.err != nil || n < 0 || n > len(c.b) {
+		if c.err == nil {
+			c.err = fmt.Errorf("%d bytes expected, %d are left", n, len(c.b))
+		}
+		c.b = nil
+		return make([]byte, max(0, min(n, 16)))
+	}
+	v := c.b[:n:n]
+	c.b = c.b[n:]
+	return v
+}
+
+func (c *cutter) byte() byte   { return c.take(1)[0] }
+func (c *cutter) be64() uint64 { return binary.BigEndian.Uint64(c.take(8)) }
+
+func (c *cutter) uvarint() uint64 {
+	v, w := binary.Uvarint(c.b)
+	if w <= 0 {
+		c.take(len(c.b) + 1)
+		return 0
+	}
+	c.b = c.b[w:]
+	return v
+}
+
+func (c *cutter) bytes() []byte {
+	n := c.uvarint()
+	if n > uint64(len(c.b)) {
+		c.take(len(c.b) + 1)
+		return nil
+	}
+	return c.take(int(n))
+}
+
+// count reads a number of things that take at least size bytes each.
+func (c *cutter) count(size int) uint64 {
+	n := c.uvarint()
+	if n > uint64(len(c.b)/size) {
+		c.take(len(c.b) + 1)
+		return 0
+	}
+	return n
+}

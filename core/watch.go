@@ -1,0 +1,346 @@
+package core
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"strings"
+
+	"vsync/core/change"
+	"vsync/core/changelog"
+)
+
+// Where a watch begins, beside a marker of an earlier event.
+const (
+	FromStart = "start" // all there is first, then what comes
+	FromNow   = "now"   // what comes
+)
+
+// WatchOptions select what is watched.
+type WatchOptions struct {
+	Collection string // empty: all
+	Prefix     string // of the id; needs a collection
+	From       string // FromStart (also ""), FromNow, or the Marker of an event
+}
+
+// Event is one atomic batch, or a part of what was there before.
+type Event struct {
+	Marker  string // where a later watch goes on, after this event
+	Initial bool   // what was there before, in the order of keys
+	Reset   bool   // Initial, and all from before is void: the marker that was asked for is too old
+	Local   bool   // written by this replica
+	Version change.Version
+	Time    uint64 // the batch's stamp, ms since 1970
+	Note    string
+	Changes []Entry // objects as they were visible after the batch; Deleted ones too
+}
+
+// watchMarker is a place in this replica's log: after so many events of a commit.
+type watchMarker struct {
+	incarnation uint64 // that wrote the commit
+	commit      uint64
+	events      int // of the commit that were seen; the next commit follows when there are no more
+}
+
+func (m watchMarker) String() string {
+	return fmt.Sprintf("%016x-%d-%d", m.incarnation, m.commit, m.events)
+}
+
+func parseWatchMarker(s string) (m watchMarker, err error) {
+	if n, err := fmt.Sscanf(s, "%x-%d-%d", &m.incarnation, &m.commit, &m.events); err != nil || n != 3 || m.String() != s || strings.ContainsAny(s, " \n") {
+		return m, errorf(UnknownMarker, "%q is no marker: give one that an event carried, or %q, or %q", s, FromStart, FromNow)
+	}
+	return m, nil
+}
+
+// Watch yields what is there, if it is asked for, and then every batch, once and whole, in the order in which this replica took them
+// up. It ends with ctx's error, or with CLOSED.
+//
+// A marker that this replica does not know, or whose commits are gone, gives what is there with Reset.
+func (r *Replica) Watch(ctx context.Context, o WatchOptions) iter.Seq2[Event, error] {
+	return func(yield func(Event, error) bool) {
+		w := &watch{r: r, ctx: ctx, o: o, yield: yield}
+		if err := w.run(); err != nil && !errors.Is(err, errStopped) {
+			yield(Event{}, typed(err, "watching"))
+		}
+	}
+}
+
+var errStopped = errors.New("core: the watcher stopped")
+
+type watch struct {
+	r     *Replica
+	ctx   context.Context
+	o     WatchOptions
+	yield func(Event, error) bool
+	at    watchMarker
+}
+
+func (w *watch) run() error {
+	q := ScanRange{Collection: w.o.Collection, Prefix: w.o.Prefix}
+	if _, _, err := q.bounds(); err != nil {
+		return err
+	}
+	switch w.o.From {
+	case "", FromStart:
+		if err := w.initial(false); err != nil {
+			return err
+		}
+	case FromNow:
+		w.now()
+	default:
+		m, err := parseWatchMarker(w.o.From)
+		if err != nil {
+			return err
+		}
+		if w.at = m; !w.known() {
+			if err := w.initial(true); err != nil {
+				return err
+			}
+		}
+	}
+	return w.follow()
+}
+
+func (w *watch) now() {
+	commit := w.r.State().Commit
+	w.at = w.marker(commit)
+}
+
+// marker is the place after the whole of a commit.
+func (w *watch) marker(commit uint64) watchMarker {
+	inc, ok := w.r.log.IncarnationOf(commit)
+	if !ok {
+		inc = w.r.inc
+	}
+	return watchMarker{inc, commit, 0}
+}
+
+// known says that the marker's commit is this log's, and what follows it is still there.
+func (w *watch) known() bool {
+	last := w.r.log.Last()
+	if w.at.commit == 0 {
+		_, ok := w.r.log.IncarnationOf(1)
+		return last == 0 || ok
+	}
+	inc, ok := w.r.log.IncarnationOf(w.at.commit)
+	return ok && inc == w.at.incarnation
+}
+
+// initial yields what is there, in the order of keys. Only its last event's marker goes on from here; the others begin again.
+func (w *watch) initial(reset bool) error {
+	w.r.mu.Lock()
+	commit := w.r.head.commit
+	s := w.r.tables.Snapshot()
+	w.r.mu.Unlock()
+	defer s.Release()
+	w.at = w.marker(commit)
+	e := Event{Marker: FromStart, Initial: true, Reset: reset}
+	var failed error
+	w.r.scan(w.ctx, s, ScanRange{Collection: w.o.Collection, Prefix: w.o.Prefix}, func(x Entry, err error) bool {
+		if err != nil {
+			failed = err
+			return false
+		}
+		if len(e.Changes) == initialChunk {
+			if !w.yield(e, nil) {
+				failed = errStopped
+				return false
+			}
+			e.Changes, e.Reset = nil, false
+		}
+		e.Changes = append(e.Changes, x)
+		return true
+	})
+	if failed != nil {
+		return failed
+	}
+	e.Marker = w.at.String()
+	if !w.yield(e, nil) {
+		return errStopped
+	}
+	return nil
+}
+
+// follow yields commit after commit.
+func (w *watch) follow() error {
+	for {
+		news := w.r.changed()
+		if news == nil {
+			return errorf(Closed, "the database was closed")
+		}
+		next := w.at.commit + 1
+		if w.at.events > 0 {
+			next = w.at.commit
+		}
+		recs, err := w.r.log.Records(w.ctx, next)
+		if err != nil {
+			return err
+		}
+		for i := range recs {
+			if err := w.record(&recs[i]); err != nil {
+				return err
+			}
+		}
+		if len(recs) > 0 {
+			continue
+		}
+		select {
+		case <-news:
+		case <-w.ctx.Done():
+			return w.ctx.Err()
+		}
+	}
+}
+
+// record yields the events of one commit that were not seen yet.
+func (w *watch) record(rec *changelog.Record) error {
+	seen := 0
+	if rec.Commit == w.at.commit {
+		seen = w.at.events
+	}
+	n := 0
+	for i, it := range rec.Items {
+		if it.Kind == changelog.ItemReentry {
+			break // batches that are written anew under another name: watchers have seen them
+		}
+		var outcome []byte
+		if i+1 < len(rec.Items) && rec.Items[i+1].Kind == changelog.ItemOutcome {
+			outcome = rec.Items[i+1].Data
+		}
+		if !eventful(it, outcome) {
+			continue
+		}
+		if n++; n <= seen {
+			continue
+		}
+		e, err := w.event(it, outcome)
+		if err != nil {
+			return err
+		}
+		w.at = watchMarker{rec.Incarnation, rec.Commit, n}
+		e.Marker = w.at.String()
+		if err := w.ctx.Err(); err != nil {
+			return err
+		}
+		if len(e.Changes) > 0 && !w.yield(e, nil) {
+			return errStopped
+		}
+	}
+	w.at = watchMarker{rec.Incarnation, rec.Commit, 0}
+	return nil
+}
+
+// eventful says that an item shows something: a batch does, and a confirmation that changed what is visible.
+func eventful(it changelog.Item, outcome []byte) bool {
+	switch it.Kind {
+	case changelog.ItemBatch, changelog.ItemEntry:
+		return true
+	case changelog.ItemConfirm:
+		return outcome != nil
+	}
+	return false
+}
+
+// event builds what an item showed when it was taken up.
+func (w *watch) event(it changelog.Item, outcome []byte) (Event, error) {
+	turns, err := decodeTurns(outcome)
+	if outcome != nil && err != nil {
+		return Event{}, wrapf(Corrupt, err, "an outcome in the log cannot be read")
+	}
+	e := Event{Local: it.Kind == changelog.ItemBatch}
+	batch, plain := it.Data, true
+	switch it.Kind {
+	case changelog.ItemEntry:
+		_, entry, err := entryOf(it)
+		if err != nil {
+			return e, err
+		}
+		batch, plain = entry.Body, entry.Kind == change.EntryBatch
+		if !plain {
+			batch, _, _, err = w.r.log.Find(w.ctx, entry.Version)
+		}
+		if err != nil || batch == nil {
+			return e, err
+		}
+	case changelog.ItemConfirm:
+		f := &fold{ctx: w.ctx, log: w.r.log}
+		_, entry, err := f.confirmOf(it)
+		if err != nil {
+			return e, err
+		}
+		plain = false
+		if batch, _, _, err = w.r.log.Find(w.ctx, entry.Version); err != nil {
+			return e, err
+		}
+	}
+	h, _, err := change.DecodeHeader(batch)
+	if err != nil {
+		return e, err
+	}
+	e.Version, e.Time, e.Note = h.Version(), h.Stamp, h.Note
+	return e, w.changes(&e, batch, &h, turns, plain)
+}
+
+func (w *watch) changes(e *Event, batch []byte, h *change.Header, turns map[int]turn, plain bool) error {
+	var failed error
+	_, err := change.Walk(batch, func(m change.Mutation) bool {
+		t, turned := turns[m.Index]
+		if !turned && !plain || !w.wants(m.Key) {
+			return true
+		}
+		x := Entry{Key: m.Key, Value: m.Value, Version: h.Version(), Time: h.Stamp, Deleted: m.Kind == change.Delete}
+		if turned {
+			x.Conflict, x.Deleted = t.conflict, !t.exists
+			if t.winner != x.Version {
+				x.Version, x.Value = t.winner, nil
+				failed = w.valueOf(&x)
+			}
+			if x.Deleted {
+				x.Value = nil
+			}
+		}
+		e.Changes = append(e.Changes, x)
+		return failed == nil
+	})
+	if failed != nil {
+		return failed
+	}
+	return err
+}
+
+func (w *watch) wants(k change.Key) bool {
+	if w.o.Collection == "" {
+		return !k.System()
+	}
+	return k.Collection == w.o.Collection && strings.HasPrefix(k.ID, w.o.Prefix)
+}
+
+// valueOf finds what a version wrote to an object.
+func (w *watch) valueOf(x *Entry) error {
+	if x.Version.IsZero() {
+		return nil
+	}
+	v := x.Version
+	batch, _, ok, err := w.r.log.Find(w.ctx, v)
+	for _, a := range w.r.aliases() {
+		if ok || err != nil {
+			break
+		}
+		v = a.Map(v)
+		batch, _, ok, err = w.r.log.Find(w.ctx, v)
+	}
+	if err != nil || !ok {
+		return err
+	}
+	h, err := change.Walk(batch, func(m change.Mutation) bool {
+		if m.Key == x.Key {
+			x.Value = m.Value
+			return false
+		}
+		return true
+	})
+	x.Time = h.Stamp
+	return err
+}

@@ -1,0 +1,257 @@
+package core
+
+import (
+	"context"
+	"errors"
+	"slices"
+
+	"vsync/core/change"
+	"vsync/core/changelog"
+	"vsync/core/objects"
+	"vsync/core/store"
+)
+
+// Op is one mutation of a write.
+type Op struct {
+	Key    change.Key
+	Delete bool
+	Value  []byte // canonical msgpack; nothing in a deletion
+	// Seen are the versions that the writer had before him, and that this one replaces. Nil: whatever is there now.
+	// Empty and not nil: nothing, so that whatever is there stays beside it.
+	Seen []change.Version
+}
+
+// Check makes a write depend on an object being as it was read.
+type Check struct {
+	Key      change.Key
+	Frontier []change.Version // of the Entry that was read, in any order; empty where there was none
+}
+
+// Write is one atomic batch.
+type Write struct {
+	Ops        []Op // each object at most once
+	Checks     []Check
+	Note       string            // at most 1 KiB, for history and watchers
+	Nonce      change.Nonce      // of the tab that asks; zero: none
+	Durability *store.Durability // nil: the replica's
+}
+
+// Receipt names a batch that is stored.
+type Receipt struct {
+	Version change.Version // of the batch, and of every object it wrote
+}
+
+// Put writes one object.
+func (r *Replica) Put(ctx context.Context, key change.Key, value []byte) (Receipt, error) {
+	return r.Write(ctx, Write{Ops: []Op{{Key: key, Value: value}}})
+}
+
+// Delete deletes one object. Deleting what is not there is a write like any other.
+func (r *Replica) Delete(ctx context.Context, key change.Key) (Receipt, error) {
+	return r.Write(ctx, Write{Ops: []Op{{Key: key, Delete: true}}})
+}
+
+// Write writes a batch: all of it or nothing. It returns when the batch is stored, and before anyone else sees it.
+//
+// Errors: INVALID, KEY_TOO_LONG, VALUE_TOO_LARGE, BATCH_TOO_LARGE for what cannot be written; ErrChanged where a check does
+// not hold; QUOTA where no space is left; CLOSED, STORAGE_LOST.
+func (r *Replica) Write(ctx context.Context, w Write) (Receipt, error) {
+	if r.cfg.Role != RoleDevice {
+		return Receipt{}, errorf(Invalid, "a hub's replica takes batches from devices, and writes none of its own")
+	}
+	if err := w.validate(); err != nil {
+		return Receipt{}, err
+	}
+	durability := r.cfg.Durability
+	if w.Durability != nil {
+		durability = *w.Durability
+	}
+	var rec Receipt
+	err := r.submit(ctx, &request{strict: durability == store.Strict, weight: w.weight(), form: func(s *stage) (err error) {
+		rec.Version, err = r.form(s, &w)
+		return err
+	}})
+	return rec, err
+}
+
+func (w *Write) weight() int {
+	n := 200
+	for i := range w.Ops {
+		n += len(w.Ops[i].Key.Collection) + len(w.Ops[i].Key.ID) + len(w.Ops[i].Value) + 32
+	}
+	return n
+}
+
+func (w *Write) validate() error {
+	if len(w.Ops) == 0 {
+		return errorf(Invalid, "a batch without mutations: write at least one object")
+	}
+	if len(w.Ops) > change.MaxMutations {
+		return errorf(BatchTooLarge, "a batch has at most %d mutations, this one has %d: split it", change.MaxMutations, len(w.Ops))
+	}
+	if n := w.weight() - 232*len(w.Ops); n > change.MaxBatch {
+		return errorf(BatchTooLarge, "a batch has at most %d bytes, this one has %d: split it", change.MaxBatch, n)
+	}
+	for i := range w.Ops {
+		if err := w.Ops[i].validate(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (o *Op) validate() error {
+	if err := validKey(o.Key); err != nil {
+		return err
+	}
+	if o.Key.System() {
+		return errorf(Invalid, "collections that begin with %q are the system's own, and %q does: choose another name", change.SystemPrefix, o.Key.Collection)
+	}
+	if len(o.Seen) > maxSeen {
+		return errorf(Invalid, "%s: at most %d versions can be named as seen, not %d", o.Key, maxSeen, len(o.Seen))
+	}
+	if o.Delete {
+		if len(o.Value) > 0 {
+			return errorf(Invalid, "%s: a deletion has no value", o.Key)
+		}
+		return nil
+	}
+	if len(o.Value) > change.MaxValue {
+		return errorf(ValueTooLarge, "%s: a value has at most %d bytes encoded, this one has %d: split it over several objects", o.Key, change.MaxValue, len(o.Value))
+	}
+	if err := change.CheckValue(o.Value); err != nil {
+		return wrapf(Invalid, err, "%s: the value cannot be stored", o.Key)
+	}
+	return nil
+}
+
+func validKey(k change.Key) error {
+	if len(k.Collection) > change.MaxCollection {
+		return errorf(KeyTooLong, "the name of a collection has at most %d bytes of UTF-8, this one has %d", change.MaxCollection, len(k.Collection))
+	}
+	if len(k.ID) > change.MaxID {
+		return errorf(KeyTooLong, "an id has at most %d bytes of UTF-8, this one has %d", change.MaxID, len(k.ID))
+	}
+	if err := k.Validate(); err != nil {
+		return wrapf(Invalid, err, "the key cannot be used")
+	}
+	return nil
+}
+
+// form makes the batch of a write, as the objects stand at this moment.
+func (r *Replica) form(s *stage, w *Write) (change.Version, error) {
+	for i := range w.Checks {
+		if err := s.check(&w.Checks[i]); err != nil {
+			return change.Version{}, err
+		}
+	}
+	b := &change.Batch{Header: change.Header{Device: s.state.device, Gen: s.state.lastGen + 1, Stamp: r.cfg.Now(), Nonce: w.Nonce, Note: w.Note}}
+	b.Mutations = make([]change.Mutation, len(w.Ops))
+	for i := range w.Ops {
+		op, m := &w.Ops[i], &b.Mutations[i]
+		m.Key, m.Value = op.Key, op.Value
+		if op.Delete {
+			m.Kind, m.Value = change.Delete, nil
+		}
+		var err error
+		if m.Parents, err = s.parents(op); err != nil {
+			return change.Version{}, err
+		}
+	}
+	bytes, err := b.Encode(s.state.lastHash)
+	if err != nil {
+		return change.Version{}, writeError(err)
+	}
+	turns, _, err := s.local(bytes)
+	if err != nil {
+		return change.Version{}, err
+	}
+	s.add(changelog.ItemBatch, bytes)
+	s.addTurns(turns)
+	s.wrote = true
+	return b.Version(), nil
+}
+
+func writeError(err error) error {
+	switch {
+	case errors.Is(err, change.ErrDuplicateObject):
+		return wrapf(Invalid, err, "an object stands twice in one batch: keep the last value only")
+	case errors.Is(err, change.ErrTooLarge):
+		return wrapf(BatchTooLarge, err, "the batch is beyond its limits: split it")
+	}
+	return wrapf(Invalid, err, "the batch cannot be written")
+}
+
+func (s *stage) view(key change.Key) (objects.View, error) {
+	old, err := s.get(tableObjects, string(key.Encode()))
+	if err != nil {
+		return objects.View{}, err
+	}
+	if old == nil {
+		return objects.View{Winner: -1}, nil
+	}
+	o, err := objects.Decode(old)
+	if err != nil {
+		return objects.View{}, wrapf(Corrupt, err, "the object %s cannot be read", key)
+	}
+	return o.Visible(), nil
+}
+
+// parents are the versions that a mutation replaces.
+func (s *stage) parents(op *Op) ([]change.Version, error) {
+	if op.Seen == nil {
+		v, err := s.view(op.Key)
+		return v.Frontier(), err
+	}
+	seen := make([]change.Version, len(op.Seen))
+	for i, v := range op.Seen {
+		for _, a := range s.state.aliases {
+			v = a.Map(v)
+		}
+		if err := s.held(v); err != nil {
+			return nil, err
+		}
+		seen[i] = v
+	}
+	slices.SortFunc(seen, change.Version.Compare)
+	return slices.Compact(seen), nil
+}
+
+// held refuses a version that this replica does not have: the hub would refuse the whole batch for it.
+func (s *stage) held(v change.Version) error {
+	if v.Device == s.state.device && v.Gen <= s.state.lastGen && v.Gen > 0 {
+		return nil
+	}
+	for _, a := range s.state.aliases {
+		if v.Device == a.Old && v.Gen <= a.Common && v.Gen > 0 {
+			return nil
+		}
+	}
+	rec, err := s.device(v.Device)
+	if err != nil {
+		return err
+	}
+	if v.Gen == 0 || v.Gen > rec.Last {
+		return errorf(Invalid, "the version %s was named as seen, and this replica does not have it: name one of an Entry that it gave", v)
+	}
+	return nil
+}
+
+func (s *stage) check(c *Check) error {
+	v, err := s.view(c.Key)
+	if err != nil {
+		return err
+	}
+	want := slices.Clone(c.Frontier)
+	for i, v := range want {
+		for _, a := range s.state.aliases {
+			v = a.Map(v)
+		}
+		want[i] = v
+	}
+	slices.SortFunc(want, change.Version.Compare)
+	if !slices.Equal(want, v.Frontier()) {
+		return ErrChanged
+	}
+	return nil
+}
