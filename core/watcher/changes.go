@@ -21,6 +21,10 @@ func (s *Session) changes(ctx context.Context, now time.Time, m *wire.Changes) {
 
 // accepted applies the places that own batches have in the feed.
 func (s *Session) accepted(ctx context.Context, now time.Time, m *wire.Accepted) {
+	if !s.until.IsZero() {
+		s.window.answered(m.Gen + change.Generation(len(m.Annotations)-1))
+		return
+	}
 	arrivals := make([]core.Arrival, len(m.Annotations))
 	for i, item := range m.Annotations {
 		ann, mac, ok := wire.SplitAnnotation(item)
@@ -35,6 +39,10 @@ func (s *Session) accepted(ctx context.Context, now time.Time, m *wire.Accepted)
 
 // voided applies the place of an own batch that the hub refused for good.
 func (s *Session) voided(ctx context.Context, now time.Time, m *wire.Voided) {
+	if !s.until.IsZero() {
+		s.window.answered(m.Gen)
+		return
+	}
 	ann, mac, ok := wire.SplitAnnotation(m.Annotation)
 	if !ok {
 		s.end(s.faulty(wire.CodeProtocol, "an annotation is too short"))
@@ -57,7 +65,7 @@ func (s *Session) apply(ctx context.Context, now time.Time, arrivals []core.Arri
 	}
 	if err != nil {
 		s.applied = max(s.applied, s.replica.State().Marker.Seq)
-		s.unapplied(err)
+		s.unapplied(now, err)
 		return
 	}
 	s.applied = last

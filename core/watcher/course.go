@@ -33,7 +33,7 @@ func (d Delays) complete() Delays {
 //
 //	attempt   grows with every delay; back to 0 only when a connection has lived
 //	own       the own batch that the hub refused:     settle ─▶ re-entry ─▶ push seldom, the feed goes on
-//	stream    the place that could not be applied:    ask again ─▶ held there, tried at the longest delay
+//	stream    the place that could not be applied:    ask again ─▶ held there, pushing goes on, tried seldom
 //
 // It asks no clock and waits for nothing.
 type Course struct {
@@ -74,9 +74,19 @@ func (c *Course) Rest() time.Duration {
 	return 0
 }
 
+// Linger returns how long the next session goes on pushing if it cannot apply the stream: see Config.
+func (c *Course) Linger() time.Duration {
+	if c.stream.n > 0 {
+		return c.delays.Max
+	}
+	return 0
+}
+
 // Standing returns the fault of earlier connections that s has not overcome; zero: none.
 func (c *Course) Standing(s *Session) Fault {
 	switch {
+	case !s.until.IsZero():
+		return Fault{Code: s.held.Code, Message: s.held.Text, Seq: s.held.Seq}
 	case c.stream.n > 1 && s.applied < c.stream.fault.Seq:
 		return c.stream.fault
 	case c.own.n > 2 && s.confirmed.IsZero():
@@ -104,7 +114,7 @@ func (c *Course) After(now time.Time, s *Session) Step {
 	case Rejected:
 		return c.rejected(step)
 	case Faulty:
-		return c.faulted(step)
+		return c.faulted(step, !s.until.IsZero())
 	case Refused:
 		step.Phase, step.Delay = PhaseRefused, c.longest()
 		return step
@@ -165,7 +175,7 @@ func (c *Course) rejected(step Step) Step {
 }
 
 // faulted: the first time it may have happened on the way; then the feed is held at that place.
-func (c *Course) faulted(step Step) Step {
+func (c *Course) faulted(step Step, lingered bool) Step {
 	if step.Fault.Seq != c.stream.fault.Seq {
 		c.stream.n = 0
 	}
@@ -174,7 +184,11 @@ func (c *Course) faulted(step Step) Step {
 	if c.stream.n == 1 {
 		return c.later(step, 0)
 	}
-	step.Phase, step.Delay = PhaseQuarantined, c.longest()
+	step.Phase = PhaseQuarantined
+	if lingered {
+		return c.later(step, 0) // it has waited already
+	}
+	step.Delay = c.longest()
 	return step
 }
 

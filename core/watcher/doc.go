@@ -21,11 +21,12 @@
 //
 //   - a connection, dial or token that fails: the next attempt, after a delay with jitter
 //   - a feed entry that the replica cannot take: everything before it in its frame is applied, entry
-//     by entry; it is asked for again once; then the feed is held at that sequence on this device
-//     alone (phase quarantined, with code, message and sequence) and tried at the longest delay.
-//     Own batches go on being pushed as far as the window lets them
+//     by entry; it is asked for again once; then the feed is held at that sequence, on this device
+//     alone (phase quarantined, with code, message and sequence), and tried once in the longest
+//     delay. Own batches go on being pushed meanwhile
 //   - an own batch that the hub refuses by generation: settled again, then written again under a new
-//     device id, then phase quarantined with its generation
+//     device id, then held (phase quarantined, with its generation) and tried once in the longest
+//     delay. The feed goes on meanwhile
 //   - our own store (QUOTA, CORRUPT …): nothing of the message is applied; tried again with delays
 //
 // Panics are not caught: they are faults of this program.

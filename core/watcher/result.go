@@ -110,15 +110,26 @@ func (s *Session) fail(err error) {
 
 // unapplied ends the session for what the replica did not take of the stream: the hub's fault, what
 // lies between, or our own store's.
-func (s *Session) unapplied(err error) {
+func (s *Session) unapplied(now time.Time, err error) {
 	code := codeOf(err)
 	if ofStream(code) && !errors.Is(err, context.Canceled) {
 		r := s.faulty(code, err.Error())
 		r.Err = err
-		s.end(r)
+		s.linger(now, r)
 		return
 	}
 	s.fail(err)
+}
+
+// linger ends the session with r, now or after its Linger. Until then the stream is not applied and
+// not acknowledged; of own batches it still shows what the hub has taken, which keeps the window open.
+func (s *Session) linger(now time.Time, r Result) {
+	if s.cfg.Linger <= 0 {
+		s.end(r)
+		return
+	}
+	s.held, s.until = r, now.Add(s.cfg.Linger)
+	s.credit.due = time.Time{}
 }
 
 // codeOf returns the code of an error of the replica.

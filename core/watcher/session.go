@@ -27,9 +27,12 @@ type Config struct {
 	Agent    string // program and version, for the hub's log
 	Credit   uint64 // bytes of the stream that may be on the way; 0: wire.DefaultCredit
 
-	// Rest is how long after the welcome own batches wait: where the hub keeps refusing one of them,
+	// Rest is how long after the welcome own batches wait. Where the hub keeps refusing one of them,
 	// the feed goes on meanwhile.
 	Rest time.Duration
+	// Linger is how long the session goes on pushing, deaf to the stream, after the replica could not
+	// apply what came. Where that keeps happening at one place of the feed, own batches still go up.
+	Linger time.Duration
 }
 
 type stage uint8
@@ -62,6 +65,8 @@ type Session struct {
 	start     uint64            // sequence behind which the stream began
 	head      uint64            // last sequence of the feed when the hub said welcome
 	settled   change.Generation // last own generation that the stream has answered
+	held      Result            // the fault with which a session lingers
+	until     time.Time         // how long it does; zero: it does not
 	welcomed  time.Time
 	confirmed time.Time // when an own batch was answered last
 }
@@ -127,6 +132,9 @@ func (s *Session) greeted(ctx context.Context, now time.Time, m wire.Message) {
 func (s *Session) streamed(ctx context.Context, now time.Time, m wire.Message) {
 	switch m := m.(type) {
 	case *wire.Changes:
+		if !s.until.IsZero() {
+			return
+		}
 		s.changes(ctx, now, m)
 	case *wire.Accepted:
 		s.accepted(ctx, now, m)
@@ -162,6 +170,10 @@ func (s *Session) Tick(now time.Time) {
 			s.end(Result{Outcome: Ended, Silent: true, Text: "the hub did not answer the hello"})
 		}
 	case streaming:
+		if !s.until.IsZero() && !now.Before(s.until) {
+			s.end(s.held)
+			return
+		}
 		s.window.rested(now)
 		s.beat(now)
 		if s.stage == streaming && s.credit.overdue(now) {
@@ -201,7 +213,7 @@ func (s *Session) Deadline() time.Time {
 	case greeting:
 		return s.heart.welcomeBy()
 	case streaming:
-		return earlier(earlier(s.heart.next(), s.credit.due), s.window.rest)
+		return earlier(earlier(s.heart.next(), s.credit.due), earlier(s.window.rest, s.until))
 	}
 	return time.Time{}
 }

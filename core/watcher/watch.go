@@ -2,7 +2,6 @@ package watcher
 
 import (
 	"context"
-	"fmt"
 	"math/rand/v2"
 	"sync"
 	"time"
@@ -140,7 +139,10 @@ func (w *Watcher) unpaused() bool {
 		if !paused {
 			return true
 		}
-		w.show(func(s *Status) { s.Phase, s.NextAttemptAt = PhaseWaiting, time.Time{} })
+		w.show(func(s *Status) {
+			s.Phase, s.NextAttemptAt = PhaseWaiting, time.Time{}
+			s.Received, s.Expected = 0, 0
+		})
 		select {
 		case <-w.unpause:
 		case <-w.wake:
@@ -195,125 +197,6 @@ func (w *Watcher) getStream(ctx context.Context) (wire.Conn, string) {
 	}
 }
 
-// connect asks for a token and dials. Meanwhile the status goes on telling what is written.
-func (w *Watcher) connect(ctx context.Context) (conn wire.Conn, token string, fault Fault) {
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		var err error
-		if w.feed.Token != nil {
-			if token, err = w.feed.Token(ctx); err != nil {
-				fault = Fault{Code: wire.CodeUnauthenticated, Message: fmt.Sprintf("no token could be had: %v", err)}
-				return
-			}
-		}
-		if conn, err = w.dial(ctx); err != nil {
-			fault = Fault{Message: fmt.Sprintf("the hub cannot be reached: %v", err)}
-		}
-	}()
-	for {
-		select {
-		case <-done:
-			return conn, token, fault
-		case <-w.wake:
-			w.tell()
-		}
-	}
-}
-
-func (w *Watcher) dial(ctx context.Context) (wire.Conn, error) {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	defer w.feed.Clock.AfterFunc(wire.DialTimeout, func() {
-		cancel(fmt.Errorf("no answer in %v", wire.DialTimeout))
-	})()
-	conn, err := w.feed.Dial(ctx, w.feed.URL)
-	if ctx.Err() == nil {
-		return conn, err
-	}
-	if err == nil {
-		conn.Close(wire.CloseNormal, "too late")
-	}
-	return nil, context.Cause(ctx)
-}
-
-// processStream is the life of one connection: it returns the session, which is over.
-func (w *Watcher) processStream(ctx context.Context, conn wire.Conn, token string) *Session {
-	s := New(w.replica, Config{
-		Database: w.feed.Database, Token: token, Agent: w.feed.Agent, Credit: w.feed.Credit, Rest: w.course.Rest(),
-	})
-	l := newLink(conn)
-	release := l.cancelWith(ctx)
-	bell := newAlarm(w.feed.Clock)
-	s.Open(ctx, w.feed.Clock.Now())
-	for !s.Over() {
-		if frame := w.nextFrame(ctx, s, l); frame != nil {
-			l.send(frame)
-		}
-		w.turn(ctx, s, l, bell)
-		w.showSession(s)
-	}
-	bell.stop()
-	release()
-	l.close(s.Result().Close())
-	return s
-}
-
-func (w *Watcher) nextFrame(ctx context.Context, s *Session, l *link) []byte {
-	if !l.free {
-		return nil
-	}
-	return s.Next(ctx)
-}
-
-// turn waits for one thing to happen, and tells the session.
-func (w *Watcher) turn(ctx context.Context, s *Session, l *link, bell *alarm) {
-	if s.Over() {
-		return
-	}
-	bell.set(w.feed.Clock.Now(), s.Deadline())
-	select {
-	case frame, ok := <-l.in:
-		if !ok {
-			s.Lost(l.lost)
-			return
-		}
-		s.Frame(ctx, w.feed.Clock.Now(), frame)
-		if len(l.in) == 0 {
-			s.Idle(w.feed.Clock.Now())
-		}
-	case err := <-l.wrote:
-		if err != nil {
-			w.drain(ctx, s, l)
-			return
-		}
-		l.free = true
-		s.Wrote(w.feed.Clock.Now())
-	case <-bell.ring:
-		bell.rang()
-		s.Tick(w.feed.Clock.Now())
-	case <-w.wake:
-		s.Wake()
-	case <-ctx.Done():
-		s.Lost(ctx.Err())
-	}
-}
-
-// drain reads on for a moment after a write failed: the peer may have said why before he closed.
-func (w *Watcher) drain(ctx context.Context, s *Session, l *link) {
-	defer w.feed.Clock.AfterFunc(drainTime, func() {
-		l.conn.Close(wire.CloseNormal, "writing failed")
-	})()
-	for !s.Over() {
-		frame, ok := <-l.in
-		if !ok {
-			s.Lost(l.lost)
-			return
-		}
-		s.Frame(ctx, w.feed.Clock.Now(), frame)
-	}
-}
-
 // wait does what a step says. It reports whether there is a next attempt.
 func (w *Watcher) wait(ctx context.Context, step Step) bool {
 	if step.Reenter {
@@ -335,7 +218,10 @@ func (w *Watcher) wait(ctx context.Context, step Step) bool {
 	take(w.nudge) // what came before is no reason to hurry now
 	nudge := w.nudge
 	for now.Before(until) {
-		w.show(func(s *Status) { s.Phase, s.Fault, s.NextAttemptAt = step.Phase, step.Fault, until })
+		w.show(func(s *Status) {
+			s.Phase, s.Fault, s.NextAttemptAt = step.Phase, step.Fault, until
+			s.Received, s.Expected = 0, 0
+		})
 		bell.set(now, until)
 		select {
 		case <-bell.ring:
