@@ -1,16 +1,13 @@
 package changelog
 
 import (
-	"context"
+	"bytes"
+	"cmp"
 	"encoding/binary"
-	"fmt"
-	"hash/crc32"
 	"slices"
 	"sort"
-	"sync"
 
 	"vsync/core/change"
-	"vsync/core/store"
 )
 
 // summary says what a segment holds: commits, feed sequences, and whose batches' bytes.
@@ -19,21 +16,45 @@ type summary struct {
 	last     uint64 // last commit
 	size     int    // bytes
 	seq, end uint64 // first and last feed sequence; 0 where there is none
-	spans    []span
+	spans    []span // by device: its cut, then its runs, ascending, neither touching nor overlapping
 }
 
-// span is a run of generations of one device.
+// span is a run of generations of one device. An empty one, with to = from−1, is a cut: the device's id was given
+// up there, and what earlier segments hold of it from that generation on does not count any more.
 type span struct {
 	device change.DeviceID
 	from   change.Generation
 	to     change.Generation
 }
 
-func (s *summary) copy() summary { return *s }
+func (sp span) cut() bool { return sp.to < sp.from }
 
+// compareSpans orders by device, cuts before runs, runs by their first generation.
+func compareSpans(a, b span) int {
+	if c := bytes.Compare(a.device[:], b.device[:]); c != 0 {
+		return c
+	}
+	if a.cut() != b.cut() {
+		if a.cut() {
+			return -1
+		}
+		return 1
+	}
+	return cmp.Compare(a.from, b.from)
+}
+
+// add takes in a commit.
 func (s *summary) add(commit uint64, items []Item) {
 	s.last = commit
+	var spans []span
 	for _, it := range items {
+		if it.Kind == ItemReentry {
+			if old, common, ok := reentryOf(it); ok {
+				cut := span{old, common + 1, common}
+				spans = append(giveUp(spans, cut), cut)
+			}
+			continue
+		}
 		v, seq, ok := batchOf(it)
 		if seq > 0 {
 			if s.seq == 0 {
@@ -41,20 +62,62 @@ func (s *summary) add(commit uint64, items []Item) {
 			}
 			s.end = seq
 		}
-		if ok {
-			s.addVersion(v)
+		if n := len(spans); !ok {
+			continue
+		} else if n > 0 && spans[n-1].device == v.Device && spans[n-1].to+1 == v.Gen {
+			spans[n-1].to = v.Gen
+		} else {
+			spans = append(spans, span{v.Device, v.Gen, v.Gen})
 		}
 	}
+	s.take(spans)
 }
 
-func (s *summary) addVersion(v change.Version) {
-	for i := range s.spans {
-		if sp := &s.spans[i]; sp.device == v.Device {
-			sp.from, sp.to = min(sp.from, v.Gen), max(sp.to, v.Gen)
-			return
+// take adds what a later commit of the segment holds.
+func (s *summary) take(later []span) {
+	for _, sp := range later {
+		if sp.cut() {
+			s.spans = giveUp(s.spans, sp)
 		}
 	}
-	s.spans = append(s.spans, span{v.Device, v.Gen, v.Gen})
+	s.spans = tidy(append(s.spans, later...))
+}
+
+// giveUp takes away what a cut makes void.
+func giveUp(spans []span, cut span) []span {
+	kept := spans[:0]
+	for _, sp := range spans {
+		if sp.device == cut.device {
+			if sp.from >= cut.from {
+				continue
+			}
+			sp.to = min(sp.to, cut.to)
+		}
+		kept = append(kept, sp)
+	}
+	return kept
+}
+
+// tidy sorts spans and puts together what touches or overlaps; of a device's cuts the lowest stays.
+func tidy(spans []span) []span {
+	if len(spans) < 2 {
+		return spans
+	}
+	slices.SortFunc(spans, compareSpans)
+	out := spans[:1]
+	for _, sp := range spans[1:] {
+		last := &out[len(out)-1]
+		switch {
+		case sp.device != last.device || sp.cut() != last.cut():
+			out = append(out, sp)
+		case sp.cut():
+		case sp.from <= last.to+1:
+			last.to = max(last.to, sp.to)
+		default:
+			out = append(out, sp)
+		}
+	}
+	return out
 }
 
 // place is a run of generations and the segment that holds it.
@@ -65,13 +128,21 @@ type place struct {
 
 // index finds segments by commit, by feed sequence and by version. It is kept in memory: about a thousandth of the log.
 type index struct {
-	segs    []*summary
-	places  map[change.DeviceID][]place // ascending and disjoint
-	stored  int                         // segments whose summaries are in rows
-	lastRow store.Row                   // the last summary row, which is appended to until it is full
+	segs   []*summary
+	feed   []int                       // segments with feed sequences, which grow along the log
+	places map[change.DeviceID][]place // ascending and disjoint
+	rows   summaryRows
 }
 
 func newIndex() index { return index{places: map[change.DeviceID][]place{}} }
+
+// last is the last commit.
+func (x *index) last() uint64 {
+	if len(x.segs) == 0 {
+		return 0
+	}
+	return x.segs[len(x.segs)-1].last
+}
 
 // extend takes what a commit added: to the last segment or as a new one.
 func (x *index) extend(s summary) {
@@ -90,35 +161,53 @@ func (x *index) extend(s summary) {
 			}
 			t.end = s.end
 		}
-		for _, sp := range s.spans {
-			t.addVersion(change.Version{Device: sp.device, Gen: sp.from})
-			t.addVersion(change.Version{Device: sp.device, Gen: sp.to})
-		}
+		t.take(s.spans)
+	}
+	if f := len(x.feed); s.seq > 0 && (f == 0 || x.feed[f-1] != n-1) {
+		x.feed = append(x.feed, n-1)
 	}
 	for _, sp := range s.spans {
-		x.addPlace(sp, n-1)
+		if ps := x.places[sp.device]; sp.cut() {
+			x.places[sp.device] = cutPlaces(ps, sp)
+		} else {
+			x.places[sp.device] = addPlace(ps, place{sp.from, sp.to, n - 1})
+		}
 	}
 }
 
-// addPlace notes where generations stand. Those that the device's id had before, in a life that was given up, give way.
-func (x *index) addPlace(sp span, seg int) {
-	ps := x.places[sp.device]
-	for len(ps) > 0 {
-		p := &ps[len(ps)-1]
-		if p.to < sp.from {
-			if p.seg == seg {
-				p.to = sp.to
-				return
-			}
-			break
+// addPlace notes where generations stand; of a generation that stands in several places the latest counts.
+func addPlace(ps []place, p place) []place {
+	n := len(ps)
+	if n == 0 || ps[n-1].to < p.from {
+		if n > 0 && ps[n-1].seg == p.seg && ps[n-1].to+1 == p.from {
+			ps[n-1].to = p.to
+			return ps
 		}
-		if p.from >= sp.from {
-			ps = ps[:len(ps)-1]
-			continue
-		}
-		p.to = sp.from - 1
+		return append(ps, p)
 	}
-	x.places[sp.device] = append(ps, place{sp.from, sp.to, seg})
+	out := make([]place, 0, n+2)
+	for _, q := range ps {
+		if q.from < p.from {
+			out = append(out, place{q.from, min(q.to, p.from-1), q.seg})
+		}
+	}
+	out = append(out, p)
+	for _, q := range ps {
+		if q.to > p.to {
+			out = append(out, place{max(q.from, p.to+1), q.to, q.seg})
+		}
+	}
+	return out
+}
+
+func cutPlaces(ps []place, cut span) []place {
+	for len(ps) > 0 && ps[len(ps)-1].from >= cut.from {
+		ps = ps[:len(ps)-1]
+	}
+	if n := len(ps); n > 0 {
+		ps[n-1].to = min(ps[n-1].to, cut.to)
+	}
+	return ps
 }
 
 // at returns the segment that holds a commit, −1 if none does.
@@ -130,34 +219,23 @@ func (x *index) at(commit uint64) int {
 	return i
 }
 
+// bySeq returns the first segment that holds a feed sequence or a later one, −1 if none does.
 func (x *index) bySeq(seq uint64) int {
-	// Sequences grow along the log; segments without any lie between.
-	best := -1
-	lo, hi := 0, len(x.segs)
-	for lo < hi {
-		mid := (lo + hi) / 2
-		i := mid
-		for i < hi && x.segs[i].seq == 0 {
-			i++
-		}
-		if i == hi {
-			hi = mid
-		} else if x.segs[i].end >= seq {
-			best, hi = i, mid
-		} else {
-			lo = i + 1
-		}
+	i := sort.Search(len(x.feed), func(i int) bool { return x.segs[x.feed[i]].end >= seq })
+	if i == len(x.feed) {
+		return -1
 	}
-	return best
+	return x.feed[i]
 }
 
-func (x *index) byVersion(v change.Version) (summary, bool) {
+// byVersion returns the segment that holds the bytes of a batch, −1 if none does.
+func (x *index) byVersion(v change.Version) int {
 	ps := x.places[v.Device]
 	i := sort.Search(len(ps), func(i int) bool { return ps[i].to >= v.Gen })
 	if i == len(ps) || v.Gen < ps[i].from {
-		return summary{}, false
+		return -1
 	}
-	return x.segs[ps[i].seg].copy(), true
+	return ps[i].seg
 }
 
 func (x *index) held(d change.DeviceID, last change.Generation) change.Generation {
@@ -169,197 +247,12 @@ func (x *index) held(d change.DeviceID, last change.Generation) change.Generatio
 	return want
 }
 
-// Rows.
-
-func summaryKey(first uint64) []byte {
-	return binary.BigEndian.AppendUint64([]byte{rowSummary}, first)
-}
-
-func (s *summary) append(b []byte) []byte {
-	for _, v := range []uint64{s.name.First, s.last, s.name.Incarnation, uint64(s.size), s.seq, s.end, uint64(len(s.spans))} {
-		b = binary.AppendUvarint(b, v)
+// reentryOf reads an ItemReentry: the device id that was given up, and the last of its generations that counts.
+func reentryOf(it Item) (old change.DeviceID, common change.Generation, ok bool) {
+	if len(it.Data) < 17 {
+		return old, 0, false
 	}
-	for _, sp := range s.spans {
-		b = append(b, sp.device[:]...)
-		b = binary.AppendUvarint(b, uint64(sp.from))
-		b = binary.AppendUvarint(b, uint64(sp.to))
-	}
-	return b
-}
-
-func parseSummary(b []byte) (s summary, rest []byte, ok bool) {
-	var f [7]uint64
-	for i := range f {
-		v, w := binary.Uvarint(b)
-		if w <= 0 {
-			return s, nil, false
-		}
-		f[i], b = v, b[w:]
-	}
-	s = summary{name: Name{f[0], f[2]}, last: f[1], size: int(f[3]), seq: f[4], end: f[5]}
-	for range f[6] {
-		var sp span
-		if len(b) < 18 {
-			return s, nil, false
-		}
-		copy(sp.device[:], b)
-		from, w := binary.Uvarint(b[16:])
-		to, w2 := uint64(0), 0
-		if w > 0 {
-			to, w2 = binary.Uvarint(b[16+w:])
-		}
-		if w <= 0 || w2 <= 0 || from > to {
-			return s, nil, false
-		}
-		sp.from, sp.to = change.Generation(from), change.Generation(to)
-		s.spans = append(s.spans, sp)
-		b = b[16+w+w2:]
-	}
-	return s, b, s.last >= s.name.First
-}
-
-func (x *index) load(ctx context.Context, st store.Store, before Name) error {
-	start := []byte{rowSummary}
-	for {
-		rows, err := st.Scan(ctx, store.Range{From: start, To: []byte{rowSummary + 1}, MaxBytes: 1 << 20})
-		if err != nil {
-			return err
-		}
-		if len(rows) == 0 {
-			return nil
-		}
-		for _, r := range rows {
-			if err := x.loadRow(r, before); err != nil {
-				return err
-			}
-		}
-		start = append(rows[len(rows)-1].Key, 0)
-	}
-}
-
-func (x *index) loadRow(r store.Row, before Name) error {
-	bad := func() error {
-		return &CorruptError{Problem: fmt.Sprintf("the summary row %x is not as it was written", r.Key)}
-	}
-	n := len(r.Value) - 4
-	if n < 1 || r.Value[0] != formatSegment || crc32.Checksum(r.Value[:n], castagnoli) != binary.LittleEndian.Uint32(r.Value[n:]) {
-		return bad()
-	}
-	for b := r.Value[1:n]; len(b) > 0; {
-		s, rest, ok := parseSummary(b)
-		if !ok {
-			return bad()
-		}
-		b = rest
-		if s.name.First >= before.First { // written by a checkpoint that did not come to its end
-			continue
-		}
-		if len(x.segs) > 0 && s.name.First != x.segs[len(x.segs)-1].last+1 {
-			return bad()
-		}
-		x.extend(s)
-		x.stored = len(x.segs)
-	}
-	x.lastRow = r
-	return nil
-}
-
-// summaryRows returns the rows that take the summaries of the segments before one, and how many are stored then.
-func (x *index) summaryRows(before Name) (rows []store.Row, upTo int) {
-	upTo = x.stored
-	var row store.Row
-	if len(x.lastRow.Value) > 0 && len(x.lastRow.Value) < summaryRow && x.lastFits() {
-		row = store.Row{Key: x.lastRow.Key, Value: slices.Clone(x.lastRow.Value[:len(x.lastRow.Value)-4])}
-	}
-	flush := func() {
-		if row.Key != nil {
-			row.Value = binary.LittleEndian.AppendUint32(row.Value, crc32.Checksum(row.Value, castagnoli))
-			rows = append(rows, row)
-			row = store.Row{}
-		}
-	}
-	for ; upTo < len(x.segs) && x.segs[upTo].name.First < before.First; upTo++ {
-		b := x.segs[upTo].append(nil)
-		if row.Key != nil && len(row.Value)+len(b) > summaryRow {
-			flush()
-		}
-		if row.Key == nil {
-			row = store.Row{Key: summaryKey(x.segs[upTo].name.First), Value: []byte{formatSegment}}
-		}
-		row.Value = append(row.Value, b...)
-	}
-	if upTo > x.stored {
-		flush()
-	}
-	return rows, upTo
-}
-
-// lastFits says that the last row ends with what is stored, and not with what a checkpoint left that broke off.
-func (x *index) lastFits() bool {
-	if x.stored == 0 {
-		return false
-	}
-	last := x.segs[x.stored-1].append(nil)
-	v := x.lastRow.Value
-	return len(v) >= len(last)+5 && string(v[len(v)-4-len(last):len(v)-4]) == string(last)
-}
-
-func (x *index) written(rows []store.Row, upTo int) {
-	if len(rows) > 0 {
-		x.lastRow, x.stored = rows[len(rows)-1], upTo
-	}
-}
-
-// segmentCache keeps the latest decoded segments.
-type segmentCache struct {
-	mu   sync.Mutex
-	list []cachedSegment
-}
-
-type cachedSegment struct {
-	name Name
-	last uint64
-	recs []Record
-}
-
-func (c *segmentCache) get(n Name, last uint64) ([]Record, bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for i, s := range c.list {
-		if s.name == n && s.last >= last {
-			copy(c.list[1:i+1], c.list[:i])
-			c.list[0] = s
-			return s.recs, true
-		}
-	}
-	return nil, false
-}
-
-func (c *segmentCache) add(n Name, last uint64, recs []Record) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if len(c.list) == cacheSegments {
-		c.list = c.list[:cacheSegments-1]
-	}
-	c.list = append([]cachedSegment{{n, last, recs}}, c.list...)
-}
-
-func (c *segmentCache) forget(n Name) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.list = slices.DeleteFunc(c.list, func(s cachedSegment) bool { return s.name == n })
-}
-
-// BatchBytes returns the bytes of the batch that an item holds, nil if it holds none.
-func BatchBytes(it Item) []byte {
-	switch it.Kind {
-	case ItemBatch:
-		return it.Data
-	case ItemEntry:
-		_, w := binary.Uvarint(it.Data)
-		if e, err := change.DecodeEntry(it.Data[max(w, 0):]); err == nil && e.Kind == change.EntryBatch {
-			return e.Body
-		}
-	}
-	return nil
+	copy(old[:], it.Data)
+	v, w := binary.Uvarint(it.Data[16:])
+	return old, change.Generation(v), w > 0 && v < change.MaxNumber
 }

@@ -2,9 +2,9 @@ package changelog
 
 import (
 	"context"
+	"encoding/binary"
 	"fmt"
 	"slices"
-	"sort"
 	"sync"
 
 	"vsync/core/change"
@@ -24,7 +24,7 @@ type Log struct {
 	tail   []byte   // the segment that the next commit may be appended to, if it is ours
 	name   Name     // its name
 	next   *pending
-	cache  segmentCache
+	cache  cache
 	size   int64 // bytes appended since opening
 }
 
@@ -36,26 +36,33 @@ type pending struct {
 	size int
 }
 
-// Open reads the log of a store. from is the segment to begin with, as a Pointer gave it; summaries cover what lies before.
-// Each record from there on is handed to visit, in order. The incarnation must be higher than any before.
-func Open(ctx context.Context, st store.Store, inc uint64, from Name, visit func(Record) error) (*Log, error) {
+// Open reads the log of a store. from is the segment to begin with, as Start gave it, zero for the beginning; summaries
+// cover what lies before. Each record from there on is handed to visit, in order, when the log can already be asked for
+// what its segment holds; Last is then that of the segment.
+//
+// The incarnation must be higher than any before, also after a connection to the store was lost: a log that another engine
+// has written since is refused with store.ErrLocked. Damage is a *CorruptError.
+func Open(ctx context.Context, st store.Store, inc uint64, from Name, visit func(*Log, Record) error) (*Log, error) {
 	l := &Log{st: st, inc: inc, index: newIndex()}
 	if err := l.index.load(ctx, st, from); err != nil {
 		return nil, err
 	}
-	if n := len(l.index.segs); n > 0 {
-		l.last = l.index.segs[n-1].last
-	}
+	l.last = l.index.last()
 	segs, err := readSegments(ctx, st, from)
 	if err != nil {
 		return nil, err
+	}
+	for _, s := range segs {
+		if s.name.Incarnation >= inc {
+			return nil, fmt.Errorf("changelog: incarnation %016x has written commit %d, and this engine is %016x: open the store again: %w", s.name.Incarnation, s.name.First, inc, store.ErrLocked)
+		}
 	}
 	chain, err := validChain(segs)
 	if err != nil {
 		return nil, err
 	}
 	if from.First > 0 && (len(chain) == 0 || chain[0].name != from) {
-		return nil, &CorruptError{Segment: from, Problem: "it is missing, and the checkpoint needs it"}
+		return nil, &CorruptError{Segment: from, Problem: "the checkpoint needs it, and the log that is there does not begin with it"}
 	}
 	for _, s := range chain {
 		if err := l.replaySegment(s, visit); err != nil {
@@ -65,11 +72,12 @@ func Open(ctx context.Context, st store.Store, inc uint64, from Name, visit func
 	return l, nil
 }
 
-func (l *Log) replaySegment(s *segment, visit func(Record) error) error {
+func (l *Log) replaySegment(s *segment, visit func(*Log, Record) error) error {
 	if want := l.last + 1; s.name.First != want {
 		return &CorruptError{Segment: s.name, Problem: fmt.Sprintf("the commit before it is %d: one is missing", l.last)}
 	}
 	sum := summary{name: s.name}
+	d := &decoded{name: s.name, size: len(s.data)}
 	for off := s.records; off < len(s.data); {
 		rec, n, err := readRecord(s.name, l.last+1, s.data[off:])
 		if err != nil {
@@ -79,55 +87,46 @@ func (l *Log) replaySegment(s *segment, visit func(Record) error) error {
 		l.last++
 		sum.add(rec.Commit, rec.Items)
 		sum.size = off
-		if err := visit(rec); err != nil {
-			return err
-		}
+		d.recs = append(d.recs, rec)
 	}
 	if sum.last == 0 {
 		return &CorruptError{Segment: s.name, Problem: "it holds no commit"}
 	}
 	l.index.extend(sum)
 	l.read = Position{s.name, uint32(len(s.data))}
+	d.last = l.last
+	l.cache.add(d) // what is visited is often looked up at once
+	for _, rec := range d.recs {
+		if err := visit(l, rec); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
 // readSegments reads all rows from a segment on.
 func readSegments(ctx context.Context, st store.Store, from Name) ([]*segment, error) {
 	var out []*segment
-	start := from.row(0)
-	for {
-		rows, err := st.Scan(ctx, store.Range{From: start, To: []byte{rowSegment + 1}, MaxBytes: 4 << 20})
-		if err != nil {
-			return nil, err
+	r := store.Range{From: from.row(0), To: []byte{rowSegment + 1}, MaxBytes: 4 << 20}
+	err := store.Each(ctx, st, r, func(r store.Row) error {
+		name, part, ok := parseRow(r.Key)
+		if !ok {
+			return &CorruptError{Problem: fmt.Sprintf("the row key %x is none of a segment", r.Key)}
 		}
-		if len(rows) == 0 {
-			return out, nil
+		if part == 0 {
+			s, err := parseHead(name, r.Value)
+			out = append(out, s)
+			return err
 		}
-		for _, r := range rows {
-			name, part, ok := parseRow(r.Key)
-			if !ok {
-				return nil, &CorruptError{Problem: fmt.Sprintf("the row key %x is none of a segment", r.Key)}
-			}
-			if part == 0 {
-				s, err := parseHead(name, r.Value)
-				if err != nil {
-					return nil, err
-				}
-				out = append(out, s)
-				continue
-			}
-			s := (*segment)(nil)
-			if len(out) > 0 {
-				s = out[len(out)-1]
-			}
-			if s == nil || s.name != name || int(part) != s.have {
-				return nil, &CorruptError{Segment: name, Problem: fmt.Sprintf("part %d stands alone", part)}
-			}
-			s.data = append(s.data, r.Value...)
-			s.have++
+		if n := len(out); n == 0 || out[n-1].name != name || out[n-1].have != int(part) {
+			return &CorruptError{Segment: name, Problem: fmt.Sprintf("the part before part %d is missing", part)}
 		}
-		start = append(rows[len(rows)-1].Key, 0)
-	}
+		s := out[len(out)-1]
+		s.data = append(s.data, r.Value...)
+		s.have++
+		return nil
+	})
+	return out, err
 }
 
 // validChain leaves those segments that are the log, cut to what counts.
@@ -170,19 +169,26 @@ func validChain(segs []*segment) ([]*segment, error) {
 	return chain, nil
 }
 
-// withoutTorn drops the very last segment if parts of it are missing: the engine died while it was written, so nobody
-// was told of it.
+// withoutTorn drops the last segment of the last incarnation if parts of it are missing: the engine died while it
+// was written, so nobody was told of it. Where nothing else of that incarnation is there, the same goes for the one before:
+// it is where the next one has to go on.
 func withoutTorn(segs []*segment) []*segment {
-	last := -1
-	for i, s := range segs {
-		if last < 0 || s.name.Incarnation >= segs[last].name.Incarnation {
-			last = i
+	for {
+		last, others := -1, false
+		for i, s := range segs {
+			if last < 0 || s.name.Incarnation >= segs[last].name.Incarnation {
+				others = last >= 0 && s.name.Incarnation == segs[last].name.Incarnation
+				last = i
+			}
+		}
+		if last < 0 || segs[last].whole() {
+			return segs
+		}
+		segs = slices.Delete(segs, last, last+1)
+		if others {
+			return segs
 		}
 	}
-	if last < 0 || segs[last].whole() {
-		return segs
-	}
-	return slices.Delete(segs, last, last+1)
 }
 
 // Last is the number of the last commit.
@@ -200,41 +206,34 @@ func (l *Log) Size() int64 {
 }
 
 // Append adds the rows of the next commit to tx. It counts when Committed is called, and is forgotten at the next Append.
+// The rows of the log come in the order in which any beginning of them does no harm.
 func (l *Log) Append(tx *store.Tx, items []Item) (commit uint64) {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
 	commit = l.last + 1
-	p := &pending{sum: summary{}}
-	if l.tail != nil {
-		grown := appendRecord(append(make([]byte, 0, len(l.tail)+512), l.tail...), l.inc, commit, items)
-		if len(grown) <= TailMax {
-			p.name, p.tail, p.size = l.name, grown, len(grown)-len(l.tail)
-			tx.Put(p.name.row(0), grown)
+	body := bodyLen(items)
+	size := uvarintLen(uint64(body)) + 4 + body
+	p := &pending{name: Name{commit, l.inc}}
+	if l.tail != nil && len(l.tail)+size <= TailMax {
+		p.name, p.size = l.name, size
+		p.tail = append(make([]byte, 0, len(l.tail)+size), l.tail...)
+	} else {
+		var pred *Position
+		if !l.opened {
+			pred = &l.read
 		}
+		parts := (headSize(pred) + size + partMax - 1) / partMax
+		p.size = headSize(pred) + size
+		p.tail = appendHead(make([]byte, 0, p.size), p.name, parts, pred)
 	}
-	if p.tail == nil {
-		l.appendSegment(tx, p, commit, items)
+	p.tail = appendRecord(p.tail, l.inc, commit, body, items)
+	for i := 0; i*partMax < len(p.tail); i++ {
+		tx.Put(p.name.row(uint16(i)), p.tail[i*partMax:min(len(p.tail), (i+1)*partMax)])
 	}
-	p.sum.name = p.name
+	p.sum = summary{name: p.name, size: p.size}
 	p.sum.add(commit, items)
 	l.next = p
 	return commit
-}
-
-func (l *Log) appendSegment(tx *store.Tx, p *pending, commit uint64, items []Item) {
-	p.name = Name{commit, l.inc}
-	var pred *Position
-	if !l.opened {
-		pred = &l.read
-	}
-	b := appendHead(make([]byte, 0, 4096), p.name, 1, pred)
-	b = appendRecord(b, l.inc, commit, items)
-	parts := (len(b) + partMax - 1) / partMax
-	b[18], b[19] = byte(parts>>8), byte(parts)
-	for i := range parts {
-		tx.Put(p.name.row(uint16(i)), b[i*partMax:min(len(b), (i+1)*partMax)])
-	}
-	p.tail, p.size = b, len(b)
 }
 
 // Committed says that the transaction of the last Append is stored.
@@ -242,13 +241,15 @@ func (l *Log) Committed() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	p := l.next
+	if p == nil {
+		return
+	}
 	l.next = nil
 	l.last++
 	l.name, l.tail, l.opened = p.name, p.tail, true
 	if len(l.tail) > TailMax {
 		l.tail = nil
 	}
-	p.sum.size = p.size
 	l.size += int64(p.size)
 	l.index.extend(p.sum)
 	l.cache.forget(p.name)
@@ -272,14 +273,11 @@ func (l *Log) Start(commit uint64) Name {
 func (l *Log) Summaries(tx *store.Tx, before Name) (done func()) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	rows, upTo := l.index.summaryRows(before)
-	for _, r := range rows {
-		tx.Put(r.Key, r.Value)
-	}
+	after := l.index.write(tx, before)
 	return func() {
 		l.mu.Lock()
 		defer l.mu.Unlock()
-		l.index.written(rows, upTo)
+		l.index.rows = after
 	}
 }
 
@@ -295,66 +293,42 @@ func (l *Log) IncarnationOf(commit uint64) (uint64, bool) {
 
 // Records returns commits from the given one on, in order: those of one segment. Empty means that there are none.
 func (l *Log) Records(ctx context.Context, from uint64) ([]Record, error) {
-	l.mu.RLock()
-	i := l.index.at(from)
-	var s summary
-	if i >= 0 {
-		s = l.index.segs[i].copy()
-	}
-	l.mu.RUnlock()
-	if i < 0 {
-		return nil, nil
-	}
-	recs, err := l.segment(ctx, s)
-	if err != nil {
+	d, err := l.segment(ctx, func(x *index) int { return x.at(from) })
+	if d == nil {
 		return nil, err
 	}
-	return recs[sort.Search(len(recs), func(i int) bool { return recs[i].Commit >= from }):], nil
+	return d.recs[from-d.name.First:], nil
 }
 
 // BySeq returns the commits of the segment that holds a feed sequence or, if none does, the first later one.
 func (l *Log) BySeq(ctx context.Context, seq uint64) ([]Record, error) {
-	l.mu.RLock()
-	i := l.index.bySeq(seq)
-	var s summary
-	if i >= 0 {
-		s = l.index.segs[i].copy()
+	d, err := l.segment(ctx, func(x *index) int { return x.bySeq(seq) })
+	if d == nil {
+		return nil, err
 	}
-	l.mu.RUnlock()
-	if i < 0 {
-		return nil, nil
-	}
-	return l.segment(ctx, s)
+	return d.recs, nil
 }
 
-// Find returns the bytes of a batch, the commit that brought them, and whether the log has them.
+// Find returns the bytes of a batch, the commit that brought them, and whether the log has them. Where a batch came
+// more than once it is the latest; what its device gave up with its id is not found.
 func (l *Log) Find(ctx context.Context, v change.Version) (batch []byte, rec Record, ok bool, err error) {
-	l.mu.RLock()
-	s, ok := l.index.byVersion(v)
-	l.mu.RUnlock()
-	if !ok {
-		return nil, Record{}, false, nil
-	}
-	recs, err := l.segment(ctx, s)
-	if err != nil {
+	d, err := l.segment(ctx, func(x *index) int { return x.byVersion(v) })
+	if d == nil {
 		return nil, Record{}, false, err
 	}
-	for i := len(recs) - 1; i >= 0; i-- { // the latest: a device that came back under a new id may have left an earlier one
-		for _, it := range recs[i].Items {
-			if got, _, has := batchOf(it); has && got == v {
-				return BatchBytes(it), recs[i], true, nil
-			}
-		}
+	at, ok := d.find(v)
+	if !ok {
+		return nil, Record{}, false, &CorruptError{Segment: d.name, Problem: fmt.Sprintf("its summary names the batch %s, and it does not hold it", v)}
 	}
-	return nil, Record{}, false, &CorruptError{Segment: s.name, Problem: fmt.Sprintf("its summary names the batch %s, and it does not hold it", v)}
+	rec = d.recs[at.rec]
+	return BatchBytes(rec.Items[at.item]), rec, true, nil
 }
 
 // Has says whether the log holds the bytes of a batch.
 func (l *Log) Has(v change.Version) bool {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
-	_, ok := l.index.byVersion(v)
-	return ok
+	return l.index.byVersion(v) >= 0
 }
 
 // Held returns the lowest generation from which on the log holds all batches of a device up to last; last+1 if none.
@@ -364,33 +338,74 @@ func (l *Log) Held(d change.DeviceID, last change.Generation) change.Generation 
 	return l.index.held(d, last)
 }
 
-// segment returns the records of a segment that count.
-func (l *Log) segment(ctx context.Context, s summary) ([]Record, error) {
-	if recs, ok := l.cache.get(s.name, s.last); ok {
-		return recs, nil
+// segment returns the records of the segment that pick finds, as far as they count; nil where it finds none.
+func (l *Log) segment(ctx context.Context, pick func(*index) int) (*decoded, error) {
+	l.mu.RLock()
+	i := pick(&l.index)
+	if i < 0 {
+		l.mu.RUnlock()
+		return nil, nil
 	}
-	rows, err := l.st.Scan(ctx, store.Range{From: s.name.row(0), To: append(s.name.row(0xffff), 0)})
+	name, last := l.index.segs[i].name, l.index.segs[i].last
+	var tail []byte
+	if name == l.name {
+		tail = l.tail
+	}
+	l.mu.RUnlock()
+	if d, ok := l.cache.get(name, last); ok {
+		return d, nil
+	}
+	seg, err := l.readSegment(ctx, name, tail)
+	if err != nil {
+		return nil, err
+	}
+	d := &decoded{name: name, last: last, size: len(seg.data)}
+	for off, c := seg.records, name.First; c <= last; c++ {
+		rec, n, err := readRecord(name, c, seg.data[min(off, len(seg.data)):])
+		if err != nil {
+			return nil, err
+		}
+		d.recs, off = append(d.recs, rec), off+n
+	}
+	l.cache.add(d)
+	return d, nil
+}
+
+func (l *Log) readSegment(ctx context.Context, name Name, tail []byte) (*segment, error) {
+	if tail != nil {
+		return parseHead(name, tail)
+	}
+	rows, err := l.st.Scan(ctx, store.Range{From: name.row(0), To: store.Successor(name.row(0xffff))})
 	if err != nil {
 		return nil, err
 	}
 	if len(rows) == 0 {
-		return nil, &CorruptError{Segment: s.name, Problem: "its rows are missing"}
+		return nil, &CorruptError{Segment: name, Problem: "its rows are missing"}
 	}
-	seg, err := parseHead(s.name, rows[0].Value)
+	seg, err := parseHead(name, rows[0].Value)
 	if err != nil {
 		return nil, err
 	}
 	for _, r := range rows[1:] {
 		seg.data = append(seg.data, r.Value...)
+		seg.have++
 	}
-	var recs []Record
-	for off, c := seg.records, s.name.First; c <= s.last; c++ {
-		rec, n, err := readRecord(s.name, c, seg.data[min(off, len(seg.data)):])
-		if err != nil {
-			return nil, err
+	if !seg.whole() {
+		return nil, &CorruptError{Segment: name, Problem: fmt.Sprintf("%d of its %d parts are there", seg.have, seg.parts)}
+	}
+	return seg, nil
+}
+
+// BatchBytes returns the bytes of the batch that an item holds, nil if it holds none.
+func BatchBytes(it Item) []byte {
+	switch it.Kind {
+	case ItemBatch:
+		return it.Data
+	case ItemEntry:
+		_, w := binary.Uvarint(it.Data)
+		if e, err := change.DecodeEntry(it.Data[max(w, 0):]); err == nil && e.Kind == change.EntryBatch {
+			return e.Body
 		}
-		recs, off = append(recs, rec), off+n
 	}
-	l.cache.add(s.name, s.last, recs)
-	return recs, nil
+	return nil
 }

@@ -4,19 +4,23 @@
 //	row key   'L' ‖ first commit BE64 ‖ incarnation BE64 ‖ part BE16
 //
 //	 segment:  the rows of one (first commit, incarnation), put together
-//	┌────────┬───────┬────────────────┬─────────────────┬────────────┬──────────────────────┬─────────┐
-//	│ format │ flags │ incarnation    │ first commit    │ parts      │ [predecessor]        │ records │
-//	│ 1 = 01 │ 1     │ BE64           │ BE64            │ BE16       │ BE64 BE64 BE32       │         │
-//	└────────┴───────┴────────────────┴─────────────────┴────────────┴──────────────────────┴─────────┘
+//	┌────────┬───────┬─────────────┬──────────────┬───────┬────────────────┬────────┬─────────┐
+//	│ format │ flags │ incarnation │ first commit │ parts │ [predecessor]  │ crc32c │ records │
+//	│ 1 = 01 │ 1     │ BE64        │ BE64         │ BE16  │ BE64 BE64 BE32 │ LE32   │         │
+//	└────────┴───────┴─────────────┴──────────────┴───────┴────────────────┴────────┴─────────┘
 //	 flags 1: first segment of its incarnation; the predecessor follows: first commit and incarnation of
 //	          the segment before, and the length that was read of it
+//	 crc32c:  over the head, all before it: a row that lies about its parts must not pass for a torn one
 //	 record:  length uv ‖ crc32c LE32 over (incarnation BE64 ‖ commit BE64 ‖ body) ‖ body       one record, one commit
 //	 body:    items, each kind uv ‖ length uv ‖ bytes
 //
-//	 summary row key  'M' ‖ first commit BE64 of its first segment
-//	┌────────┬────────────────────────────────────────────────────────────────────────────────┬────────┐
-//	│ 1 = 01 │ per segment: first, last, incarnation, size, seq from, to, n × (device, gen, gen)│ crc32c │
-//	└────────┴────────────────────────────────────────────────────────────────────────────────┴────────┘
+//	 summary row key  'M' ‖ first commit BE64 of its first segment ‖ piece BE16
+//	┌────────┬───────────────────────────────────────────────────────────────────────────────────┬────────┐
+//	│ 1 = 01 │ per segment: first, last, incarnation, size, seq from, to, n × (device, gen, gen)  │ crc32c │
+//	└────────┴───────────────────────────────────────────────────────────────────────────────────┴────────┘
+//	 its checksum covers the key too. A segment with batches of very many devices has several summaries, pieces,
+//	 in rows of their own. A run of generations that is empty, (device, g, g−1), is a cut: the device's id was given
+//	 up (ItemReentry), and what earlier segments hold of it from g on does not count any more.
 //
 // A commit is appended to the last segment as long as that stays small (TailMax), by rewriting its row, and starts a segment
 // otherwise. A commit larger than a row takes a segment of its own with as many parts as it needs, in one transaction.
@@ -47,12 +51,17 @@ const (
 	TailMax = 4 << 10
 	// partMax is the size of a part; every store turns slow above 60,000 bytes.
 	partMax = 59_000
-	// recordMax bounds a record when reading: a batch of 8 MiB, or a group of batches below that, and its annotations.
-	recordMax = 32 << 20
+	// recordMax bounds a record when reading. A group of batches is far below it; a device that comes back under a new
+	// id writes all that it had not sent in one commit.
+	recordMax = 1 << 30
 	// summaryRow is where a summary row is full.
 	summaryRow = 16 << 10
-	// cacheSegments is how many decoded segments are kept for reading single records.
-	cacheSegments = 16
+	// pieceSpans bounds the runs of one summary piece, at most 32 bytes each, so that a row stays far below store.MaxRow.
+	pieceSpans = 400
+	// cacheSegments and cacheBytes bound the decoded segments kept for reading single records: most segments have 4 KB,
+	// a few a megabyte.
+	cacheSegments = 64
+	cacheBytes    = 4 << 20
 )
 
 const (
@@ -62,6 +71,7 @@ const (
 	flagFirst     = 0x01
 	headLen       = 1 + 1 + 8 + 8 + 2
 	predLen       = 8 + 8 + 4
+	sumLen        = 4
 )
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
@@ -130,27 +140,40 @@ func parseHead(name Name, b []byte) (*segment, error) {
 	if b[0] != formatSegment {
 		return bad("format %d, this engine knows %d: open it with a newer one", b[0], formatSegment)
 	}
+	pred := b[1] & flagFirst * predLen
+	end := headLen + int(pred)
+	if len(b) < end+sumLen {
+		return bad("its head is cut short")
+	}
+	if crc32.Checksum(b[:end], castagnoli) != binary.LittleEndian.Uint32(b[end:]) {
+		return bad("the checksum of its head does not fit")
+	}
 	if b[1]&^flagFirst != 0 {
 		return bad("unknown flags %#x", b[1])
 	}
 	if binary.BigEndian.Uint64(b[2:]) != name.Incarnation || binary.BigEndian.Uint64(b[10:]) != name.First {
 		return bad("it belongs under another key")
 	}
-	s := &segment{name: name, parts: int(binary.BigEndian.Uint16(b[18:])), have: 1, data: b, records: headLen}
+	s := &segment{name: name, parts: int(binary.BigEndian.Uint16(b[18:])), have: 1, data: b, records: end + sumLen}
 	if s.parts == 0 {
 		return bad("it says that it has no parts")
 	}
-	if b[1]&flagFirst != 0 {
-		if len(b) < headLen+predLen {
-			return bad("its predecessor is cut short")
-		}
+	if pred != 0 {
 		p := b[headLen:]
 		s.pred = &Position{Name{binary.BigEndian.Uint64(p), binary.BigEndian.Uint64(p[8:])}, binary.BigEndian.Uint32(p[16:])}
-		s.records += predLen
 	}
 	return s, nil
 }
 
+// headSize is the length of a head.
+func headSize(pred *Position) int {
+	if pred != nil {
+		return headLen + predLen + sumLen
+	}
+	return headLen + sumLen
+}
+
+// appendHead writes a head to an empty b.
 func appendHead(b []byte, name Name, parts int, pred *Position) []byte {
 	flags := byte(0)
 	if pred != nil {
@@ -165,7 +188,7 @@ func appendHead(b []byte, name Name, parts int, pred *Position) []byte {
 		b = binary.BigEndian.AppendUint64(b, pred.Incarnation)
 		b = binary.BigEndian.AppendUint32(b, pred.Length)
 	}
-	return b
+	return binary.LittleEndian.AppendUint32(b, crc32.Checksum(b, castagnoli))
 }
 
 // ItemKind says what an item of a commit is.
@@ -175,15 +198,16 @@ type ItemKind uint64
 const (
 	ItemBatch    ItemKind = 1  // a batch of this device, not confirmed yet
 	ItemEntry    ItemKind = 2  // seq uv ‖ feed entry
-	ItemConfirm  ItemKind = 3  // seq uv ‖ gen uv ‖ mac 16 ‖ annotation: a batch of this device, whose bytes the log has
+	ItemConfirm  ItemKind = 3  // seq uv ‖ kind 1 ‖ device 16 ‖ gen uv ‖ mac 16 ‖ annotation: a batch whose bytes the log has
 	ItemMarker   ItemKind = 4  // change.Marker, after everything of the commit
 	ItemOutcome  ItemKind = 5  // what became visible, where it is not what the batch wrote
 	ItemIdentity ItemKind = 6  // device, lineage, database
 	ItemReentry  ItemKind = 7  // old device 16 ‖ common uv ‖ new device 16
 	ItemDismiss  ItemKind = 8  // device 16 ‖ gen uv: a problem that the application has seen
-	ItemVoid     ItemKind = 9  // seq uv ‖ gen uv ‖ mac 16 ‖ annotation: a batch of this device that the hub refused
+	ItemBefore   ItemKind = 9  // change.Marker of a hub's feed before the entries of this commit
 	ItemEpoch    ItemKind = 10 // reserved: a new feed epoch and its fork point
 	ItemReset    ItemKind = 11 // reserved: pages were received
+	ItemVoided   ItemKind = 12 // device 16 ‖ gen BE64 ‖ what a hub keeps of a batch that it refused
 )
 
 // Item is one thing that a commit holds.
@@ -199,12 +223,16 @@ type Record struct {
 	Items       []Item // they alias the row
 }
 
-func appendRecord(b []byte, inc, commit uint64, items []Item) []byte {
-	n := 0
+// bodyLen is the length of the body of a record.
+func bodyLen(items []Item) (n int) {
 	for _, it := range items {
 		n += uvarintLen(uint64(it.Kind)) + uvarintLen(uint64(len(it.Data))) + len(it.Data)
 	}
-	b = binary.AppendUvarint(b, uint64(n))
+	return n
+}
+
+func appendRecord(b []byte, inc, commit uint64, body int, items []Item) []byte {
+	b = binary.AppendUvarint(b, uint64(body))
 	at := len(b)
 	b = append(b, 0, 0, 0, 0)
 	for _, it := range items {
@@ -280,7 +308,7 @@ func batchOf(it Item) (h change.Version, seq uint64, ok bool) {
 			return h, seq, false
 		}
 		data = e.Body
-	case ItemConfirm, ItemVoid:
+	case ItemConfirm:
 		seq, _ = binary.Uvarint(data)
 		return h, seq, false
 	default:
