@@ -2,7 +2,6 @@ package watcher
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"vsync/core"
@@ -32,7 +31,7 @@ func (s *Session) accepted(ctx context.Context, now time.Time, m *wire.Accepted)
 			s.end(s.faulty(wire.CodeProtocol, "an annotation is too short"))
 			return
 		}
-		arrivals[i] = core.Arrival{Seq: m.Seq + uint64(i), Own: true, Gen: m.Gen + change.Generation(i), Ann: ann, MAC: mac}
+		arrivals[i] = core.Arrival{Seq: m.Seq + uint64(i), Gen: m.Gen + change.Generation(i), Ann: ann, MAC: mac}
 	}
 	s.apply(ctx, now, arrivals, m.Hash, size(m.Annotations))
 }
@@ -48,7 +47,7 @@ func (s *Session) voided(ctx context.Context, now time.Time, m *wire.Voided) {
 		s.end(s.faulty(wire.CodeProtocol, "an annotation is too short"))
 		return
 	}
-	void := core.Arrival{Seq: m.Seq, Own: true, Gen: m.Gen, Ann: ann, MAC: mac, Void: true}
+	void := core.Arrival{Seq: m.Seq, Gen: m.Gen, Ann: ann, MAC: mac, Void: true}
 	s.apply(ctx, now, []core.Arrival{void}, m.Hash, len(m.Annotation))
 }
 
@@ -61,7 +60,7 @@ func (s *Session) apply(ctx context.Context, now time.Time, arrivals []core.Arri
 	}
 	err := s.replica.Apply(ctx, arrivals, after)
 	if len(arrivals) > 1 && isolable(err) {
-		err = s.applySingly(ctx, arrivals, after)
+		err = s.applySingly(ctx, arrivals, after, err)
 	}
 	if err != nil {
 		s.applied = max(s.applied, s.replica.State().Marker.Seq)
@@ -84,31 +83,37 @@ func (s *Session) answered(now time.Time) {
 }
 
 // applySingly applies what it can of entries that cannot be applied together, up to the bad one: no
-// entry is held back by one behind it. Running hashes between them are not on the wire and computed.
-func (s *Session) applySingly(ctx context.Context, arrivals []core.Arrival, after change.Hash) error {
-	hash := s.replica.State().Marker.Hash
+// entry is held back by one behind it. Together they must give the hub's running hash, the bad one
+// included, or nothing is known to be right; refused is why they could not be applied together.
+func (s *Session) applySingly(ctx context.Context, arrivals []core.Arrival, after change.Hash, refused error) error {
+	for arrivals[0].Seq <= s.applied { // the last one is not
+		arrivals = arrivals[1:]
+	}
+	hashes, ok := running(s.replica.State().Marker.Hash, arrivals)
+	if !ok || hashes[len(hashes)-1] != after {
+		return refused
+	}
 	for i := range arrivals {
-		a := &arrivals[i]
-		if a.Seq <= s.applied {
-			continue
-		}
-		if a.Own {
-			return &core.Error{Code: core.Corrupt, Message: fmt.Sprintf("places %d to %d of the feed, own batches, cannot be applied together", a.Seq, arrivals[len(arrivals)-1].Seq)}
-		}
-		entry, err := change.DecodeEntry(a.Entry)
-		if err != nil {
-			return &core.Error{Code: core.Corrupt, Message: fmt.Sprintf("place %d of the feed cannot be read", a.Seq), Err: err}
-		}
-		hash = entry.FeedHash(hash)
-		if err := s.replica.Apply(ctx, arrivals[i:i+1], hash); err != nil {
+		if err := s.replica.Apply(ctx, arrivals[i:i+1], hashes[i]); err != nil {
 			return err
 		}
-		s.applied = a.Seq
-	}
-	if hash != after {
-		return &core.Error{Code: core.WrongHash, Message: fmt.Sprintf("expected running hash %v behind place %d, got %v", hash, s.applied, after)}
+		s.applied = arrivals[i].Seq
 	}
 	return nil
+}
+
+// running returns the running hashes of the feed behind each arrival; false if they do not show it:
+// own batches, and entries of which not even the envelope can be read.
+func running(hash change.Hash, arrivals []core.Arrival) (hashes []change.Hash, ok bool) {
+	for i := range arrivals {
+		entry, err := change.DecodeEntry(arrivals[i].Entry)
+		if err != nil {
+			return nil, false
+		}
+		hash = entry.FeedHash(hash)
+		hashes = append(hashes, hash)
+	}
+	return hashes, len(hashes) > 0
 }
 
 func size(items [][]byte) (bytes int) {

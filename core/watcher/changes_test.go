@@ -188,3 +188,24 @@ func TestCredit(t *testing.T) {
 	k.s.Idle(k.now)
 	seen(14)
 }
+
+// Where the frame does not give the hub's running hash, nothing of it is known to be right.
+func TestNothingOfAnUnprovenFrameIsApplied(t *testing.T) {
+	for _, spoil := range []func(m *wire.Changes){
+		func(m *wire.Changes) { m.Hash[0]++ },
+		func(m *wire.Changes) { m.Entries[1] = m.Entries[1][:20] },
+	} {
+		k := greeted(t, func(k *talk) {
+			for range 5 {
+				k.h.write(2, put("a", 3))
+			}
+		})
+		m := k.h.changes(1, 5)
+		spoil(m)
+		k.r.refuse[4] = &core.Error{Code: core.Corrupt, Message: "bad"}
+		k.give(m)
+		if r := k.ended(Faulty); r.Seq != 1 || len(k.r.applies) > 0 {
+			t.Errorf("%+v, %v", r, k.r.applies)
+		}
+	}
+}

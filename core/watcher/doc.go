@@ -20,10 +20,11 @@
 // tried again; the rest is held at the smallest scope there is:
 //
 //   - a connection, dial or token that fails: the next attempt, after a delay with jitter
-//   - a feed entry that the replica cannot take: everything before it in its frame is applied, entry
-//     by entry; it is asked for again once; then the feed is held at that sequence, on this device
-//     alone (phase quarantined, with code, message and sequence), and tried once in the longest
-//     delay. Own batches go on being pushed meanwhile
+//   - a feed entry that the replica cannot take: everything before it is applied, entry by entry (if
+//     the envelopes of its frame can be read and give the hub's running hash, else from the frame on);
+//     it is asked for again once; then the feed is held at that sequence, on this device alone (phase
+//     quarantined, with code, message and sequence), and tried once in the longest delay. Own batches
+//     go on being pushed meanwhile
 //   - an own batch that the hub refuses by generation: settled again, then written again under a new
 //     device id, then held (phase quarantined, with its generation) and tried once in the longest
 //     delay. The feed goes on meanwhile

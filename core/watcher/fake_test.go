@@ -144,7 +144,7 @@ func (r *fakeReplica) Apply(ctx context.Context, arrivals []core.Arrival, after 
 }
 
 func (r *fakeReplica) entry(a core.Arrival) (*change.Entry, error) {
-	if !a.Own {
+	if a.Entry != nil {
 		return change.DecodeEntry(a.Entry)
 	}
 	ann, err := change.DecodeAnnotation(a.Ann)

@@ -16,7 +16,7 @@ func (s *Session) sayHello(ctx context.Context) {
 	}
 	s.hello = have
 	s.applied = have.Marker.Seq
-	s.settled = have.Base
+	s.settled = s.replica.State().ConfirmedGen
 	s.send(&wire.Hello{
 		Protocol:   wire.Protocol,
 		Database:   s.cfg.Database,

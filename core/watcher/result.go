@@ -151,11 +151,7 @@ func ofStream(c wire.Code) bool {
 
 // isolable reports whether one entry may be at fault, so that those before it can be applied.
 func isolable(err error) bool {
-	switch codeOf(err) {
-	case wire.CodeProtocol, wire.CodeInvalid, wire.CodeTooLarge, wire.CodeCorrupt:
-		return err != nil
-	}
-	return false
+	return err != nil && ofStream(codeOf(err)) && codeOf(err) != wire.CodeGap
 }
 
 // refused ends the session for what the hub says that we did wrong, or cannot have (section 15).
