@@ -110,8 +110,26 @@ func (s *stage) read(a *Arrival) (it changelog.Item, e *change.Entry, err error)
 			return it, nil, wrapf(Protocol, err, "the batch at sequence %d cannot be read", a.Seq)
 		}
 	}
+	if own, err := s.isOwn(e); err != nil || own { // its bytes are here, and watchers have seen it
+		back := Arrival{Seq: a.Seq, Gen: e.Version.Gen, Ann: e.Annotation.Encode(), MAC: e.MAC, Void: e.Kind == change.EntryVoid}
+		return changelog.Item{Kind: changelog.ItemConfirm, Data: confirmData(&back, e.Version.Device)}, e, err
+	}
 	it = changelog.Item{Kind: changelog.ItemEntry, Data: append(binary.AppendUvarint(nil, a.Seq), a.Entry...)}
 	return it, e, nil
+}
+
+// isOwn says that an entry is a batch that this replica wrote, under its id or one that it had.
+func (s *stage) isOwn(e *change.Entry) (bool, error) {
+	v := e.Version
+	if !(v.Device == s.state.device && v.Gen <= s.state.lastGen) && !s.isAlias(v) {
+		return false, nil
+	}
+	batch, _, ok, err := s.log.Find(s.ctx, v)
+	if err != nil || !ok {
+		return false, err
+	}
+	h, _, err := change.DecodeHeader(batch)
+	return h.Hash == e.Hash, err
 }
 
 // A confirmation in the log: seq uv ‖ kind 1 ‖ device 16 ‖ gen uv ‖ mac 16 ‖ annotation.

@@ -201,6 +201,12 @@ func (r *Replica) store(ctx context.Context, s *stage) error {
 	if err := r.alive(); err != nil {
 		return err
 	}
+	if r.fence != nil {
+		if err := writeSuperblock(ctx, r.st, r.fence); err != nil {
+			return typed(err, "writing")
+		}
+		r.fence = nil
+	}
 	if err := r.st.Commit(ctx, tx); err != nil {
 		return typed(err, "writing")
 	}
@@ -302,7 +308,13 @@ func (r *Replica) checkpointStep(ctx context.Context) {
 func (r *Replica) step(ctx context.Context) (done bool, err error) {
 	r.mu.Lock()
 	cp, h := r.cp, r.head
+	if r.fence != nil { // no write of this engine has found room yet
+		r.cp = nil
+	}
 	r.mu.Unlock()
+	if r.fence != nil {
+		return true, nil
+	}
 	tx := &store.Tx{Durability: r.cfg.Durability}
 	written, err := cp.Step(ctx, tx, pages.Stamp{Commit: h.commit, Epoch: h.marker.Epoch, Seq: h.marker.Seq}, stepBytes)
 	if err != nil {

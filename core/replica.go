@@ -3,6 +3,7 @@ package core
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"sync"
@@ -79,6 +80,7 @@ type Replica struct {
 	onFeed  func([]FeedEntry)
 	onWrite func()
 
+	fence     *superblock       // could not be written at opening, for want of space
 	helloBase change.Generation // what hellos have shown to be common with the hub, beyond what the feed confirmed
 }
 
@@ -130,7 +132,10 @@ func open(ctx context.Context, st store.Store, cfg Config) (*Replica, error) {
 	}
 	// The new incarnation is stored before anything is read: whatever an engine before this one still had under way is over.
 	sb.incarnation = r.inc
-	if err := writeSuperblock(ctx, st, sb); err != nil {
+	switch err := writeSuperblock(ctx, st, sb); {
+	case errors.Is(err, store.ErrQuota), errors.Is(err, store.ErrReadOnly):
+		r.fence = sb // what is there can be read; the first write needs this one before it
+	case err != nil:
 		return nil, err
 	}
 	r.head = sb.head

@@ -66,6 +66,10 @@ func (t *Tables) Delete(table byte, key string) { t.put(table, key, &cell{}) }
 func (t *Tables) put(table byte, key string, c *cell) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	t.set(table, key, c)
+}
+
+func (t *Tables) set(table byte, key string, c *cell) {
 	k := string(table) + key
 	old, had := t.mem.Set(k, c)
 	t.bytes += len(c.val)
@@ -73,6 +77,22 @@ func (t *Tables) put(table byte, key string, c *cell) {
 		t.bytes -= len(old.val)
 	} else {
 		t.bytes += len(k)
+	}
+}
+
+// Change is one entry to be replaced, or removed where Value is nil.
+type Change struct {
+	Table byte
+	Key   string
+	Value []byte
+}
+
+// Apply makes several changes at once: a snapshot has all of them or none.
+func (t *Tables) Apply(cs []Change) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for i := range cs {
+		t.set(cs[i].Table, cs[i].Key, &cell{cs[i].Value})
 	}
 }
 
