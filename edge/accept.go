@@ -1,0 +1,137 @@
+package edge
+
+import (
+	"context"
+	"fmt"
+
+	"vsync/core"
+	"vsync/core/change"
+	"vsync/core/wire"
+)
+
+// push joins what came in parts and has the replica judge it. What it takes is answered by the stream,
+// in its place of the feed.
+func (c *Conn) push(ctx context.Context, p *wire.Push) error {
+	if c.awaiting != 0 {
+		if p.Gen > c.awaiting || p.Part.Index > 0 {
+			return nil // was on the way when the resend was sent
+		}
+		c.awaiting = 0
+	}
+	if p.Part.Index == 0 && c.windowFull() {
+		return c.refuse(&wire.Error{Code: wire.CodeProtocol, Gen: p.Gen, Text: fmt.Sprintf("expected at most %d pushes that are not answered: wait for the stream", wire.MaxPushes)})
+	}
+	joined, err := c.join.Join(p)
+	if err != nil {
+		return c.fail(err)
+	}
+	if !c.holdParts() {
+		return c.refuse(&wire.Error{Code: wire.CodeRateLimited, Text: "too many large batches are on the way to this database; come back later", Retry: retryBusy})
+	}
+	switch joined {
+	case wire.Orphan:
+		return c.resend(c.last + 1)
+	case wire.Waiting:
+		return nil
+	}
+	return c.accept(ctx, p)
+}
+
+// accept has whole batches judged and stored.
+func (c *Conn) accept(ctx context.Context, p *wire.Push) error {
+	in := make([]core.Incoming, len(p.Batches))
+	for i, b := range p.Batches {
+		in[i] = c.incoming(b)
+	}
+	last := p.Gen + change.Generation(len(in)) - 1
+	c.shows(last) // before they are in the feed, whose readers ask
+	verdicts, err := c.hub.replica.Accept(ctx, in)
+	if err != nil {
+		return c.fail(err)
+	}
+	if len(verdicts) != len(in) {
+		return c.fail(fmt.Errorf("expected %d verdicts, got %d", len(in), len(verdicts)))
+	}
+	for i, v := range verdicts {
+		if err := c.judged(v, p.Gen+change.Generation(i)); err != nil || c.awaiting != 0 {
+			return err
+		}
+	}
+	c.awaits(last)
+	return c.ended()
+}
+
+// incoming is a batch as the replica wants it: of one that is too large for this hub, the header only.
+func (c *Conn) incoming(batch []byte) core.Incoming {
+	if len(batch) > c.hub.cfg.MaxBatch {
+		if _, body, err := change.DecodeHeader(batch); err == nil {
+			return core.Incoming{Device: c.device, Bytes: batch[:body:body], Oversize: true}
+		}
+	}
+	return core.Incoming{Device: c.device, Bytes: batch}
+}
+
+// judged acts on the verdict about the batch that came as generation gen.
+func (c *Conn) judged(v core.Verdict, gen change.Generation) error {
+	if v.Kind != core.Refused {
+		if v.Gen != gen {
+			return c.refuse(&wire.Error{Code: wire.CodeProtocol, Gen: gen, Text: fmt.Sprintf("expected batch of generation %d at this place of the push, got %d", gen, v.Gen)})
+		}
+		c.last = max(c.last, gen)
+		return nil
+	}
+	if v.Gen.IsZero() {
+		v.Gen = gen
+	}
+	// GAP says that something before is missing: an own batch, which the device has and sends again,
+	// or one of another device, which it cannot send.
+	if core.Code(v.Code) == core.Gap && v.Gen > c.last+1 {
+		return c.resend(c.last + 1)
+	}
+	return c.refuse(answer(&core.Error{Code: core.Code(v.Code), Message: v.Message, Gen: v.Gen}))
+}
+
+// resend asks for the device's batches from gen on. What is on the way behind it is not looked at.
+func (c *Conn) resend(gen change.Generation) error {
+	c.join.Reset()
+	c.holdParts()
+	c.awaiting = gen
+	return c.say(&wire.Resend{Gen: gen})
+}
+
+// holdParts counts the parts that wait for their end. It reports false if the hub has no room for them.
+func (c *Conn) holdParts() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.end != nil {
+		return true
+	}
+	more := c.join.Held() - c.joined
+	c.joined += more
+	return c.hub.joining.Add(int64(more)) <= int64(c.hub.cfg.Joining) || more <= 0
+}
+
+// shows notes that the device has its generations up to gen, so that the stream need not bring their
+// bytes.
+func (c *Conn) shows(gen change.Generation) {
+	c.mu.Lock()
+	c.ownHigh = max(c.ownHigh, gen)
+	c.mu.Unlock()
+}
+
+// windowFull reports whether the device should not have pushed yet.
+func (c *Conn) windowFull() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.unanswered) >= wire.MaxPushes
+}
+
+// awaits notes a push as unanswered until the stream has passed its last generation; it may have
+// done so already.
+func (c *Conn) awaits(last change.Generation) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if last > c.ownSent && c.end == nil {
+		c.unanswered = append(c.unanswered, last)
+	}
+}

@@ -1,0 +1,108 @@
+package edge
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"vsync/core"
+	"vsync/core/wire"
+)
+
+// greet judges a hello, in the order of PROTOCOL.md, and answers with welcome. The stream begins
+// behind it.
+func (c *Conn) greet(ctx context.Context, now uint64, hello *wire.Hello) error {
+	subject, err := c.hub.judge(ctx, hello)
+	if err != nil {
+		return c.fail(err)
+	}
+	welcome, err := c.hub.settle(ctx, now, hello)
+	if err != nil {
+		return c.fail(err)
+	}
+	frame, err := wire.Append(nil, welcome)
+	if err != nil {
+		return c.fail(err)
+	}
+	c.last = welcome.Last
+	err = c.hub.enter(c, hello.Device, subject, func() {
+		c.pos = welcome.Marker.Seq
+		c.credit = int(min(hello.Credit, uint64(c.hub.cfg.Credit)))
+		c.held, c.ownHigh, c.ownSent = hello.LowestHeld, welcome.Common, hello.Gen
+		c.answers = append(c.answers, frame)
+	})
+	if err != nil {
+		return c.fail(err)
+	}
+	return nil
+}
+
+// fail ends the connection for an error, unless it is over, or the caller gave up.
+func (c *Conn) fail(err error) error {
+	var over *End
+	switch {
+	case errors.As(err, &over):
+		return over
+	case ended(err):
+		return err
+	case errors.Is(err, &core.Error{Code: core.Closed}):
+		c.hub.end(c, closing())
+		return c.ended()
+	}
+	return c.refuse(answer(err))
+}
+
+// judge returns the subject of a device that may come in.
+func (h *Hub) judge(ctx context.Context, hello *wire.Hello) (subject string, err error) {
+	if hello.Protocol < oldestProtocol {
+		return "", &core.Error{Code: core.VersionUnknown, Message: fmt.Sprintf("this hub speaks protocol versions %d to %d, the device only %d: update it", oldestProtocol, wire.Protocol, hello.Protocol)}
+	}
+	if hello.Database != h.cfg.Database {
+		return "", &core.Error{Code: core.Invalid, Message: fmt.Sprintf("expected database %q, got %q", h.cfg.Database, hello.Database)}
+	}
+	if h.cfg.Auth != nil {
+		if subject, err = h.cfg.Auth(ctx, hello.Token); err != nil {
+			return "", unauthenticated(err)
+		}
+	}
+	if !hello.Lineage.IsZero() && hello.Lineage != h.lineage {
+		return "", &core.Error{Code: core.OtherHub, Message: fmt.Sprintf("this hub is %v and the replica belongs to %v: connect it to its own hub, or open a new replica", h.lineage, hello.Lineage)}
+	}
+	if !hello.Marker.IsZero() {
+		return subject, h.replica.KnownMarker(ctx, hello.Marker)
+	}
+	return subject, nil
+}
+
+// unauthenticated gives an error of Auth its code, if it has none.
+func unauthenticated(err error) error {
+	var known *core.Error
+	if errors.As(err, &known) || ended(err) {
+		return err
+	}
+	return &core.Error{Code: core.Code(wire.CodeUnauthenticated), Message: err.Error()}
+}
+
+// settle finds what both sides share, and where the stream begins: behind the device's marker, or at
+// the beginning for one that has none.
+func (h *Hub) settle(ctx context.Context, now uint64, hello *wire.Hello) (*wire.Welcome, error) {
+	common, last, hash, err := h.replica.Settlement(ctx, hello.Device, hello.Gen, hello.Hash, hello.Own)
+	if err != nil {
+		return nil, err
+	}
+	begin := hello.Marker
+	begin.Epoch = h.epoch
+	return &wire.Welcome{
+		Protocol: min(hello.Protocol, wire.Protocol),
+		Lineage:  h.lineage,
+		Epoch:    h.epoch,
+		Now:      now,
+		Mode:     wire.ModeResume,
+		Common:   common,
+		Last:     last,
+		Hash:     hash,
+		Head:     max(h.head.Load(), begin.Seq),
+		Marker:   begin,
+		Limits:   wire.Limits{Batch: uint64(h.cfg.MaxBatch)},
+	}, nil
+}
