@@ -69,7 +69,8 @@ func (s *Session) apply(ctx context.Context, now time.Time, arrivals []core.Arri
 	}
 	s.applied = last
 	s.answered(now)
-	if s.credit.spend(now, bytes, after) {
+	s.part()
+	if s.credit.spend(now, bytes, after) && s.stage == streaming {
 		s.saySeen()
 	}
 }

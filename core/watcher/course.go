@@ -33,6 +33,7 @@ func (d Delays) complete() Delays {
 //
 //	attempt   grows with every delay; back to 0 only when a connection has lived
 //	own       the own batch that the hub refused:     settle ─▶ re-entry ─▶ push seldom, the feed goes on
+//	parting   the device id is another's too, or the hub does not want it: learn what it has ─▶ re-entry
 //	stream    the place that could not be applied:    ask again ─▶ held there, pushing goes on, tried seldom
 //
 // It asks no clock and waits for nothing.
@@ -43,6 +44,7 @@ type Course struct {
 	atOnce  int // in a row, without a delay
 	own     trouble
 	stream  trouble
+	parting bool // the device id is to be given up
 }
 
 // A trouble is a fault that came n times in a row.
@@ -82,6 +84,9 @@ func (c *Course) Linger() time.Duration {
 	return 0
 }
 
+// Parting reports whether the next session is to be a parting one: see Config.
+func (c *Course) Parting() bool { return c.parting }
+
 // Standing returns the fault of earlier connections that s has not overcome; zero: none.
 func (c *Course) Standing(s *Session) Fault {
 	switch {
@@ -108,8 +113,14 @@ func (c *Course) After(now time.Time, s *Session) Step {
 	switch r.Outcome {
 	case Again:
 		return c.directly(step)
+	case Reentered:
+		c.parting = false
+		return c.directly(step)
 	case Superseded:
-		step.Reenter = true
+		c.parting = true
+		return c.directly(step)
+	case Parted:
+		c.parting, step.Reenter = false, true
 		return c.directly(step)
 	case Rejected:
 		return c.rejected(step)
@@ -167,7 +178,7 @@ func (c *Course) rejected(step Step) Step {
 	switch c.own.n {
 	case 1:
 	case 2:
-		step.Reenter = true
+		c.parting = true
 	default:
 		step.Phase = PhaseQuarantined
 	}

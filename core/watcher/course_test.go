@@ -97,12 +97,9 @@ func TestHubsWishIsAFloor(t *testing.T) {
 func TestAtOnceIsBounded(t *testing.T) {
 	c := newCourse()
 	for i := range 10 {
-		outcome := Again
-		if i%2 == 1 {
-			outcome = Superseded
-		}
+		outcome := []Outcome{Again, Superseded, Parted, Reentered}[i%4]
 		step := c.After(epoch, past(Result{Outcome: outcome}, func(s *Session) { s.welcomed = epoch }))
-		if (step.Delay == 0) != (i < MaxAtOnce) || step.Reenter != (outcome == Superseded) {
+		if (step.Delay == 0) != (i < MaxAtOnce) || step.Reenter != (outcome == Parted) || c.Parting() != (outcome == Superseded) {
 			t.Errorf("%d: %+v", i, step)
 		}
 	}
@@ -139,7 +136,14 @@ func TestOwnBatchRefusedAgainAndAgain(t *testing.T) {
 	}
 	c.After(epoch, rejected)
 	c.After(epoch, past(Result{Outcome: Ended}, nil)) // a break in between says nothing
-	if step := c.After(epoch, rejected); !step.Reenter || c.Rest() != 0 {
+	if step := c.After(epoch, rejected); step.Reenter || !c.Parting() || c.Rest() != 0 {
+		t.Errorf("%+v", step)
+	}
+	c.After(epoch, past(Result{Outcome: Ended}, nil)) // the parting session broke
+	if !c.Parting() {
+		t.Error("no parting session after one that broke")
+	}
+	if step := c.After(epoch, past(Result{Outcome: Parted}, nil)); !step.Reenter || c.Parting() {
 		t.Errorf("%+v", step)
 	}
 	anew := past(Result{Outcome: Rejected, Code: wire.CodeHash, Gen: 1, Text: "why"}, nil) // the same batch under its new name

@@ -19,7 +19,9 @@ const (
 	Running    Outcome = iota // it has not ended
 	Ended                     // connection gone, or the hub goes: back after the usual delay
 	Again                     // settling went a step: hello at once
-	Superseded                // another replica has this device id: re-entry, then hello at once
+	Reentered                 // settling gave the replica a new device id: hello at once
+	Superseded                // another replica has this device id: a parting session, at once
+	Parted                    // all that the hub has of this device id is known: re-entry, then hello at once
 	Rejected                  // the hub refuses own generation Gen: settle; if it comes again, re-entry
 	Faulty                    // the stream cannot be applied at sequence Seq: ask again; then it is held there
 	Held                      // no token, too many requests, no space: the queue waits
@@ -28,7 +30,7 @@ const (
 )
 
 func (o Outcome) String() string {
-	return [...]string{"running", "ended", "again", "superseded", "rejected", "faulty", "held", "refused", "failed"}[o]
+	return [...]string{"running", "ended", "again", "reentered", "superseded", "parted", "rejected", "faulty", "held", "refused", "failed"}[o]
 }
 
 // A Result says why a session ended, to programs and to people.
@@ -169,16 +171,27 @@ func (s *Session) refused(m *wire.Error) {
 	case wire.CodeCorrupt:
 		r.Outcome, r.Low = Held, true
 	case wire.CodeSuperseded:
-		r.Outcome = Superseded
+		s.superseded()
+		return
 	}
 	s.end(r)
 }
 
 // dismissed ends the session because the hub ends it without a fault of ours.
 func (s *Session) dismissed(m *wire.Bye) {
-	r := Result{Outcome: Ended, Text: "the hub said bye: " + string(m.Why), Retry: stay(m.Retry)}
 	if m.Why == wire.WhySuperseded {
-		r.Outcome, r.Text = Superseded, "another replica has this device id"
+		s.superseded()
+		return
+	}
+	s.end(Result{Outcome: Ended, Text: "the hub said bye: " + string(m.Why), Retry: stay(m.Retry)})
+}
+
+// superseded ends the session because another replica has this device id. Where no own batch waits for
+// its answer, nothing is to be learned before re-entry, and the other replica is left in peace.
+func (s *Session) superseded() {
+	r := Result{Outcome: Superseded, Code: wire.CodeSuperseded, Text: "another replica has this device id"}
+	if s.replica.State().Pending == 0 {
+		r.Outcome = Parted
 	}
 	s.end(r)
 }

@@ -24,6 +24,7 @@ func TestErrorsOfTheHub(t *testing.T) {
 	} {
 		for _, early := range []bool{true, false} {
 			k := newTalk(t)
+			k.r.put(t, 3)
 			if early {
 				k.s.Open(context.Background(), k.now)
 			} else {
@@ -31,7 +32,7 @@ func TestErrorsOfTheHub(t *testing.T) {
 			}
 			k.give(&wire.Error{Code: c.code, Text: "why", Gen: c.gen, Retry: 1500})
 			r := k.s.Result()
-			if r.Outcome != c.want || r.Code != c.code || r.Text != "why" || r.Retry != 1500*time.Millisecond || r.Gen != c.gen {
+			if r.Outcome != c.want || r.Code != c.code || c.want != Superseded && (r.Text != "why" || r.Retry != 1500*time.Millisecond) || r.Gen != c.gen {
 				t.Errorf("%s with generation %d: %+v", c.code, c.gen, r)
 			}
 		}
@@ -39,10 +40,11 @@ func TestErrorsOfTheHub(t *testing.T) {
 }
 
 func TestBye(t *testing.T) {
+	pending := func(k *talk) { k.r.put(t, 3) }
 	for why, want := range map[wire.Why]Outcome{wire.WhyClosing: Ended, wire.WhySlow: Ended, "tired": Ended, wire.WhySuperseded: Superseded} {
-		k := greeted(t, func(k *talk) {})
+		k := greeted(t, pending)
 		k.give(&wire.Bye{Why: why, Retry: 1 << 50})
-		if r := k.ended(want); r.Retry != MaxStay {
+		if r := k.ended(want); want == Ended && r.Retry != MaxStay {
 			t.Errorf("%+v", r)
 		}
 		k.give(&wire.Bye{Why: why}) // nothing counts behind it
@@ -58,4 +60,35 @@ func TestReasonsFitACloseFrame(t *testing.T) {
 			t.Errorf("%q", reason)
 		}
 	}
+}
+
+// A replica that gives up its id first learns what the hub has of it, or it would write that again.
+func TestParting(t *testing.T) {
+	k := greeted(t, func(k *talk) {})
+	k.give(&wire.Bye{Why: wire.WhySuperseded})
+	k.ended(Parted) // it has nothing to write again
+
+	k = newTalk(t)
+	k.s.cfg.Parting = true
+	k.r.put(t, 3)
+	k.r.put(t, 3)
+	k.h.write(2, put("a", 3))
+	k.h.take(k.r.own[0])
+	k.greet()
+	k.silent()
+	k.give(k.h.changes(1, 1))
+	k.silent()
+	k.running()
+	k.give(k.h.accepted(2, 2))
+	k.ended(Parted)
+	if k.r.confirmed != 1 {
+		t.Errorf("confirmed %d", k.r.confirmed)
+	}
+
+	k = newTalk(t) // all is known at the welcome
+	k.s.cfg.Parting = true
+	k.r.put(t, 3)
+	k.s.Open(context.Background(), k.now)
+	k.give(k.h.welcome(expect[*wire.Hello](k)))
+	k.ended(Parted)
 }

@@ -33,6 +33,9 @@ type Config struct {
 	// Linger is how long the session goes on pushing, deaf to the stream, after the replica could not
 	// apply what came. Where that keeps happening at one place of the feed, own batches still go up.
 	Linger time.Duration
+	// Parting sessions push nothing, and end Parted once the replica knows all that the hub has of this
+	// device: only then can the rest be written again under another device id, and nothing twice.
+	Parting bool
 }
 
 type stage uint8
@@ -64,6 +67,7 @@ type Session struct {
 	applied   uint64            // last sequence stored
 	start     uint64            // sequence behind which the stream began
 	head      uint64            // last sequence of the feed when the hub said welcome
+	hubs      change.Generation // last own generation that the hub had then
 	settled   change.Generation // last own generation that the stream has answered
 	held      Result            // the fault with which a session lingers
 	until     time.Time         // how long it does; zero: it does not
@@ -193,7 +197,7 @@ func (s *Session) Next(ctx context.Context) []byte {
 		s.pushing = false
 		return frame
 	}
-	if s.stage != streaming || !s.window.rest.IsZero() {
+	if s.stage != streaming || s.cfg.Parting || !s.window.rest.IsZero() {
 		return nil
 	}
 	return s.nextPush(ctx)

@@ -217,13 +217,13 @@ func TestNoWelcomeInTime(t *testing.T) {
 }
 
 func TestSettlingMayAskForAnotherHello(t *testing.T) {
-	for _, answer := range []core.Settled{{Again: true}, {Reentered: true}} {
+	for want, answer := range map[Outcome]core.Settled{Again: {Again: true}, Reentered: {Reentered: true}} {
 		k := newTalk(t)
 		k.r.settle = []core.Settled{answer}
 		k.r.put(t, 3)
 		k.s.Open(context.Background(), k.now)
 		k.give(k.h.welcome(expect[*wire.Hello](k)))
-		k.ended(Again)
+		k.ended(want)
 	}
 }
 

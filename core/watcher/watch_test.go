@@ -315,6 +315,28 @@ func TestWatchSuperseded(t *testing.T) {
 			t.Errorf("%d re-entries, %d hellos", g.r.reentries, len(hellos))
 		}
 	})
+	// With a push on the way, what became of it is learned under the old id first.
+	inBubble(t, func(g *rig, f *Feed) {
+		g.r.put(t, 10)
+		g.h.script = []func(*peer){func(p *peer) {
+			p.greet()
+			push := p.recv().(*wire.Push)
+			g.h.mu.Lock()
+			g.h.take(push.Batches[0])
+			g.h.mu.Unlock()
+			p.send(&wire.Bye{Why: wire.WhySuperseded})
+			p.until()
+		}}
+	}, func(g *rig) {
+		g.is(PhaseLive)
+		_, hellos := g.h.count()
+		if g.r.reentries != 1 || len(hellos) != 3 || hellos[0].Device != hellos[1].Device || hellos[1].Device == hellos[2].Device {
+			t.Errorf("%d re-entries, %d hellos", g.r.reentries, len(hellos))
+		}
+		if len(g.h.feed) != 1 {
+			t.Errorf("the batch is in the feed %d times", len(g.h.feed))
+		}
+	})
 }
 
 func TestWatchSettlesInSteps(t *testing.T) {
@@ -468,7 +490,7 @@ func TestWatchRefusedBatchLetsTheFeedGoOn(t *testing.T) {
 	}
 	inBubble(t, func(g *rig, f *Feed) {
 		g.r.put(t, 10)
-		g.h.script = []func(*peer){refuse, refuse, refuse, feed}
+		g.h.script = []func(*peer){refuse, refuse, (*peer).serve, refuse, feed}
 	}, func(g *rig) {
 		g.pass(time.Second + 2*time.Second) // settled again, then re-entered
 		if g.r.reentries != 1 {

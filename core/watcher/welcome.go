@@ -24,19 +24,27 @@ func (s *Session) welcome(ctx context.Context, now time.Time, m *wire.Welcome) {
 		s.fail(err)
 		return
 	case done.Reentered:
-		s.end(Result{Outcome: Again, Text: "this replica went another way than the hub knows: it has a new device id"})
+		s.end(Result{Outcome: Reentered, Text: "this replica went another way than the hub knows: it has a new device id"})
 		return
 	case done.Again:
 		s.end(Result{Outcome: Again, Text: "more own generations are to be compared"})
 		return
 	}
-	s.start, s.head = m.Marker.Seq, m.Head
+	s.start, s.head, s.hubs = m.Marker.Seq, m.Head, m.Last
 	s.window.open(m.Limits, done.PushFrom, max(m.Last, s.hello.Base))
 	if s.cfg.Rest > 0 {
 		s.window.rest = now.Add(s.cfg.Rest)
 	}
 	s.welcomed = now
 	s.stage = streaming
+	s.part()
+}
+
+// part ends a parting session once all that the hub has of this device is applied.
+func (s *Session) part() {
+	if s.cfg.Parting && s.stage == streaming && s.Live() && s.settled >= s.hubs {
+		s.end(Result{Outcome: Parted, Text: "all that the hub has of this device id is applied"})
+	}
 }
 
 // mismatch finds what of a welcome this replica cannot go on with.
