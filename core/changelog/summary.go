@@ -10,12 +10,12 @@ import (
 	"vsync/core/store"
 )
 
-// summaryRows says what of the index stands in rows. The last row is written anew, from the index, until it is full.
+// summaryRows says what of the index stands in rows. The last row is written anew, from the index, until it is full: the
+// same segments fill the same rows, so what a checkpoint that broke off has left behind is overwritten by the next.
 type summaryRows struct {
-	stored  int    // segments whose summaries are in rows
-	from    int    // first segment of the last row; stored where the next summary begins a row
-	last    []byte // key of the last row that counts
-	leavers bool   // a checkpoint that broke off has left summaries behind them
+	stored int    // segments whose summaries are in rows
+	from   int    // first segment of the last row; stored where the next summary begins a row
+	last   []byte // key of the last row that counts
 }
 
 func summaryKey(first uint64, piece int) []byte {
@@ -94,9 +94,6 @@ func (x *index) load(ctx context.Context, st store.Store, before Name) error {
 		return err
 	}
 	x.rows.stored = len(x.segs)
-	if n := len(x.segs); n > 0 && len(x.segs[n-1].spans) > pieceSpans {
-		x.rows.from = n
-	}
 	return nil
 }
 
@@ -117,8 +114,7 @@ func (x *index) loadRow(r store.Row, before Name) error {
 			return bad("cannot be read")
 		}
 		b = rest
-		if s.name.First >= before.First {
-			x.rows.leavers = true
+		if s.name.First >= before.First { // of a checkpoint that broke off
 			continue
 		}
 		known := len(x.segs)
@@ -128,7 +124,7 @@ func (x *index) loadRow(r store.Row, before Name) error {
 		}
 		x.extend(s)
 		if string(x.rows.last) != string(r.Key) {
-			x.rows.from, x.rows.last = known, r.Key
+			x.rows.from, x.rows.last = known, r.Key // behind the segment, where the row begins with a later piece of it
 		}
 	}
 	return nil
@@ -142,14 +138,6 @@ func (x *index) write(tx *store.Tx, before Name) summaryRows {
 	}
 	if after.stored == x.rows.stored {
 		return after
-	}
-	if x.rows.leavers {
-		from := []byte{rowSummary}
-		if x.rows.last != nil {
-			from = store.Successor(x.rows.last)
-		}
-		tx.DeleteRange(from, []byte{rowSummary + 1})
-		after.leavers = false
 	}
 	var row []byte
 	put := func() {
