@@ -307,6 +307,7 @@ func TestRealCopiesPart(t *testing.T) {
 		b := w.move("b", a.st.Clone())
 		a.put(t, "from-a", 2)
 		b.put(t, "from-b", 3)
+		synctest.Wait()
 		go b.w.Run(t.Context())
 		time.Sleep(5 * time.Minute)
 		w.agree(a, b)

@@ -43,9 +43,8 @@ type Status struct {
 	LastConfirmedAt time.Time // when the hub last answered an own batch; zero: not since the start
 	Fault           Fault     // of the last attempt, until one has gone well
 
-	Pending       int           // own batches that the hub has not answered
-	OldestPending uint64        // stamp of the oldest, ms since 1970; 0: none
-	Marker        change.Marker // what of the feed is applied
+	Pending int           // own batches that the hub has not answered
+	Marker  change.Marker // what of the feed is applied
 }
 
 // A board holds the status and tells its readers.

@@ -604,8 +604,8 @@ func TestCloseWhereverItIs(t *testing.T) {
 			g.h.write(2, put("a", 10))
 			g.r.hold = block
 		},
-		"waiting":     func(g *rig, f *Feed) { g.h.refuse = func(int) error { return errNoRoute } },
-		"quarantined": func(g *rig, f *Feed) { g.r.helloErr = &core.Error{Code: core.Quota} },
+		"waiting":           func(g *rig, f *Feed) { g.h.refuse = func(int) error { return errNoRoute } },
+		"own storage fails": func(g *rig, f *Feed) { g.r.helloErr = &core.Error{Code: core.Quota} },
 	} {
 		for _, how := range []string{"Close", "Pause"} {
 			t.Run(name+"/"+how, func(t *testing.T) {
