@@ -40,6 +40,7 @@ import (
 	driver "modernc.org/sqlite"
 
 	"vsync/core/store"
+	"vsync/edge/host/lock"
 	"vsync/edge/sqlrows"
 )
 
@@ -88,7 +89,7 @@ func (o *Options) validate() error {
 // Store is a store.Store on one SQLite file.
 type Store struct {
 	path string
-	lock *lock
+	lock *lock.Lock
 
 	life   sync.RWMutex // held for reading by every call, for writing by Close
 	closed bool
@@ -122,7 +123,7 @@ func Open(ctx context.Context, path string, o Options) (*Store, error) {
 	if dir := filepath.Dir(path); errors.Is(stat(dir), fs.ErrNotExist) {
 		return nil, fmt.Errorf("sqlite: open %s: %w: the directory %s: make it first", path, fs.ErrNotExist, dir)
 	}
-	l, err := acquire(path + ".lock")
+	l, err := lock.Acquire(path + ".lock")
 	if err != nil {
 		return nil, fmt.Errorf("sqlite: open %s: %w", path, err)
 	}
@@ -218,7 +219,7 @@ func (s *Store) release() error {
 	if s.writer != nil {
 		errs = append(errs, s.writer.close())
 	}
-	errs = append(errs, s.lock.release())
+	errs = append(errs, s.lock.Release())
 	if err := errors.Join(errs...); err != nil {
 		return s.wrap("close", err)
 	}

@@ -1,6 +1,6 @@
 //go:build unix && !solaris && !aix
 
-package sqlite
+package lock
 
 import (
 	"errors"
