@@ -110,12 +110,31 @@ func (s *stage) read(a *Arrival) (it changelog.Item, e *change.Entry, err error)
 			return it, nil, wrapf(Protocol, err, "the batch at sequence %d cannot be read", a.Seq)
 		}
 	}
+	if err := s.notACopy(e); err != nil {
+		return it, nil, err
+	}
 	if own, err := s.isOwn(e); err != nil || own { // its bytes are here, and watchers have seen it
 		back := Arrival{Seq: a.Seq, Gen: e.Version.Gen, Ann: e.Annotation.Encode(), MAC: e.MAC, Void: e.Kind == change.EntryVoid}
 		return changelog.Item{Kind: changelog.ItemConfirm, Data: confirmData(&back, e.Version.Device)}, e, err
 	}
 	it = changelog.Item{Kind: changelog.ItemEntry, Data: append(binary.AppendUvarint(nil, a.Seq), a.Entry...)}
 	return it, e, nil
+}
+
+// notACopy refuses an entry under this replica's id that this replica did not write: a copy of its storage did. Nothing of its own
+// may be confirmed by it; at the next hello, settling shows the other way.
+func (s *stage) notACopy(e *change.Entry) error {
+	v := e.Version
+	if v.Device != s.state.device {
+		return nil
+	}
+	if v.Gen <= s.state.lastGen {
+		own, err := s.isOwn(e)
+		if err != nil || own {
+			return err
+		}
+	}
+	return errorf(WrongHash, "the hub's %s is not this replica's, which has written up to %d: a copy of its storage wrote it; reconnect to settle that", v, s.state.lastGen)
 }
 
 // isOwn says that an entry is a batch that this replica wrote, under its id or one that it had.
