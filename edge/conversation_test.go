@@ -29,7 +29,7 @@ var update = flag.Bool("update", false, "write the conversations' answers anew")
 //	A forget N                                      own generations from N on are gone
 //	A push N [to N] [parts]                         sends own generations
 //	A part N I                                      sends part I of own generation N
-//	A seen [N] | ping N | raw HEX | close
+//	A seen [N | wrongly] | ping N | raw HEX | close
 //	hub tick DURATION | quota | room | close
 //
 // A line with the word "unread" leaves what came where it is. A and A2 are two programs with one
@@ -202,7 +202,13 @@ func (v *conversation) do(who, what string, words []string) error {
 			}
 		}
 	case "seen":
-		return receive(&wire.Seen{Seq: uint64(number(option(append([]string{""}, words...), "", fmt.Sprint(d.seq)))), Hash: d.hash})
+		m := &wire.Seen{Seq: d.seq, Hash: d.hash}
+		if len(words) > 0 && words[0] == "wrongly" {
+			m.Hash[0]++
+		} else if len(words) > 0 {
+			m = &wire.Seen{Seq: uint64(number(words[0]))}
+		}
+		return receive(m)
 	case "ping":
 		return receive(&wire.Ping{N: uint64(number(words[0]))})
 	case "raw":

@@ -24,6 +24,7 @@
 //	fanout.go   a commit ▶ recent ▶ who is woken
 //	stream.go   a cursor ▶ its next frame
 //	recent.go   the recent part of the feed, and its shared encodings
+//	end.go      how connections end, and what is said then
 //	limits.go   every bound
 //
 // A host runs one goroutine that reads from the socket and calls Receive, and one that calls Next and

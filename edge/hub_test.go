@@ -352,6 +352,70 @@ func TestNextWaits(t *testing.T) {
 	}
 }
 
+// A reader that had no credit, or was not yet greeted, hears of news like any other, once it can take
+// them.
+func TestWhoWasDeafIsWoken(t *testing.T) {
+	h := NewHub(newFake(), Config{Database: "db"})
+	writer, reader := newDevice('A'), newDevice('B')
+	join(t, h, writer)
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	reader.conn = h.Connect(0, Peer{})
+	frames := make(chan []byte)
+	go func() {
+		defer close(frames)
+		for {
+			b, err := reader.conn.Next(ctx)
+			if err != nil {
+				return
+			}
+			frames <- b
+		}
+	}()
+	take := func() {
+		t.Helper()
+		b, is := <-frames
+		if !is {
+			t.Fatalf("nothing came behind sequence %d", reader.seq)
+		}
+		if _, _, err := reader.take(b); err != nil {
+			t.Fatal(err)
+		}
+	}
+	seen := func() {
+		t.Helper()
+		if err := reader.conn.Receive(ctx, 0, frame(&wire.Seen{Seq: reader.seq})); err != nil {
+			t.Fatal(err)
+		}
+	}
+	push := func() {
+		t.Helper()
+		writer.write(10)
+		pushAll(t, writer, writer.last())
+		drain(t, writer)
+	}
+	time.Sleep(10 * time.Millisecond) // Next waits
+	hello := reader.hello()
+	hello.Credit = 1
+	if err := reader.conn.Receive(ctx, 0, frame(hello)); err != nil {
+		t.Fatal(err)
+	}
+	take()                            // the welcome
+	time.Sleep(10 * time.Millisecond) // Next waits
+	push()
+	for range 20 {
+		push()
+		take()
+		for !reader.conn.deaf.Load() { // the second one finds no credit
+			time.Sleep(100 * time.Microsecond)
+		}
+		seen()
+		take()
+		seen()
+		push() // this one wakes a reader that waits for news
+	}
+}
+
 // Live and catching up at the same time, over and over: writers push, readers come and go at random
 // places with random credit, entries are told later than they can be read, and hardly anything stays
 // recent. Every device checks that each sequence comes exactly once, in order, with the running hash.
