@@ -267,7 +267,7 @@ func (r *Replica) checkpointAll(ctx context.Context) error {
 	for !clean {
 		done, err := r.step(ctx)
 		if err != nil {
-			r.dead(err)
+			r.giveUpPass(err)
 			return err
 		}
 		clean = done
@@ -297,11 +297,16 @@ func (r *Replica) checkpointStep(ctx context.Context) {
 		return
 	}
 	if _, err := r.step(ctx); err != nil {
-		r.dead(err)
-		r.mu.Lock()
-		r.cp = nil
-		r.mu.Unlock()
+		r.giveUpPass(err)
 	}
+}
+
+// giveUpPass forgets a checkpoint of which a step failed: it counts that step's pages as written, and they are not.
+func (r *Replica) giveUpPass(err error) {
+	r.dead(err)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.cp = nil
 }
 
 // step writes the next pages; with the last of them the superblock, which is what makes the checkpoint count.

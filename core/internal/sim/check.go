@@ -1,0 +1,269 @@
+package sim
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"vsync/core"
+	"vsync/core/change"
+	"vsync/core/pages"
+	"vsync/core/store"
+)
+
+// whole takes an object that a scan has shown; wholeGroups then says whether a batch was torn.
+func (s *Sim) whole(who string, first map[string]core.Entry, members map[string]int, e core.Entry) {
+	if e.Key.Collection != grouped {
+		return
+	}
+	group, _, _ := strings.Cut(e.Key.ID, "/")
+	members[group]++
+	if f, is := first[group]; !is {
+		first[group] = e
+	} else if f.Version != e.Version || note(f.Value) != note(e.Value) || f.Conflict != e.Conflict || !slices.Equal(f.Frontier, e.Frontier) {
+		s.fail("promise 2: %s shows of group %s %s as %s %s %v, and %s as %s %s %v", who, group, f.Key.ID, note(f.Value), f.Version, f.Frontier, e.Key.ID, note(e.Value), e.Version, e.Frontier)
+	}
+}
+
+func (s *Sim) wholeGroups(who string, seen map[string]int) {
+	for _, group := range slices.Sorted(maps.Keys(seen)) {
+		if seen[group] != members {
+			s.fail("promise 2: %s shows %d objects of group %s, which has %d", who, seen[group], group, members)
+		}
+	}
+}
+
+// checkOne holds one replica against the model while all is in motion.
+func (s *Sim) checkOne() {
+	d := s.running()
+	if d == nil {
+		return
+	}
+	d.compare()
+	d.noticed()
+	if s.chance(20) && d.r != nil {
+		d.check()
+		d.noticed()
+	}
+	if s.chance(10) && s.hub.r != nil {
+		s.hub.check()
+	}
+}
+
+// compare holds what a device shows against the model: the feed up to its marker, with its unsent batches on top.
+func (d *device) compare() {
+	s, st := d.s, d.r.State()
+	if st.Marker.Seq > s.model.head() || st.Marker.Hash != s.model.hashAt(st.Marker.Seq) {
+		s.fail("promise 3: %s is at %d with hash %s, and the feed has %s there, and ends at %d", d.name, st.Marker.Seq, st.Marker.Hash, s.model.hashAt(st.Marker.Seq), s.model.head())
+	}
+	layer := s.model.at(st.Marker.Seq)
+	if st.Pending > 0 && !d.overlay(layer, st) {
+		return
+	}
+	want := show(layer)
+	if got, ok := d.dump(); ok && got != want {
+		s.fail("promise 3: %s shows at sequence %d with %d pending\n%s\nand the model\n%s", d.name, st.Marker.Seq, st.Pending, got, want)
+	}
+	s.count("compared")
+}
+
+// overlay folds the unsent batches on a layer. It reports false where the model cannot say: what was sent under an id that the
+// device gave up is not among them, and neither are the parents of what was voided.
+func (d *device) overlay(layer map[string][]leaf, st core.State) bool {
+	if st.Pending != int(st.LastGen-st.ConfirmedGen) {
+		return false
+	}
+	for from := st.ConfirmedGen + 1; from <= st.LastGen; {
+		gens, batches, err := d.r.Unsent(d.s.ctx, from, 1<<20)
+		if err != nil {
+			d.mayFail(err, "unsent")
+			return false
+		}
+		from += change.Generation(len(gens))
+		for _, bytes := range batches {
+			b, err := change.Decode(bytes)
+			if err != nil {
+				d.s.fail("%s: an unsent batch cannot be read: %v", d.name, err)
+			}
+			for i := range b.Mutations {
+				m := &b.Mutations[i]
+				if slices.ContainsFunc(m.Parents, func(p change.Version) bool { return d.s.model.voids[p] }) {
+					return false
+				}
+				key := string(m.Key.Encode())
+				layer[key] = grafted(layer[key], leaf{version: b.Version(), stamp: b.Stamp, deleted: m.Kind == change.Delete, value: m.Value}, m.Parents)
+			}
+		}
+	}
+	return true
+}
+
+// checkEnd holds everything against every promise, when all is quiet.
+func (s *Sim) checkEnd() {
+	s.checkAll()
+	if s.chance(50) { // and once more after everything was opened again
+		s.hub.down(0)
+		s.hub.pump()
+		for _, d := range s.devices {
+			d.down(0)
+			d.upAt = s.now
+			d.pump()
+		}
+		s.checkAll()
+	}
+}
+
+func (s *Sim) checkAll() {
+	want := show(s.model.at(s.model.head()))
+	if got, _ := s.hub.dump(); got != want {
+		s.fail("promise 3: the hub shows\n%s\nand the model\n%s", got, want)
+	}
+	s.hub.check()
+	rows := s.hub.rows()
+	for _, d := range s.devices {
+		d.compare()
+		d.check()
+		if got := d.rows(); got != rows {
+			s.fail("promise 3: %s has at sequence %d the rows\n%s\nand the hub\n%s", d.name, s.model.head(), got, rows)
+		}
+		d.watch.drain()
+		d.watch.drain()
+		d.receipts()
+		d.values()
+	}
+}
+
+// rows is the table of objects as it is stored, bit for bit.
+func (n *node) rows() string {
+	if err := n.r.Checkpoint(n.s.ctx); err != nil {
+		n.s.fail("%s: a checkpoint fails after healing: %v", n.name, err)
+	}
+	snap := pages.New(n.mem.Clone(), 1).Snapshot()
+	defer snap.Release()
+	var b strings.Builder
+	for kv, err := range snap.Scan(n.s.ctx, 'o', "", "", false) {
+		if err != nil {
+			n.s.fail("%s: its pages cannot be read: %v", n.name, err)
+		}
+		fmt.Fprintf(&b, "%q %x\n", kv.Key, kv.Value)
+	}
+	return b.String()
+}
+
+// receipts holds the feed against what the device's applications were told.
+func (d *device) receipts() {
+	s := d.s
+	problems, err := d.r.Problems(s.ctx)
+	if err != nil {
+		d.mayFail(err, "problems")
+		return
+	}
+	listed := map[string]bool{}
+	for _, p := range problems {
+		for _, o := range p.Ops {
+			listed[note(o.Value)] = true
+		}
+	}
+	for _, n := range slices.Sorted(maps.Keys(d.holds)) {
+		w := s.writes[n]
+		var refusal *core.Error
+		err := d.r.WaitSynced(&parking{Context: context.Background(), park: func() bool { return false }}, w.version)
+		refused := errors.As(err, &refusal) && refusal.Gen > 0
+		switch {
+		case err != nil && !refused:
+			s.fail("promise 4: %s: the receipt of %s as %s: %v", d.name, n, w.version, err)
+		case w.seq > 0:
+		case w.dismissed || listed[n]:
+		default:
+			s.fail("promise 5: %s was confirmed as %s at %s, and is neither in the feed nor among the problems (receipt: %v)", n, w.version, d.name, err)
+		}
+	}
+}
+
+// values looks for every value of the feed in the history of its object.
+func (d *device) values() {
+	found := map[change.Key]map[change.Version]core.HistoryEntry{}
+	for i := range d.s.model.items {
+		b := d.s.model.items[i].batch
+		if b == nil {
+			continue
+		}
+		for j := range b.Mutations {
+			m := &b.Mutations[j]
+			if found[m.Key] == nil {
+				found[m.Key] = d.historyOf(m.Key)
+			}
+			h, ok := found[m.Key][b.Version()]
+			if !ok || !bytes.Equal(h.Value, m.Value) {
+				d.s.fail("promise 5: %s: the history of %s does not have what %s wrote as %s (there %v); it has %v", d.name, m.Key, b.Note, b.Version(), ok, slices.Collect(maps.Keys(found[m.Key])))
+			}
+		}
+	}
+}
+
+// damageOne damages a copy of a store at rest: opening and reading it either shows what was there, or says CORRUPT.
+func (s *Sim) damageOne() {
+	n := &s.hub.node
+	if d := s.running(); d != nil {
+		n = &d.node
+	}
+	if n.r == nil || n.lost() {
+		return
+	}
+	before, ok := n.dump()
+	if !ok || n.lost() {
+		return
+	}
+	copied := n.mem.Clone()
+	rows, err := copied.Scan(s.ctx, store.Range{})
+	if err != nil {
+		s.fail("a copy of the store cannot be read: %v", err)
+	}
+	if len(rows) == 0 { // it was full from the beginning
+		return
+	}
+	key := rows[s.rnd.IntN(len(rows))].Key
+	fault := store.Fault{Do: store.FlipBit, Bit: s.rnd.IntN(1 << 20)}
+	if s.chance(30) {
+		fault = store.Fault{Do: store.Cut, Bytes: 1 + s.rnd.IntN(100)}
+	}
+	if _, err := store.Damage(s.ctx, copied, key, fault); err != nil {
+		s.fail("a copy of the store cannot be damaged: %v", err)
+	}
+	if s.chance(10) && key[0] != 'P' && key[0] != 'O' { // a page that is gone altogether is not noticed
+		tx := &store.Tx{}
+		tx.Delete(key)
+		_ = copied.Commit(s.ctx, tx)
+	}
+	s.count("damage")
+	s.logf("a copy of %s is damaged at %x: %v", n.name, key, fault)
+	s.readDamaged(n, copied, before, fmt.Sprintf("%x %v bit %d", key, fault, fault.Bit))
+}
+
+func (s *Sim) readDamaged(n *node, m *store.Memory, before, what string) {
+	cfg := n.config()
+	cfg.Rand = strings.NewReader(strings.Repeat("r", 64))
+	r, err := core.Open(s.ctx, m, cfg)
+	if err == nil {
+		var b strings.Builder
+		for e, scanned := range r.Scan(s.ctx, core.ScanRange{}) {
+			if err = scanned; err == nil {
+				writeEntry(&b, e)
+			}
+		}
+		if err == nil && b.String() != before {
+			s.fail("promise 7: with %s damaged, %s shows\n%s\nin place of\n%s", what, n.name, b.String(), before)
+		}
+		if err == nil {
+			s.count("damage unseen")
+			_, _ = r.Check(s.ctx)
+		}
+	}
+	if err != nil && !errors.Is(err, &core.Error{Code: core.Corrupt}) && !errors.Is(err, &core.Error{Code: core.VersionUnknown}) {
+		s.fail("promise 7: with %s damaged, %s says: %v", what, n.name, err)
+	}
+}

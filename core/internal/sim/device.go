@@ -1,0 +1,332 @@
+package sim
+
+import (
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"slices"
+
+	"vsync/core"
+	"vsync/core/change"
+	"vsync/core/store"
+	"vsync/core/watcher"
+)
+
+// device is a device's process, with what of it outlives it.
+type device struct {
+	node
+	course *watcher.Course
+	sess   *watcher.Session // nil while there is no connection
+	conn   *conn
+	dialAt uint64 // when to connect
+	upAt   uint64 // when the process starts again
+	woken  bool
+
+	// What its store must hold, by note, with the commit number after which it did. A copy of the store has a copy of it.
+	holds map[string]uint64
+	maybe map[string]bool // written when the store died: nobody knows
+	watch *observer
+	seen  []seen // frontiers that the application remembers
+
+	backup *backup
+}
+
+// seen is what an application read of an object some time ago.
+type seen struct {
+	key      change.Key
+	frontier []change.Version
+}
+
+// backup is a copy of a store, with what it holds.
+type backup struct {
+	mem   *store.Memory
+	holds map[string]uint64
+	maybe map[string]bool
+}
+
+func (s *Sim) newDevice() {
+	if len(s.devices) >= maxDevices {
+		return
+	}
+	d := s.addDevice(store.NewMemory(), map[string]uint64{}, map[string]bool{})
+	s.logf("%s is new", d.name)
+	d.start()
+	d.begun()
+}
+
+func (s *Sim) addDevice(mem *store.Memory, holds map[string]uint64, maybe map[string]bool) *device {
+	s.names++
+	d := &device{node: node{s: s, name: fmt.Sprintf("d%d", s.names), mem: mem, cp: s.plan.checkBytes}, holds: holds, maybe: maybe}
+	d.dialAt = s.now + uint64(s.rnd.IntN(3000))
+	d.watch = newObserver(d)
+	s.devices = append(s.devices, d)
+	return d
+}
+
+// begun completes a process whose replica is open.
+func (d *device) begun() {
+	d.course = watcher.NewCourse(watcher.Delays{}, rand.NewPCG(d.s.rnd.Uint64(), 1))
+	d.r.OnUnsent(func() { d.woken = true })
+}
+
+// pump does what is due at this moment.
+func (d *device) pump() {
+	s := d.s
+	d.noticed()
+	if d.r == nil && s.now >= d.upAt {
+		d.start()
+		d.reopened()
+		d.begun()
+	}
+	switch {
+	case d.r == nil:
+	case d.sess == nil && s.now >= d.dialAt && s.hub.r != nil:
+		d.sess = watcher.New(d.r, watcher.Config{Database: database, Agent: d.name, Credit: uint64(s.plan.credit),
+			Rest: d.course.Rest(), Linger: d.course.Linger()})
+		d.conn = s.connect(d)
+		d.sess.Open(s.ctx, s.time())
+		d.noticed()
+	case d.sess != nil:
+		if d.woken {
+			d.woken = false
+			d.sess.Wake()
+		}
+		if at := d.sess.Deadline(); !at.IsZero() && !s.time().Before(at) {
+			d.sess.Tick(s.time())
+		}
+		d.noticed()
+	}
+}
+
+// noticed acts on what became of the store or of the session.
+func (d *device) noticed() {
+	if d.lost() {
+		d.s.logf("%s: its store died", d.name)
+		d.s.count("store died")
+		d.down(0)
+		return
+	}
+	if d.sess == nil || !d.sess.Over() {
+		return
+	}
+	over := d.sess
+	d.sess, d.conn.dev = nil, nil
+	d.conn.left()
+	d.conn = nil
+	step := d.course.After(d.s.time(), over)
+	d.s.logf("%s: session %v %s: reenter %v, delay %v", d.name, over.Result().Outcome, over.Result().Text, step.Reenter, step.Delay)
+	d.s.count("session " + over.Result().Outcome.String())
+	if step.Reenter {
+		if err := d.r.Reenter(d.s.ctx); err != nil {
+			step = d.course.AfterFailure(err)
+		}
+		d.s.count("reentry")
+	}
+	d.dialAt = d.s.now + uint64(step.Delay.Milliseconds())
+	if d.lost() || step.Stop {
+		d.down(0)
+	}
+}
+
+// due is when the device does something by itself.
+func (d *device) due() uint64 {
+	switch {
+	case d.r == nil:
+		return d.upAt
+	case d.sess == nil:
+		return d.dialAt
+	}
+	if at := d.sess.Deadline(); !at.IsZero() {
+		return uint64(at.UnixMilli())
+	}
+	return 0
+}
+
+// down ends the process; the next one starts at once or later.
+func (d *device) down(lost int) {
+	if d.r == nil {
+		return
+	}
+	d.s.logf("%s goes down, lost %d", d.name, lost)
+	d.s.count("crash")
+	d.watch.stop()
+	d.kill(lost)
+	d.sess = nil
+	if d.conn != nil {
+		d.conn.left()
+		d.conn = nil
+	}
+	d.upAt = d.s.now
+	if !d.s.healing && d.s.chance(50) {
+		d.upAt += uint64(d.s.rnd.IntN(20_000))
+	}
+	d.dialAt = d.upAt
+	d.woken = false
+}
+
+func (d *device) heal() {
+	if d.r != nil && (d.lost() || !d.spent()) {
+		d.down(0)
+	}
+	d.upAt = d.s.now
+	d.disk.Release()
+	d.pump()
+}
+
+func (d *device) quiet() bool {
+	if d.r == nil || d.sess == nil || !d.sess.Live() {
+		return false
+	}
+	st := d.r.State()
+	return st.Pending == 0 && st.Marker == d.s.hub.head()
+}
+
+func (d *device) standing() string {
+	if d.r == nil {
+		return fmt.Sprintf("down until %d", d.upAt-start)
+	}
+	if d.sess == nil {
+		return fmt.Sprintf("%s, pending %d, dials at %d", brief(d.r.State()), d.r.State().Pending, d.dialAt-start)
+	}
+	return fmt.Sprintf("%s, pending %d, live %v", brief(d.r.State()), d.r.State().Pending, d.sess.Live())
+}
+
+func (s *Sim) anyDevice() *device { return s.devices[s.rnd.IntN(len(s.devices))] }
+
+// running is a device whose process runs; nil if the one that was drawn does not.
+func (s *Sim) running() *device {
+	if d := s.anyDevice(); d.r != nil && !d.lost() {
+		return d
+	}
+	return nil
+}
+
+// crashOne ends a process, and holds what the next one finds against what this one showed.
+func (s *Sim) crashOne() {
+	if s.chance(25) {
+		s.hub.down(0)
+		return
+	}
+	d := s.running()
+	if d == nil {
+		return
+	}
+	before, ok := d.dump()
+	if d.lost() { // reading found a fault
+		d.noticed()
+		return
+	}
+	if s.chance(30) {
+		_ = d.r.Close() // a checkpoint, if it can be had
+	}
+	d.down(0)
+	d.upAt = s.now
+	d.pump()
+	if after, can := d.dump(); ok && can && before != after {
+		s.fail("promise 1: %s shows after a crash\n%s\nand showed before it\n%s", d.name, after, before)
+	}
+	if d.r != nil && !d.lost() {
+		d.check()
+	}
+	d.noticed()
+}
+
+// powerCut takes the end of what was not synced.
+func (s *Sim) powerCut() {
+	if s.chance(25) {
+		s.hub.down(1 + s.rnd.IntN(8))
+		return
+	}
+	if d := s.running(); d != nil {
+		s.count("power cut")
+		d.down(1 + s.rnd.IntN(8))
+		d.upAt = s.now
+		d.pump()
+	}
+}
+
+func (s *Sim) cloneOne() {
+	d := s.running()
+	if d == nil || len(s.devices) >= maxDevices {
+		return
+	}
+	b := d.copy()
+	s.count("clone")
+	e := s.addDevice(b.mem, b.holds, b.maybe)
+	s.logf("%s is a copy of %s", e.name, d.name)
+	e.start()
+	e.begun()
+}
+
+// copy takes a copy of the store while it is in use.
+func (d *device) copy() *backup {
+	return &backup{mem: d.mem.Clone(), holds: maps.Clone(d.holds), maybe: maps.Clone(d.maybe)}
+}
+
+// restoreOne takes a backup, or goes back to one: what was written since is lost, unless it was sent.
+func (s *Sim) restoreOne() {
+	d := s.running()
+	if d == nil {
+		return
+	}
+	if d.backup == nil || s.chance(40) {
+		d.backup = d.copy()
+		s.logf("%s takes a backup at %s", d.name, brief(d.r.State()))
+		return
+	}
+	s.logf("%s goes back to its backup", d.name)
+	s.count("restore")
+	d.down(0)
+	b := d.backup
+	d.mem = b.mem.Clone()
+	d.holds, d.maybe = maps.Clone(b.holds), maps.Clone(b.maybe)
+	d.watch = newObserver(d)
+	d.upAt = s.now
+	d.pump()
+}
+
+func (s *Sim) jumpClock() {
+	n := &s.hub.node
+	if !s.chance(20) {
+		n = &s.anyDevice().node
+	}
+	n.skew += int64(s.rnd.IntN(400_000)) - 200_000
+	if s.chance(10) {
+		n.skew = -int64(s.now)
+	}
+	s.logf("%s: its clock is %d ms off", n.name, n.skew)
+}
+
+func (s *Sim) checkpointOne() {
+	if s.chance(30) {
+		if s.hub.r != nil {
+			_ = s.hub.r.Checkpoint(s.ctx)
+		}
+		return
+	}
+	if d := s.running(); d != nil {
+		_ = d.r.Checkpoint(s.ctx)
+		d.noticed()
+	}
+}
+
+// reopened holds what a device's store holds against what it must hold.
+func (d *device) reopened() {
+	st := d.r.State()
+	for _, n := range slices.Sorted(maps.Keys(d.holds)) {
+		commit := d.holds[n]
+		if commit <= st.Commit {
+			continue
+		}
+		w := d.s.writes[n]
+		if w.strict || d.s.plan.power == 0 {
+			d.s.fail("promise 1: %s is at commit %d after it was opened, and %s was confirmed in commit %d (strict %v)", d.name, st.Commit, n, commit, w.strict)
+		}
+		d.s.logf("%s has lost %s", d.name, n)
+		d.s.count("lost write")
+		delete(d.holds, n)
+		d.maybe[n] = true
+	}
+}
+
+var _ watcher.Replica = (*core.Replica)(nil)

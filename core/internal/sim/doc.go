@@ -1,0 +1,26 @@
+// Package sim runs whole systems of devices and a hub in one goroutine, with one virtual clock and one source of
+// randomness: a seed replays a history exactly.
+//
+//	              ┌─ device: core.Replica ─ Faulty ─ Memory          watcher.Session, watcher.Course
+//	seed ─▶ Sim ──┼─ device …                  │                            │
+//	              ├─ network: connections that delay, stall, are cut, stay half open, bring garbage
+//	              ├─ rogue: bytes that no device would send                 │
+//	              └─ hub:    core.Replica ─ Faulty ─ Memory          edge.Hub, edge.Conn
+//	                              │
+//	                              └─ model: the feed, folded by other code than the engine's
+//
+// A history is some hundred steps, each drawn from the seed: a write, a read, a frame that arrives, a crash, a power cut, a copy
+// of a store that comes to life. Which of these can happen at all is drawn first, so that histories differ in kind. Then
+// all is healed: no faults, the network is up, and everything runs until nothing is left to do. What is checked:
+//
+//	1  what was confirmed is there after a crash; a power cut takes only the unsynced tail; what failed never shows
+//	2  batches are whole in every scan, watch event and feed entry: some objects are only ever written together
+//	3  a replica shows what the model makes of the feed up to its marker, with its unsent batches on top
+//	4  every batch carries a note of its own; no note comes twice in the feed, whatever device id brings it
+//	5  every value that was confirmed is found in the history, or among the problems
+//	6  after healing, all is quiet within a bounded number of steps
+//	7  nothing panics; damaged rows are reported as CORRUPT
+//
+// The files: sim (steps and healing), plan (what can happen), node, hub, device, network, rogue, work (what applications do),
+// watching, model, check, sweep (every store operation of one workload fails in turn).
+package sim

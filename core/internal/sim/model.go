@@ -1,0 +1,276 @@
+package sim
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+	"strings"
+
+	"vsync/core"
+	"vsync/core/change"
+)
+
+// model is the feed as the hub told it, folded by code of its own: it shares decoders with the engine, and nothing else.
+type model struct {
+	s       *Sim
+	items   []item // by sequence − 1
+	last    map[change.DeviceID]change.Generation
+	chain   map[change.DeviceID]change.Hash
+	objects map[string][]state // by key, in the order of the feed
+	notes   map[string]uint64  // where each note came
+	voids   map[change.Version]bool
+}
+
+// item is one place of the feed.
+type item struct {
+	entry []byte
+	hash  change.Hash // running, after it
+	name  change.Version
+	batch *change.Batch // nil: a void
+}
+
+// state is an object from one place of the feed on.
+type state struct {
+	seq    uint64
+	leaves []leaf
+}
+
+type leaf struct {
+	version         change.Version
+	stamp, accepted uint64
+	deleted         bool
+	value           []byte
+}
+
+func newModel(s *Sim) *model {
+	return &model{s: s, last: map[change.DeviceID]change.Generation{}, chain: map[change.DeviceID]change.Hash{},
+		objects: map[string][]state{}, notes: map[string]uint64{}, voids: map[change.Version]bool{}}
+}
+
+func (m *model) head() uint64 { return uint64(len(m.items)) }
+
+func (m *model) hashAt(seq uint64) change.Hash {
+	if seq == 0 {
+		return change.Hash{}
+	}
+	return m.items[seq-1].hash
+}
+
+// told takes what the hub tells its readers.
+func (m *model) told(es []core.FeedEntry) {
+	for i := range es {
+		if es[i].Seq != m.head()+1 {
+			m.s.fail("the hub tells sequence %d after %d", es[i].Seq, m.head())
+		}
+		m.add(&es[i])
+	}
+}
+
+// reopened reads the feed of a hub that was opened: what it told before is there, and at most what it was storing when
+// it died is new.
+func (m *model) reopened(h *hub) {
+	for seq := uint64(0); ; {
+		es, err := h.r.ReadFeed(m.s.ctx, seq, 1<<20)
+		if err != nil {
+			h.mayFail(err, "reading the feed")
+			h.kill(0)
+			h.start()
+			seq = 0
+			continue
+		}
+		if len(es) == 0 {
+			if seq < m.head() {
+				m.s.fail("promise 1: the hub's feed ends at %d after it was opened, and it had told %d", seq, m.head())
+			}
+			return
+		}
+		for i := range es {
+			seq++
+			switch {
+			case es[i].Seq != seq:
+				m.s.fail("the hub's feed has %d at the place of %d", es[i].Seq, seq)
+			case seq <= m.head() && !bytes.Equal(es[i].Entry, m.items[seq-1].entry):
+				m.s.fail("promise 1: the hub's feed has another entry at %d than it told", seq)
+			case seq > m.head():
+				m.add(&es[i])
+			}
+		}
+	}
+}
+
+func (m *model) add(f *core.FeedEntry) {
+	s := m.s
+	e, err := change.DecodeEntry(f.Entry)
+	if err != nil {
+		s.fail("sequence %d cannot be read: %v", f.Seq, err)
+	}
+	it := item{entry: f.Entry, hash: e.FeedHash(m.hashAt(f.Seq - 1)), name: e.Version}
+	if it.hash != f.Hash {
+		s.fail("the running hash at %d is %s, and the hub says %s", f.Seq, it.hash, f.Hash)
+	}
+	if e.Version.Gen != m.last[e.Version.Device]+1 {
+		s.fail("sequence %d brings %s after generation %d", f.Seq, e.Version, m.last[e.Version.Device])
+	}
+	if e.Kind == change.EntryBatch {
+		if it.batch, err = change.Decode(e.Body); err != nil {
+			s.fail("the batch at %d cannot be read: %v", f.Seq, err)
+		}
+		if err := it.batch.Follows(m.chain[e.Version.Device]); err != nil {
+			s.fail("the batch at %d: %v", f.Seq, err)
+		}
+		m.judge(f.Seq, it.batch)
+		for i := range it.batch.Mutations {
+			m.graft(f.Seq, e, &it.batch.Mutations[i], it.batch)
+		}
+	} else {
+		m.voids[e.Version] = true
+		s.count("void")
+	}
+	m.last[e.Version.Device], m.chain[e.Version.Device] = e.Version.Gen, e.Hash
+	m.items = append(m.items, it)
+	s.logf("feed %d: %s %s", f.Seq, e.Version, m.describe(&it))
+}
+
+func (m *model) describe(it *item) string {
+	if it.batch == nil {
+		return "void"
+	}
+	return it.batch.Note
+}
+
+// judge holds a batch in the feed against what its writer wanted.
+func (m *model) judge(seq uint64, b *change.Batch) {
+	s := m.s
+	for i := range b.Mutations {
+		for _, p := range b.Mutations[i].Parents {
+			if p.Device != b.Device && p.Gen > m.last[p.Device] {
+				s.fail("sequence %d names %s, which the feed does not have yet", seq, p)
+			}
+		}
+	}
+	if strings.HasPrefix(b.Note, "rogue") {
+		return
+	}
+	w := s.writes[b.Note]
+	switch {
+	case w == nil:
+		s.fail("sequence %d brings a batch %q that nobody wrote", seq, b.Note)
+	case m.notes[b.Note] != 0:
+		s.fail("promise 4: %s is in the feed at %d and, as %s, at %d", b.Note, m.notes[b.Note], b.Version(), seq)
+	case w.fate == refused:
+		s.fail("promise 1: %s is in the feed at %d, and its writer was told that it failed", b.Note, seq)
+	case len(w.ops) != len(b.Mutations):
+		s.fail("promise 2: %s has %d mutations in the feed and was written with %d", b.Note, len(b.Mutations), len(w.ops))
+	}
+	for i := range b.Mutations {
+		mu := &b.Mutations[i]
+		if !slices.ContainsFunc(w.ops, func(o core.Op) bool {
+			return o.Key == mu.Key && o.Delete == (mu.Kind == change.Delete) && bytes.Equal(o.Value, mu.Value)
+		}) {
+			s.fail("promise 2: %s has in the feed %s, which its writer did not write so", b.Note, mu.Key)
+		}
+	}
+	m.notes[b.Note], w.seq = seq, seq
+}
+
+// graft is the rule of the fold: the version takes the place of its parents.
+func (m *model) graft(seq uint64, e *change.Entry, mu *change.Mutation, b *change.Batch) {
+	parents := mu.Parents
+	for _, ep := range e.Annotation.EParents {
+		if ep.Index == mu.Index {
+			parents = ep.Parents
+		}
+	}
+	stamp := b.Stamp
+	if e.Annotation.Stamp != 0 {
+		stamp = e.Annotation.Stamp
+	}
+	l := leaf{version: b.Version(), stamp: stamp, accepted: e.Annotation.Accepted, deleted: mu.Kind == change.Delete, value: mu.Value}
+	key := string(mu.Key.Encode())
+	var was []leaf
+	if states := m.objects[key]; len(states) > 0 {
+		was = states[len(states)-1].leaves
+	}
+	m.objects[key] = append(m.objects[key], state{seq, grafted(was, l, parents)})
+}
+
+func grafted(was []leaf, l leaf, parents []change.Version) []leaf {
+	var now []leaf
+	for _, x := range was {
+		if !slices.Contains(parents, x.version) {
+			now = append(now, x)
+		}
+	}
+	now = append(now, l)
+	for len(now) > 64 {
+		if now[0].beats(&now[1]) {
+			now = slices.Delete(now, 1, 2)
+		} else {
+			now = now[1:]
+		}
+	}
+	return now
+}
+
+// beats is the winner rule.
+func (l *leaf) beats(o *leaf) bool {
+	if l.deleted != o.deleted {
+		return o.deleted
+	}
+	if l.stamp != o.stamp {
+		return l.stamp > o.stamp
+	}
+	if c := bytes.Compare(l.version.Device[:], o.version.Device[:]); c != 0 {
+		return c > 0
+	}
+	return l.version.Gen > o.version.Gen
+}
+
+// at is the confirmed layer at a place of the feed.
+func (m *model) at(seq uint64) map[string][]leaf {
+	out := map[string][]leaf{}
+	for key, states := range m.objects {
+		for i := len(states) - 1; i >= 0; i-- {
+			if states[i].seq <= seq {
+				out[key] = states[i].leaves
+				break
+			}
+		}
+	}
+	return out
+}
+
+// show is how a layer looks to a reader, as node.dump has it.
+func show(layer map[string][]leaf) string {
+	keys := make([]string, 0, len(layer))
+	for k := range layer {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	var b strings.Builder
+	for _, k := range keys {
+		leaves := layer[k]
+		if len(leaves) == 0 {
+			continue
+		}
+		winner, conflict := &leaves[0], false
+		var frontier []change.Version
+		for i := range leaves {
+			if leaves[i].beats(winner) {
+				winner = &leaves[i]
+			}
+			conflict = conflict || leaves[i].deleted != leaves[0].deleted || !bytes.Equal(leaves[i].value, leaves[0].value)
+			frontier = append(frontier, leaves[i].version)
+		}
+		if winner.deleted {
+			continue
+		}
+		slices.SortFunc(frontier, change.Version.Compare)
+		key, err := change.DecodeKey([]byte(k))
+		if err != nil {
+			panic(err)
+		}
+		fmt.Fprintf(&b, "%s %s %s %v %v\n", key, note(winner.value), winner.version, conflict, frontier)
+	}
+	return b.String()
+}

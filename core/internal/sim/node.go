@@ -1,0 +1,139 @@
+package sim
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"vsync/core"
+	"vsync/core/store"
+)
+
+// node is a replica and what of it outlives its process.
+type node struct {
+	s    *Sim
+	name string
+	role core.Role
+	mem  *store.Memory
+	disk *store.Faulty // around mem, for this life of the process
+	plan []store.Fault // of disk
+	r    *core.Replica // nil while the process is down
+	skew int64         // of its clock, ms
+	cp   int
+}
+
+const opensAtMost = 20 // until a store must have opened: each life has one fault at most
+
+func (n *node) clock() uint64 { return uint64(max(int64(n.s.now)+n.skew, 1)) }
+
+// start opens the store until it opens. What is damaged on purpose is opened elsewhere.
+func (n *node) start() {
+	for range opensAtMost {
+		err := n.open(n.s.storeFaults())
+		if err == nil {
+			return
+		}
+		n.s.logf("%s does not open: %v", n.name, err)
+		if n.disk.Fired() == 0 {
+			n.s.fail("%s does not open, though nothing is wrong with its store: %v", n.name, err)
+		}
+	}
+	if err := n.open(nil); err != nil {
+		n.s.fail("%s does not open, though nothing is wrong with its store: %v", n.name, err)
+	}
+}
+
+func (n *node) open(plan []store.Fault) error {
+	n.mem = n.reborn(n.mem)
+	n.plan = plan
+	n.disk = store.NewFaulty(n.mem, plan...)
+	r, err := core.Open(n.s.ctx, n.disk, n.config())
+	if err != nil {
+		return err
+	}
+	n.r = r
+	n.s.logf("%s opens: %s, faults %v", n.name, brief(r.State()), plan)
+	return nil
+}
+
+// reborn is the store as the next process finds it.
+func (n *node) reborn(m *store.Memory) *store.Memory {
+	m = m.Clone()
+	m.History = 8
+	return m
+}
+
+func (n *node) config() core.Config {
+	return core.Config{Role: n.role, Database: database, Now: n.clock, Rand: n.s.entropy, Feed: true,
+		HubKey: []byte("a key of the simulation"), CheckpointBytes: n.cp, Go: func(f func()) { f() }}
+}
+
+const database = "sim"
+
+// kill ends the process; lost relaxed commits go with it, as in a power cut.
+func (n *node) kill(lost int) {
+	if n.r == nil {
+		return
+	}
+	n.r.Kill()
+	n.r = nil
+	if lost > 0 {
+		n.mem = n.mem.PowerLoss(lost)
+	}
+}
+
+// lost says that the store died, so that the process has to end.
+func (n *node) lost() bool { return n.r != nil && (n.disk.Dead() || n.r.State().Failed != nil) }
+
+// spent says that nothing more will go wrong with this life's store.
+func (n *node) spent() bool { return n.disk.Fired() >= len(n.plan) }
+
+// excused says that an error may be the store's doing.
+func (n *node) excused() bool { return n.disk.Fired() > 0 }
+
+// dump is the visible state as text; false if the store did not let it be read.
+func (n *node) dump() (string, bool) {
+	var b strings.Builder
+	groups := map[string]core.Entry{}
+	members := map[string]int{}
+	for e, err := range n.r.Scan(n.s.ctx, core.ScanRange{}) {
+		if err != nil {
+			n.mayFail(err, "scan")
+			return "", false
+		}
+		writeEntry(&b, e)
+		n.s.whole(n.name, groups, members, e)
+	}
+	n.s.wholeGroups(n.name, members)
+	return b.String(), true
+}
+
+func writeEntry(b *strings.Builder, e core.Entry) {
+	fmt.Fprintf(b, "%s %s %s %v %v\n", e.Key, note(e.Value), e.Version, e.Conflict, e.Frontier)
+}
+
+// mayFail accepts an error of a read only if something has gone wrong with the store.
+func (n *node) mayFail(err error, doing string) {
+	if !n.excused() {
+		n.s.fail("%s: %s fails, though nothing is wrong with its store: %v", n.name, doing, err)
+	}
+	if errors.Is(err, &core.Error{Code: core.Internal}) && !errors.Is(err, store.ErrIO) {
+		n.s.fail("%s: %s: %v", n.name, doing, err)
+	}
+}
+
+func brief(st core.State) string {
+	return fmt.Sprintf("id %.4s gen %d/%d marker %d commit %d", st.Device, st.ConfirmedGen, st.LastGen, st.Marker.Seq, st.Commit)
+}
+
+// check runs the engine's own check.
+func (n *node) check() {
+	rep, err := n.r.Check(n.s.ctx)
+	if err != nil {
+		n.mayFail(err, "check")
+		return
+	}
+	if !rep.OK {
+		n.s.fail("%s: the check finds: %s", n.name, strings.Join(rep.Findings, "; "))
+	}
+}

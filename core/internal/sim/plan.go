@@ -1,0 +1,81 @@
+package sim
+
+import "vsync/core/store"
+
+// plan says what can happen in one history. Each part is drawn by itself: a history in which everything happens at once
+// hides what only shows when something does not happen.
+type plan struct {
+	devices    int // at the beginning
+	late       int // that join later, at most
+	steps      int
+	crash      int // weights of steps; 0: never
+	power      int
+	clone      int
+	restore    int
+	jump       int
+	cut        int
+	stall      int
+	rogue      int
+	garbage    int
+	checkpoint int
+	damage     int
+	faults     []store.FaultKind // of stores
+	hubFaults  bool
+	halfOpen   bool
+	strict     int // percent of writes
+	large      bool
+	checkBytes int // log after which devices write pages
+	hubBytes   int
+	maxBatch   int
+	frame      int
+	pushFrame  int
+	recent     int
+	credit     int
+	keys       int
+}
+
+func (s *Sim) draw() plan {
+	r := s.rnd
+	maybe := func(weight int) int {
+		if r.IntN(2) == 0 {
+			return 0
+		}
+		return weight
+	}
+	oneOf := func(ns ...int) int { return ns[r.IntN(len(ns))] }
+	p := plan{
+		devices: 1 + r.IntN(3), late: r.IntN(3), steps: 60 + r.IntN(300),
+		crash: maybe(4), power: maybe(3), clone: maybe(2), restore: maybe(2), jump: maybe(3), cut: maybe(8), stall: maybe(4),
+		rogue: maybe(3), garbage: maybe(2), checkpoint: maybe(4), damage: maybe(1),
+		hubFaults: r.IntN(2) == 0, halfOpen: r.IntN(2) == 0, strict: oneOf(0, 20, 100), large: r.IntN(8) == 0,
+		checkBytes: oneOf(1, 500, 3000, 20_000, 1<<20), hubBytes: oneOf(1, 500, 3000, 20_000, 1<<20),
+		maxBatch: oneOf(0, 0, 700), frame: oneOf(0, 4096), pushFrame: oneOf(0, 4096), recent: oneOf(0, 1, 3000),
+		credit: oneOf(0, 0, 500, 4000), keys: 1 + r.IntN(6),
+	}
+	for k := store.Fail; k <= store.Cut; k++ {
+		if r.IntN(3) == 0 {
+			p.faults = append(p.faults, k)
+		}
+	}
+	return p
+}
+
+// storeFaults draws what will go wrong with a store that is being opened.
+func (s *Sim) storeFaults() []store.Fault {
+	if len(s.plan.faults) == 0 || s.healing || s.rnd.IntN(3) == 0 {
+		return nil
+	}
+	f := store.Fault{Do: s.plan.faults[s.rnd.IntN(len(s.plan.faults))], Row: s.rnd.IntN(8), Bit: s.rnd.IntN(1 << 16), Bytes: 1 + s.rnd.IntN(40)}
+	switch f.Do {
+	case store.FlipBit, store.Cut: // of what is read; what lies in a store is damaged by itself, see damage
+		f.On = []store.Counted{store.Gets, store.Scans}[s.rnd.IntN(2)]
+	case store.Full:
+		f.On = store.Commits
+	case store.Tear:
+		f.On = store.Ops
+	default:
+		f.On = []store.Counted{store.Commits, store.Ops, store.Calls}[s.rnd.IntN(3)]
+	}
+	f.N = 1 + s.rnd.IntN([]int{5, 40, 150}[s.rnd.IntN(3)])
+	return []store.Fault{f}
+}

@@ -1,0 +1,257 @@
+package sim
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"runtime"
+	"strings"
+	"time"
+)
+
+// Bounds of a history.
+const (
+	// healSteps bounds what healing may take: about ten times what the longest history has needed.
+	healSteps = 60_000
+	// healTime bounds it in virtual ms. The longest delays are a minute.
+	healTime = 60 * 60_000
+	// traceLength is how many of the last events a failure shows.
+	traceLength = 4000
+	// maxDevices bounds devices together with their copies.
+	maxDevices = 7
+)
+
+// start is the virtual time at the beginning, ms since 1970.
+const start = 1_700_000_000_000
+
+// Failure is a promise that was broken, or an engine that panicked.
+type Failure struct {
+	Seed  uint64
+	Text  string
+	Trace []string // the last events, oldest first; only of a history that was traced
+}
+
+func (f *Failure) Error() string {
+	return fmt.Sprintf("seed %d: %s\n  %s", f.Seed, f.Text, strings.Join(f.Trace, "\n  "))
+}
+
+// Stats count what happened, so that a test can see that the simulation still reaches it.
+type Stats map[string]int
+
+// Sim is one history.
+type Sim struct {
+	seed    uint64
+	rnd     *rand.Rand
+	entropy *rand.ChaCha8 // of the engines
+	ctx     context.Context
+	now     uint64 // ms since 1970
+	step    int
+	plan    plan
+	healing bool
+
+	hub     *hub
+	devices []*device
+	dead    []*device // that will not come back: their storage is gone
+	conns   []*conn
+	rogue   *rogue
+	model   *model
+	writes  map[string]*write // by note
+
+	names   int // given to devices and connections
+	tracing bool
+	events  []string
+	stats   Stats
+}
+
+// Run lives one history and returns how it failed, nil if it did not.
+func Run(seed uint64, trace bool) (stats Stats, failure *Failure) {
+	s := &Sim{seed: seed, rnd: rand.New(rand.NewPCG(seed, 0x7673796e63)), ctx: context.Background(), now: start, tracing: trace,
+		writes: map[string]*write{}, stats: Stats{}}
+	var key [32]byte
+	copy(key[:], fmt.Sprintf("vsync %d", seed))
+	s.entropy = rand.NewChaCha8(key)
+	s.plan = s.draw()
+	s.model = newModel(s)
+	defer func() {
+		if p := recover(); p != nil {
+			failure = s.failure(p)
+		}
+		s.stop()
+	}()
+	s.logf("plan %+v", s.plan)
+	s.live()
+	s.heal()
+	s.checkEnd()
+	return s.stats, nil
+}
+
+// broken is what fail panics with: it ends a history from any depth.
+type broken string
+
+func (s *Sim) fail(format string, args ...any) { panic(broken(fmt.Sprintf(format, args...))) }
+
+func (s *Sim) failure(p any) *Failure {
+	f := &Failure{Seed: s.seed, Text: fmt.Sprint(p), Trace: s.events}
+	if _, is := p.(broken); !is {
+		stack := make([]byte, 16<<10)
+		f.Text = fmt.Sprintf("panic: %v\n%s", p, stack[:runtime.Stack(stack, false)])
+	}
+	f.Text = fmt.Sprintf("step %d: %s", s.step, f.Text)
+	return f
+}
+
+func (s *Sim) logf(format string, args ...any) {
+	if !s.tracing {
+		return
+	}
+	line := fmt.Sprintf("%4d %8d  ", s.step, s.now-start) + fmt.Sprintf(format, args...)
+	if len(s.events) >= traceLength {
+		s.events = append(s.events[:0], s.events[1:]...)
+	}
+	s.events = append(s.events, line)
+}
+
+func (s *Sim) count(what string) { s.stats[what]++ }
+
+// chance is true in so many of a hundred cases.
+func (s *Sim) chance(percent int) bool { return s.rnd.IntN(100) < percent }
+
+func (s *Sim) time() time.Time { return time.UnixMilli(int64(s.now)) }
+
+// action is something that can happen in a step.
+type action struct {
+	weight int
+	do     func()
+}
+
+func (s *Sim) live() {
+	s.hub = s.newHub()
+	for range s.plan.devices {
+		s.newDevice()
+	}
+	p := &s.plan
+	late := p.late
+	actions := []action{
+		{40, s.work},
+		{50, s.deliver},
+		{25, s.advance},
+		{p.crash, s.crashOne},
+		{p.power, s.powerCut},
+		{p.clone, s.cloneOne},
+		{p.restore, s.restoreOne},
+		{p.jump, s.jumpClock},
+		{p.cut, s.cutOne},
+		{p.stall, s.stallOne},
+		{p.rogue, s.rogueActs},
+		{p.garbage, s.garbage},
+		{p.checkpoint, s.checkpointOne},
+		{p.damage, s.damageOne},
+		{2, s.checkOne},
+		{1, func() {
+			if late > 0 {
+				late--
+				s.newDevice()
+			}
+		}},
+	}
+	for s.step = 1; s.step <= p.steps; s.step++ {
+		s.pick(actions)()
+		s.pump()
+	}
+}
+
+func (s *Sim) pick(actions []action) func() {
+	sum := 0
+	for _, a := range actions {
+		sum += a.weight
+	}
+	n := s.rnd.IntN(sum)
+	for _, a := range actions {
+		if n -= a.weight; n < 0 {
+			return a.do
+		}
+	}
+	panic("unreachable")
+}
+
+// advance lets time pass: mostly a little, sometimes so much that heartbeats and delays run out.
+func (s *Sim) advance() {
+	s.now += uint64(s.rnd.IntN([]int{5, 50, 1000, 12_000, 70_000}[min(s.rnd.IntN(8), 4)])) + 1
+}
+
+// pump lets everything do what it does by itself at this moment, but for frames that arrive.
+func (s *Sim) pump() {
+	s.hub.pump()
+	for _, d := range s.devices {
+		d.pump()
+	}
+	for _, c := range s.conns {
+		c.pump()
+	}
+	s.sweepConns()
+}
+
+// heal takes all faults away and runs until nothing is left to do.
+func (s *Sim) heal() {
+	s.healing = true
+	s.logf("healing")
+	s.rogue = nil
+	s.hub.heal()
+	for _, d := range s.devices {
+		d.heal()
+	}
+	for _, c := range s.conns {
+		c.stalled = 0
+	}
+	until := s.now + healTime
+	for n := 0; !s.quiet(); n++ {
+		s.step++
+		if n > healSteps || s.now > until {
+			s.fail("promise 6: not quiet after %d steps and %d ms:\n%s", n, s.now-until+healTime, s.standing())
+		}
+		s.pump()
+		if !s.deliverAny() {
+			s.now += s.untilNext()
+		}
+	}
+	s.logf("quiet")
+}
+
+// untilNext is how long nothing happens by itself.
+func (s *Sim) untilNext() uint64 {
+	next := s.now + 1000 // the hub's tick
+	for _, d := range s.devices {
+		if at := d.due(); at > s.now {
+			next = min(next, at)
+		}
+	}
+	return max(next-s.now, 1)
+}
+
+func (s *Sim) quiet() bool {
+	if s.hub.r == nil {
+		return false
+	}
+	for _, d := range s.devices {
+		if !d.quiet() {
+			return false
+		}
+	}
+	return true
+}
+
+// standing says where everything stands, for a failure of promise 6.
+func (s *Sim) standing() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "  hub: head %v\n", s.hub.head())
+	for _, d := range s.devices {
+		fmt.Fprintf(&b, "  %s: %s\n", d.name, d.standing())
+	}
+	return b.String()
+}
+
+func (s *Sim) stop() {
+	for _, d := range append(s.devices, s.dead...) {
+		d.watch.stop()
+	}
+}
