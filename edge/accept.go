@@ -45,7 +45,7 @@ func (c *Conn) accept(ctx context.Context, p *wire.Push) error {
 	}
 	last := p.Gen + change.Generation(len(in)) - 1
 	c.shows(last) // before they are in the feed, whose readers ask
-	verdicts, err := c.hub.replica.Accept(ctx, in)
+	verdicts, err := c.store(ctx, in)
 	if err != nil {
 		return c.fail(err)
 	}
@@ -59,6 +59,15 @@ func (c *Conn) accept(ctx context.Context, p *wire.Push) error {
 	}
 	c.awaits(last)
 	return c.ended()
+}
+
+// store has batches stored, unless the device has come again meanwhile.
+func (c *Conn) store(ctx context.Context, in []core.Incoming) ([]core.Verdict, error) {
+	defer c.hub.turns.take(c.device)()
+	if err := c.ended(); err != nil {
+		return nil, err
+	}
+	return c.hub.replica.Accept(ctx, in)
 }
 
 // incoming is a batch as the replica wants it: of one that is too large for this hub, the header only.

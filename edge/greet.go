@@ -16,6 +16,7 @@ func (c *Conn) greet(ctx context.Context, now uint64, hello *wire.Hello) error {
 	if err != nil {
 		return c.fail(err)
 	}
+	defer c.hub.turns.take(hello.Device)() // until it has taken the place of an older connection
 	welcome, err := c.hub.settle(ctx, now, hello)
 	if err != nil {
 		return c.fail(err)

@@ -43,6 +43,7 @@ type Hub struct {
 	lineage change.Lineage
 	epoch   uint64
 	recent  recent
+	turns   turns
 
 	head      atomic.Uint64 // last sequence that OnFeed told, or that stood there at the start
 	joining   atomic.Int64  // bytes of unfinished parts
