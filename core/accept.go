@@ -101,6 +101,9 @@ func refuse(code Code, gen change.Generation, format string, args ...any) Verdic
 // judgeOne decides on one batch: header, device, generation, chain, body, parents, in this order.
 func (r *Replica) judgeOne(s *stage, in *Incoming) (Verdict, error) {
 	h, _, err := change.DecodeHeader(in.Bytes)
+	if errors.Is(err, change.ErrUnknownFormat) {
+		return refuse(VersionUnknown, 0, "the batch has a format that this hub does not know: %v", err), nil
+	}
 	if err != nil {
 		return refuse(Protocol, 0, "the header of the batch cannot be read: %v", err), nil
 	}

@@ -106,6 +106,7 @@ func (r *Replica) Settle(ctx context.Context, w Welcome) (Settled, error) {
 			return Settled{}, err
 		}
 		if own == w.LastHash {
+			r.setHelloFrom(0)
 			return Settled{PushFrom: w.Last + 1}, nil
 		}
 	}
