@@ -1,10 +1,12 @@
 package pages
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
 	"fmt"
 	"hash/crc32"
+	"slices"
 
 	"vsync/core/store"
 )
@@ -13,14 +15,14 @@ import (
 // one transaction; between two steps the tables may change.
 type Checkpoint struct {
 	t      *Tables
-	cursor string // table byte ‖ key: what is below has been written
+	cursor string // table byte ‖ key: what is below has been written and committed
 	done   bool
 }
 
 // Begin starts a pass.
 func (t *Tables) Begin() *Checkpoint { return &Checkpoint{t: t} }
 
-// Done says that the whole of the tables as they were at Begin is in the pages.
+// Done says that the whole of the tables as they were at Begin is in the pages, once the last step is committed.
 func (c *Checkpoint) Done() bool { return c.done }
 
 // Busy says that a snapshot wants the pages unchanged: the next step should wait, if it can.
@@ -47,6 +49,8 @@ type step struct {
 	moved   []moved
 	dropped [][]byte // prefixes of overflow rows that no page names any more
 	bytes   int
+	full    bool  // a page was written in part: another step has to go on there
+	err     error // what was to be written cannot be
 }
 
 // moved is an entry that the step takes from the memory table into a page.
@@ -55,35 +59,40 @@ type moved struct {
 	c   *cell
 }
 
-// Step adds the next rows, about maxBytes of them, to tx, and returns what is to be called when tx is committed.
-// stamp is where the tables stand now. No Set or Delete may come between Step and the end of the commit.
+// Step adds the next rows, about maxBytes of them, to tx, and returns what is to be called when tx is committed; a step
+// whose commit failed is done again by the next Step. stamp is where the tables stand now. Nothing may change between
+// Step and the end of the commit.
 func (c *Checkpoint) Step(ctx context.Context, tx *store.Tx, stamp Stamp, maxBytes int) (committed func(), err error) {
 	s := &step{tx: tx, stamp: stamp}
-	for s.bytes < maxBytes {
-		key, ok := c.next()
+	cursor := c.cursor
+	c.done = false
+	for s.bytes < maxBytes && !s.full {
+		key, ok := c.next(cursor)
 		if !ok {
 			c.done = true
 			break
 		}
-		if err := c.t.writePage(ctx, s, key); err != nil {
+		if err := cmp.Or(c.t.writePage(ctx, s, key, maxBytes), s.err); err != nil {
 			return nil, err
 		}
-		last := s.moved[len(s.moved)-1].key
-		c.cursor = last + "\x00"
+		cursor = s.moved[len(s.moved)-1].key + "\x00"
 	}
-	for _, row := range s.gone {
+	for _, row := range slices.Backward(s.gone) {
 		tx.Delete(row)
 	}
 	for _, p := range s.dropped {
 		tx.DeleteRange(append(p[:refLen+1:refLen+1], 0, 0), append(p[:refLen+1:refLen+1], 0xff, 0xff))
 	}
-	return func() { c.t.finish(s) }, nil
+	return func() {
+		c.cursor = cursor
+		c.t.finish(s)
+	}, nil
 }
 
-func (c *Checkpoint) next() (key string, ok bool) {
+func (c *Checkpoint) next(cursor string) (key string, ok bool) {
 	c.t.mu.RLock()
 	defer c.t.mu.RUnlock()
-	c.t.mem.Ascend(c.cursor, func(k string, _ *cell) bool {
+	c.t.mem.Ascend(cursor, func(k string, _ *cell) bool {
 		key, ok = k, true
 		return false
 	})
@@ -104,75 +113,106 @@ func (t *Tables) finish(s *step) {
 	t.cache.replace(s.gone, s.written)
 }
 
-// writePage writes the page of a changed key, with all changes that belong to it.
-func (t *Tables) writePage(ctx context.Context, s *step, first string) error {
+// writePage writes the page of a changed key, with all changes that belong to it, or as many as a step may have.
+func (t *Tables) writePage(ctx context.Context, s *step, first string, maxBytes int) error {
 	table, key := first[0], first[1:]
 	p, err := t.page(ctx, table, key)
 	if err != nil {
 		return err
 	}
-	low, row := "", lastRow(table)
+	row := lastRow(table)
 	if p != nil {
 		row = p.row
-		if low, err = t.lowOf(ctx, p); err != nil {
-			return err
-		}
 	}
-	changes := t.changesUpTo(table, key, p)
-	es, err := t.mergeForWrite(ctx, s, p, low, changes)
+	low, err := t.lowOf(ctx, p, row)
 	if err != nil {
 		return err
 	}
+	changes, more := t.changesUpTo(table, key, p, max(maxBytes-s.bytes, pageTarget))
 	s.moved = append(s.moved, changes...)
+	if more {
+		t.writeLeft(s, p, low, table, changes)
+		return nil
+	}
+	es, _ := t.mergeForWrite(s, p, low, changes, "")
 	if len(es) == 0 && p == nil {
 		return nil
 	}
-	if len(es) == 0 && !p.last {
-		if es, row, err = t.joinNext(ctx, s, p); err != nil {
-			return err
-		}
+	if es, row, err = t.joinNext(ctx, s, p, row, es, maxBytes); err != nil {
+		return err
 	}
 	t.split(s, row, low, es)
 	return nil
 }
 
-// joinNext empties a page into the one after it, which then covers its range: it is rewritten first, the
-// empty one removed after. Returns the entries and the row of the next page, whose own changes come too.
-func (t *Tables) joinNext(ctx context.Context, s *step, p *page) ([]entry, []byte, error) {
-	table := p.row[1]
-	s.gone = append(s.gone, p.row)
-	after := p.fence + "\x00"
-	next, err := t.page(ctx, table, after)
-	if err != nil {
-		return nil, nil, err
+// writeLeft writes what lies at or below the last of some changes into pages of its own. The rest of the page is put
+// after them as it was, stamp and all; what more has changed there is for another step.
+func (t *Tables) writeLeft(s *step, p *page, low string, table byte, changes []moved) {
+	s.full = true
+	fence := changes[len(changes)-1].key[1:]
+	es, rest := t.mergeForWrite(s, p, low, changes, fence)
+	t.split(s, rowOf(table, fence), low, es)
+	if p != nil {
+		t.emitPage(s, p.row, p.stamp, fence, rest)
 	}
-	if next == nil {
-		return nil, nil, &CorruptError{Row: p.row, Problem: "no last page follows it"}
-	}
-	changes := t.changesUpTo(table, after, next)
-	es, err := t.mergeForWrite(ctx, s, next, p.fence, changes)
-	s.moved = append(s.moved, changes...)
-	return es, next.row, err
 }
 
-// changesUpTo returns what has changed from a key on and belongs to page p; all there is where the table has no page.
-func (t *Tables) changesUpTo(table byte, from string, p *page) []moved {
+// joinNext adds the entries of the pages that follow as long as there are too few. The next page takes over the range of
+// those before it: it is rewritten first, and they are removed after. Returns the entries and the row for them.
+func (t *Tables) joinNext(ctx context.Context, s *step, p *page, row []byte, es []entry, maxBytes int) ([]entry, []byte, error) {
+	for p != nil && !p.last && sizeOf(es) < pageMin && s.bytes < maxBytes {
+		after := p.fence + "\x00"
+		next, err := t.page(ctx, row[1], after)
+		if err != nil {
+			return nil, nil, err
+		}
+		changes, more := t.changesUpTo(row[1], after, next, max(maxBytes-s.bytes, pageTarget))
+		if more {
+			break
+		}
+		s.gone = append(s.gone, p.row)
+		s.moved = append(s.moved, changes...)
+		theirs, _ := t.mergeForWrite(s, next, p.fence, changes, "")
+		es, row, p = append(es, theirs...), lastRow(row[1]), next
+		if next != nil { // otherwise the table has no last page yet: its first checkpoint broke off
+			row = next.row
+			s.bytes += next.size
+		}
+	}
+	return es, row, nil
+}
+
+func sizeOf(es []entry) (n int) {
+	for _, e := range es {
+		n += e.size() + 2
+	}
+	return n
+}
+
+// changesUpTo returns what has changed from a key on and belongs to page p (all there is where the table has no page),
+// about maxBytes of it, and whether there is more.
+func (t *Tables) changesUpTo(table byte, from string, p *page, maxBytes int) (out []moved, more bool) {
 	t.mu.RLock()
 	defer t.mu.RUnlock()
-	var out []moved
+	size := 0
 	t.mem.Ascend(string(table)+from, func(k string, c *cell) bool {
 		if k[0] != table || p != nil && !p.covers(k[1:]) {
 			return false
 		}
+		if size >= maxBytes {
+			more = true
+			return false
+		}
 		out = append(out, moved{k, c})
+		size += len(k) + len(c.val) + 8
 		return true
 	})
-	return out
+	return out, more
 }
 
-// mergeForWrite lays changes over a page; large values go to overflow rows, and those of replaced entries are removed.
-func (t *Tables) mergeForWrite(ctx context.Context, s *step, p *page, low string, changes []moved) ([]entry, error) {
-	var out []entry
+// mergeForWrite lays changes over a page, up to a key if one is given; what lies above it is the rest. Large values go to
+// overflow rows, and those of replaced entries are removed.
+func (t *Tables) mergeForWrite(s *step, p *page, low string, changes []moved, upTo string) (out, rest []entry) {
 	i, n := 0, 0
 	if p != nil {
 		n = p.count
@@ -204,49 +244,51 @@ func (t *Tables) mergeForWrite(ctx context.Context, s *step, p *page, low string
 	}
 	for ; i < n; i++ {
 		k, place, val, _ := p.at(i)
-		out = append(out, entry{string(k), place, val})
+		if upTo != "" {
+			rest = append(rest, entry{string(k), place, val})
+		} else {
+			out = append(out, entry{string(k), place, val})
+		}
 	}
-	return out, nil
+	return out, rest
 }
 
 // split writes entries as one page or several; the one that keeps the fence is put last.
 func (t *Tables) split(s *step, row []byte, low string, es []entry) {
-	total := 0
-	for _, e := range es {
-		total += e.size() + 2
-	}
 	limit := pageMax
-	if total > pageMax {
+	if sizeOf(es) > pageMax {
 		limit = pageTarget
 	}
 	start, size := 0, 0
 	for i, e := range es {
 		if size > 0 && size+e.size()+2 > limit {
-			t.emitPage(s, rowOf(row[1], es[i-1].key), low, es[start:i])
+			t.emitPage(s, rowOf(row[1], es[i-1].key), s.stamp, low, es[start:i])
 			low, start, size = es[i-1].key, i, 0
 		}
 		size += e.size() + 2
 	}
-	t.emitPage(s, row, low, es[start:])
+	t.emitPage(s, row, s.stamp, low, es[start:])
 }
 
-func (t *Tables) emitPage(s *step, row []byte, low string, es []entry) {
-	b := encodePage(row, s.stamp, []byte(low), es)
+func (t *Tables) emitPage(s *step, row []byte, stamp Stamp, low string, es []entry) {
+	b := encodePage(row, stamp, []byte(low), es)
 	s.tx.Put(row, b)
 	s.bytes += len(row) + len(b)
 	p, err := decodePage(row, b)
-	if err != nil {
-		panic("pages: an encoded page cannot be read: " + err.Error())
+	if err != nil && s.err == nil {
+		s.err = fmt.Errorf("pages: a page as it would be written cannot be read: %w", err)
 	}
 	s.written = append(s.written, p)
 }
 
-// lowOf returns the fence of the page before p, "" for the first.
-func (t *Tables) lowOf(ctx context.Context, p *page) (string, error) {
-	if low, ok := t.cache.exactLow(p); ok {
-		return low, nil
+// lowOf returns the fence of the page before the row of p, "" for the first. Without a page it is that of the last one.
+func (t *Tables) lowOf(ctx context.Context, p *page, row []byte) (string, error) {
+	if p != nil {
+		if low, ok := t.cache.exactLow(p); ok {
+			return low, nil
+		}
 	}
-	rows, err := t.st.Scan(ctx, store.Range{From: []byte{rowPage, p.row[1]}, To: p.row, Limit: 1, Reverse: true})
+	rows, err := t.st.Scan(ctx, store.Range{From: []byte{rowPage, row[1]}, To: row, Limit: 1, Reverse: true})
 	if err != nil || len(rows) == 0 {
 		return "", err
 	}

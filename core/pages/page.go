@@ -22,10 +22,15 @@
 //
 // What changed since the last checkpoint stands in a memory table, a copy-on-write tree, which hides the
 // pages below it. A checkpoint writes it out in steps of a bounded size; every step puts the
-// left parts of a split before the page that keeps its fence, so that any prefix of a step leaves all keys readable.
+// left parts of a split before the page that keeps its fence, and removes pages that were joined with the next one
+// after that, the highest first, so that any prefix of a step leaves all keys readable.
 //
 //	Get:  memory table ─▶ page cache ─▶ store (first row at or after the key)
-//	Step: next changed key ─▶ its page ─▶ merge all changed keys of that page ─▶ split ─▶ rows
+//	Step: next changed key ─▶ its page ─▶ merge all changed keys of that page ─▶ split or join ─▶ rows
+//
+// A page found for a key that is not above its low shows that the page before it is missing.
+//
+// A table is named by an ASCII letter; keys have 1 to keyMax bytes.
 package pages
 
 import (
@@ -41,11 +46,14 @@ import (
 const (
 	pageTarget  = 24 << 10 // a page is split when it would be larger than pageMax; its parts aim at this
 	pageMax     = 32 << 10 // 16–32 KB rows cost about as much as small ones to read, and one lookup finds them
-	pageMin     = 4 << 10  // a smaller page is joined with the next when a step touches both
+	pageMin     = 4 << 10  // a page that has become smaller is joined with the next
 	inlineMax   = 12 << 10 // a larger value goes to overflow rows: a page must hold several entries to be worth one
 	overflowRow = 59_000   // under store.MaxRow, as the browsers' stores turn slow from 64 KiB
 	keyMax      = 640      // table key: collection (64) + 0 + id (512), with room for others
 	cachePages  = 512      // pages kept decoded: about 12 MB
+	stretchKeys = 512      // a scan merges so many changed keys at a time: nobody may want all of them
+	staleTries  = 4        // how often a page is read again that others have changed meanwhile
+	pageLen     = 11       // the shortest page: no entries, and no field longer than a byte
 )
 
 const (
@@ -133,7 +141,7 @@ func checksum(row, b []byte) uint32 {
 // decodePage checks a row and opens it; the page aliases b.
 func decodePage(row, b []byte) (*page, error) {
 	bad := func(why string) (*page, error) { return nil, &CorruptError{Row: row, Problem: why} }
-	if len(row) < 3 || len(b) < 12 {
+	if len(row) < 3 || len(b) < pageLen {
 		return bad(fmt.Sprintf("a page of %d bytes is too short", len(b)))
 	}
 	body, sum := b[:len(b)-4], binary.LittleEndian.Uint32(b[len(b)-4:])
@@ -183,7 +191,7 @@ func (p *page) at(i int) (key []byte, place byte, val []byte, ok bool) {
 	}
 	e := p.entries[from:to]
 	key, ok = lenBytes(&e)
-	if !ok || len(e) == 0 {
+	if !ok || len(e) == 0 || e[0] > placeOver {
 		return nil, 0, nil, false
 	}
 	return key, e[0], e[1:], true

@@ -154,12 +154,8 @@ func (t *Tables) page(ctx context.Context, table byte, key string) (*page, error
 	if p := t.cache.find(table, key); p != nil {
 		return p, nil
 	}
-	rows, err := t.st.Scan(ctx, store.Range{From: rowOf(table, key), To: []byte{rowPage, table + 1}, Limit: 1})
-	if err != nil || len(rows) == 0 {
-		return nil, err
-	}
-	p, err := decodePage(rows[0].Key, rows[0].Value)
-	if err != nil {
+	p, err := t.readPage(ctx, table, key)
+	if err != nil || p == nil {
 		return nil, err
 	}
 	t.mu.RLock()
@@ -170,11 +166,49 @@ func (t *Tables) page(ctx context.Context, table byte, key string) (*page, error
 	return p, nil
 }
 
-// pageBefore returns the page in which the largest key below to lies ("": the last page).
-func (t *Tables) pageBefore(ctx context.Context, table byte, to string) (*page, error) {
-	if to != "" {
-		return t.page(ctx, table, to)
+// readPage reads the page of a key from the store.
+func (t *Tables) readPage(ctx context.Context, table byte, key string) (*page, error) {
+	rows, err := t.st.Scan(ctx, store.Range{From: rowOf(table, key), To: []byte{rowPage, table + 1}, Limit: 1})
+	if err != nil || len(rows) == 0 {
+		return nil, err
 	}
+	p, err := decodePage(rows[0].Key, rows[0].Value)
+	if err == nil && len(p.low) > 0 && key <= string(p.low) {
+		return nil, &CorruptError{Row: rowOf(table, string(p.low)), Problem: "it is missing, and the page after it says that it was there"}
+	}
+	return p, err
+}
+
+// pageBelow returns the page that a key belongs to ("": the last page), and the fence of the page before it.
+func (t *Tables) pageBelow(ctx context.Context, table byte, at string) (p *page, low string, err error) {
+	if at != "" {
+		p, err = t.page(ctx, table, at)
+	} else {
+		p, err = t.readLast(ctx, table)
+	}
+	for try := 0; err == nil; try++ {
+		row := lastRow(table)
+		if p != nil {
+			row = p.row
+		}
+		if low, err = t.lowOf(ctx, p, row); err != nil || p == nil || low >= string(p.low) {
+			return p, low, err
+		}
+		// The page before was joined with this one after this one was read; or it is missing.
+		if try == staleTries {
+			return nil, "", &CorruptError{Row: rowOf(table, string(p.low)), Problem: "it is missing, and the page after it says that it was there"}
+		}
+		if at != "" {
+			p, err = t.readPage(ctx, table, at)
+		} else {
+			p, err = t.readLast(ctx, table)
+		}
+	}
+	return nil, "", err
+}
+
+// readLast reads the last page of a table, nil if there is none.
+func (t *Tables) readLast(ctx context.Context, table byte) (*page, error) {
 	row := lastRow(table)
 	b, ok, err := t.st.Get(ctx, row)
 	if err != nil || !ok {
@@ -257,6 +291,9 @@ func (s *Snap) forward(ctx context.Context, table byte, from, to string) iter.Se
 					end, last = next, false
 				}
 			}
+			if k, more := s.stopAfter(table, from, end); more {
+				end, last = k, false
+			}
 			for _, m := range s.merge(p, table, from, end) {
 				if !s.emit(ctx, p, m, yield) {
 					return
@@ -272,12 +309,8 @@ func (s *Snap) forward(ctx context.Context, table byte, from, to string) iter.Se
 
 func (s *Snap) backward(ctx context.Context, table byte, from, to string) iter.Seq2[KV, error] {
 	return func(yield func(KV, error) bool) {
-		for at := to; ; {
-			p, err := s.t.pageBefore(ctx, table, at)
-			low := ""
-			if err == nil && p != nil {
-				low, err = s.t.lowOf(ctx, p)
-			}
+		for at := to; ; { // at names the page that to stands in
+			p, low, err := s.t.pageBelow(ctx, table, at)
 			if gone := s.valid(); gone != nil {
 				err = gone
 			}
@@ -287,7 +320,12 @@ func (s *Snap) backward(ctx context.Context, table byte, from, to string) iter.S
 			}
 			start, more := from, false
 			if low != "" && low+"\x00" > from {
-				start, more, at = low+"\x00", true, low
+				start, more = low+"\x00", true
+			}
+			if k, cut := s.stopBefore(table, start, to); cut {
+				start, more = k, true
+			} else {
+				at = low
 			}
 			ms := s.merge(p, table, start, to)
 			for i := len(ms) - 1; i >= 0; i-- {
@@ -301,6 +339,42 @@ func (s *Snap) backward(ctx context.Context, table byte, from, to string) iter.S
 			to = start
 		}
 	}
+}
+
+// stopAfter returns where a scan has to stop so that it merges no more than stretchKeys changed keys with from ≤ key < to at
+// once, if there are more.
+func (s *Snap) stopAfter(table byte, from, to string) (stop string, more bool) {
+	n := 0
+	s.mem.Ascend(string(table)+from, func(k string, _ *cell) bool {
+		if k[0] != table || to != "" && k[1:] >= to {
+			return false
+		}
+		n++
+		stop, more = k[1:], n > stretchKeys
+		return !more
+	})
+	return stop, more
+}
+
+// stopBefore is stopAfter for a scan that comes down from to.
+func (s *Snap) stopBefore(table byte, from, to string) (stop string, more bool) {
+	pivot := string(table) + to
+	if to == "" {
+		pivot = string(table + 1)
+	}
+	n := 0
+	s.mem.Descend(pivot, func(k string, _ *cell) bool {
+		if k == pivot {
+			return true
+		}
+		if k[0] != table || k[1:] <= from {
+			return false
+		}
+		n++
+		stop, more = k[1:], n == stretchKeys
+		return !more
+	})
+	return stop, more
 }
 
 // merge lays the memory table over one page, within from ≤ key < to.

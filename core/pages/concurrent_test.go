@@ -1,0 +1,160 @@
+package pages
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"testing"
+
+	"vsync/core/store"
+)
+
+const (
+	groups  = 40 // whose entries change together
+	members = 30
+)
+
+func memberKey(g, i int) string { return fmt.Sprintf("%02d/%02d", g, i) }
+
+// TestReadersBesideCheckpoints: one committer changes whole groups of entries and takes checkpoints as the engine does; every
+// snapshot, whenever it is taken, has each group whole and in one state, and in the same state at every look.
+func TestReadersBesideCheckpoints(t *testing.T) {
+	ctx := context.Background()
+	st := store.NewMemory()
+	tb := New(st, 1)
+	stop := make(chan struct{})
+	errs := make(chan error, 8)
+	var readers sync.WaitGroup
+	for i := range uint64(3) {
+		readers.Go(func() {
+			rnd := rand.New(rand.NewPCG(i, 8))
+			for n := 0; ; n++ {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				if err := readGroups(ctx, tb, rnd); err != nil && !errors.Is(err, ErrSnapshotGone) {
+					errs <- err
+					return
+				}
+			}
+		})
+	}
+	rnd := rand.New(rand.NewPCG(9, 9))
+	for round := range uint64(250) {
+		for range 1 + rnd.IntN(6) {
+			changeGroup(tb, rnd)
+		}
+		switch rnd.IntN(3) {
+		case 0: // as an explicit checkpoint: nothing changes between its steps
+			tb.GiveUpSnapshots()
+			cp := tb.Begin()
+			for !cp.Done() {
+				commitStep(t, st, cp, Stamp{Commit: round}, 20_000)()
+			}
+		case 1: // as one beside the work
+			cp := tb.Begin()
+			for !cp.Done() {
+				if tb.Busy() {
+					if rnd.IntN(3) > 0 {
+						break
+					}
+					tb.GiveUpSnapshots()
+				}
+				commitStep(t, st, cp, Stamp{Commit: round}, 20_000)()
+				changeGroup(tb, rnd)
+			}
+		}
+	}
+	close(stop)
+	readers.Wait()
+	close(errs)
+	for err := range errs {
+		t.Error(err)
+	}
+	if err := checkRows(st); err != nil {
+		t.Error(err)
+	}
+}
+
+// changeGroup gives all entries of a group a value, or removes them; one in a while a large one.
+func changeGroup(tb *Tables, rnd *rand.Rand) {
+	g := rnd.IntN(groups)
+	var val []byte
+	switch rnd.IntN(12) {
+	case 0, 1, 2:
+	case 3:
+		val = bytes.Repeat([]byte{byte(rnd.IntN(256))}, inlineMax+rnd.IntN(2*overflowRow))
+	default:
+		val = bytes.Repeat([]byte{byte(rnd.IntN(256))}, 1+rnd.IntN(400))
+	}
+	var cs []Change
+	for i := range members {
+		cs = append(cs, Change{'o', memberKey(g, i), val})
+	}
+	tb.Apply(cs)
+}
+
+func readGroups(ctx context.Context, tb *Tables, rnd *rand.Rand) error {
+	s := tb.Snapshot()
+	defer s.Release()
+	var first map[string]string
+	for range 3 {
+		from, to := rnd.IntN(groups), groups
+		if rnd.IntN(2) == 0 {
+			from = 0
+		}
+		if first == nil {
+			from = 0
+		}
+		now, err := groupsOf(ctx, s, memberKey(from, 0), memberKey(to, 0), rnd.IntN(2) == 0)
+		if err != nil {
+			return err
+		}
+		if first == nil {
+			first = now
+		}
+		for g := from; g < to; g++ {
+			if name := fmt.Sprintf("%02d", g); first[name] != now[name] {
+				return fmt.Errorf("group %s has changed within a snapshot: %.40q, now %.40q", name, first[name], now[name])
+			}
+		}
+	}
+	g := rnd.IntN(groups)
+	got, ok, err := s.Get(ctx, 'o', memberKey(g, rnd.IntN(members)))
+	if want := first[fmt.Sprintf("%02d", g)]; err == nil && (ok != (want != "") || ok && fmt.Sprint(members, len(got), got[0]) != want) {
+		return fmt.Errorf("group %d: get gives %d bytes, %v; a scan %s", g, len(got), ok, want)
+	}
+	if _, _, err := tb.Get(ctx, 'o', memberKey(g, 0)); err != nil {
+		return err
+	}
+	return err
+}
+
+// groupsOf reads groups: how many entries each has, and what they are.
+func groupsOf(ctx context.Context, s *Snap, from, to string, reverse bool) (map[string]string, error) {
+	out := map[string]string{}
+	count := map[string]int{}
+	state := map[string]string{}
+	for kv, err := range s.Scan(ctx, 'o', from, to, reverse) {
+		if err != nil {
+			return nil, err
+		}
+		g, v := kv.Key[:2], fmt.Sprint(members, len(kv.Value), kv.Value[0])
+		if count[g]++; count[g] > 1 && state[g] != v {
+			return nil, fmt.Errorf("group %s has %s and %s", g, state[g], v)
+		}
+		state[g] = v
+	}
+	for g, n := range count {
+		if n != members {
+			return nil, fmt.Errorf("group %s has %d entries, want %d (reverse %v)", g, n, members, reverse)
+		}
+		out[g] = state[g]
+	}
+	return out, nil
+}

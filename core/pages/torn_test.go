@@ -1,0 +1,144 @@
+package pages
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"testing"
+
+	"vsync/core/store"
+)
+
+// TestEnginesThatDieInACheckpoint: again and again an engine dies in a step, at any place of it; the next one replays what
+// the pages do not say that they have. Nothing is lost, whatever lies around from those before.
+func TestEnginesThatDieInACheckpoint(t *testing.T) {
+	for seed := range uint64(20) {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			w := &world{t: t, rnd: rand.New(rand.NewPCG(seed, 7)), st: store.NewMemory(), m: tableModel{'o': {}, 'p': {}}}
+			w.wide = seed%2 == 0
+			for range 25 {
+				w.live()
+			}
+		})
+	}
+}
+
+type world struct {
+	t      *testing.T
+	rnd    *rand.Rand
+	st     *store.Memory
+	m      tableModel
+	log    []change // since the last checkpoint that came to its end
+	commit uint64
+	inc    uint64
+	wide   bool // small entries, many of them in a page
+}
+
+// change is what the log has of one key.
+type change struct {
+	commit uint64
+	table  byte
+	key    string
+	val    []byte
+}
+
+// live is the life of one engine: it replays, changes things, begins a checkpoint, and dies or not.
+func (w *world) live() {
+	w.t.Helper()
+	ctx := context.Background()
+	w.inc++
+	tb := New(w.st, w.inc)
+	for _, c := range w.log {
+		s, err := tb.Stamp(ctx, c.table, c.key)
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		if s.Commit < c.commit {
+			tb.Apply([]Change{{c.table, c.key, c.val}})
+		}
+	}
+	w.check(tb)
+	for range w.rnd.IntN(3) {
+		w.change(tb)
+		w.check(tb)
+	}
+	cp := tb.Begin()
+	for !cp.Done() {
+		tx := &store.Tx{}
+		done, err := cp.Step(ctx, tx, Stamp{Commit: w.commit}, 1<<uint(12+w.rnd.IntN(9)))
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		torn := w.rnd.IntN(4) == 0
+		if torn {
+			tx.Ops = tx.Ops[:w.rnd.IntN(len(tx.Ops)+1)]
+		}
+		if err := w.st.Commit(ctx, tx); err != nil {
+			w.t.Fatal(err)
+		}
+		if torn {
+			return
+		}
+		done()
+		w.check(tb)
+	}
+	w.log = nil
+}
+
+// change is a commit, of random keys or of a whole stretch of them.
+func (w *world) change(tb *Tables) {
+	w.commit++
+	var cs []change
+	dying := w.rnd.IntN(3) == 0
+	if dying {
+		from, to := oddKey(w.rnd), oddKey(w.rnd)
+		for k := range w.m['o'] {
+			if k >= from && k < to {
+				cs = append(cs, change{w.commit, 'o', k, nil})
+			}
+		}
+	}
+	for range w.rnd.IntN(400) {
+		c := change{w.commit, "op"[w.rnd.IntN(2)], oddKey(w.rnd), oddValue(w.rnd)}
+		if w.wide {
+			c.val = c.val[:min(len(c.val), 40)]
+			c.key += fmt.Sprint(w.rnd.IntN(99))
+		}
+		if w.rnd.IntN(4) == 0 {
+			c.val = nil
+		}
+		cs = append(cs, c)
+	}
+	for _, c := range cs {
+		tb.Apply([]Change{{c.table, c.key, c.val}})
+		if c.val == nil {
+			delete(w.m[c.table], c.key)
+		} else {
+			w.m[c.table][c.key] = c.val
+		}
+	}
+	w.log = append(w.log, cs...)
+}
+
+func (w *world) check(tb *Tables) {
+	w.t.Helper()
+	s := tb.Snapshot()
+	defer s.Release()
+	err := checkRows(w.st)
+	for _, table := range []byte("op") {
+		for _, reverse := range []bool{false, true} {
+			err = errors.Join(err, w.m.scan(s, table, "", "", reverse, -1))
+		}
+		for range 20 {
+			k := oddKey(w.rnd)
+			got, ok, e := tb.Get(context.Background(), table, k)
+			if want, has := w.m[table][k]; e != nil || ok != has || string(got) != string(want) {
+				err = errors.Join(err, e, fmt.Errorf("get %q: %d bytes, %v; want %d bytes, %v", k, len(got), ok, len(want), has))
+			}
+		}
+	}
+	if err != nil {
+		w.t.Fatal(err)
+	}
+}
