@@ -19,7 +19,6 @@ type request struct {
 	alone      bool // shares its commit with no other
 	weight     int  // about how many bytes it will add
 	done       chan error
-	taken      bool
 }
 
 // submit queues a request and waits for its end. If ctx ends before the request was taken up, nothing has happened.
@@ -132,18 +131,14 @@ func (r *Replica) commit(group []*request) {
 	if err == nil {
 		return
 	}
-	if len(group) == 1 || r.dead(err) {
+	if r.dead(err) || len(group) == 1 {
 		for _, q := range group {
-			if !q.taken {
-				q.done <- err
-			}
+			q.done <- err
 		}
 		return
 	}
 	for _, q := range group {
-		if !q.taken {
-			r.commit([]*request{q})
-		}
+		r.commit([]*request{q})
 	}
 }
 
@@ -160,33 +155,31 @@ func (r *Replica) dead(err error) bool {
 	return true
 }
 
-// commitGroup forms the requests, stores the commit, and makes it visible. Requests that cannot be formed are answered
-// with their own error and marked as taken; an error is the store's, and nothing of the group has happened.
+// commitGroup forms the requests, stores the commit, makes it visible, and answers. A request that cannot be formed gets its own
+// error, and not before the commit is stored either: what it ran into may be a neighbour's write. An error is the store's;
+// nothing of the group has happened then, and nobody was answered.
 func (r *Replica) commitGroup(group []*request) error {
 	ctx := context.Background()
 	r.mu.Lock()
 	s := r.newStage(ctx, r.head)
 	r.mu.Unlock()
-	var formed []*request
-	for _, q := range group {
+	errs := make([]error, len(group))
+	for i, q := range group {
 		m := s.mark()
 		if err := q.form(s); err != nil {
 			s.rollback(m)
-			q.taken = true
-			q.done <- typed(err, "writing")
+			errs[i] = typed(err, "writing")
 			continue
 		}
 		s.strict = s.strict || q.strict
-		formed = append(formed, q)
 	}
 	if len(s.items) > 0 {
 		if err := r.store(ctx, s); err != nil {
 			return err
 		}
 	}
-	for _, q := range formed {
-		q.taken = true
-		q.done <- nil
+	for i, q := range group {
+		q.done <- errs[i]
 	}
 	return nil
 }
@@ -259,7 +252,7 @@ func (r *Replica) checkpointAll(ctx context.Context) error {
 	if r.tables.Busy() {
 		r.tables.GiveUpSnapshots()
 	}
-	clean := r.head.commit == r.cpFrom.commit && r.log.Size() == r.cpAt
+	clean := r.head.commit == r.cpDone
 	if !clean {
 		r.begin()
 	}
@@ -342,7 +335,7 @@ func (r *Replica) step(ctx context.Context) (done bool, err error) {
 	summarised()
 	if cp.Done() {
 		r.mu.Lock()
-		r.cp = nil
+		r.cp, r.cpDone = nil, r.cpFrom.commit
 		r.mu.Unlock()
 	}
 	return cp.Done(), nil
@@ -395,8 +388,7 @@ func (r *Replica) replay(ctx context.Context, sb *superblock) error {
 	if l.Last() < from {
 		return errorf(Corrupt, "the log ends at commit %d, and the checkpoint stands at %d: rows of the log are missing; nothing was changed", l.Last(), from)
 	}
-	r.log, r.cpAt = l, -read
-	r.cpFrom = sb.head
+	r.log, r.cpAt, r.cpDone = l, -read, from
 	return nil
 }
 

@@ -32,6 +32,9 @@ func (r *Replica) OnFeed(fn func([]FeedEntry)) {
 
 // ReadFeed returns the entries after a sequence, about maxBytes of them and at least one if there is any.
 func (r *Replica) ReadFeed(ctx context.Context, after uint64, maxBytes int) ([]FeedEntry, error) {
+	if err := r.readable(); err != nil {
+		return nil, err
+	}
 	if after >= r.Head().Seq {
 		return nil, nil
 	}

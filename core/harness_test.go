@@ -8,6 +8,8 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 
 	"vsync/core/change"
@@ -16,11 +18,22 @@ import (
 
 // world is a hub and devices that talk without sockets: what a session and a hub's connection would do, in one call.
 type world struct {
-	t   *testing.T
+	t   testing.TB
 	ctx context.Context
-	now uint64
-	rnd *rand.ChaCha8
+	now atomic.Uint64
+	rnd *lockedRand
 	hub *node
+}
+
+type lockedRand struct {
+	mu sync.Mutex
+	r  *rand.ChaCha8
+}
+
+func (l *lockedRand) Read(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.r.Read(b)
 }
 
 // node is one replica and the store below it, which outlives it.
@@ -31,26 +44,43 @@ type node struct {
 	role Role
 	feed bool
 	cp   int
+	real bool // with goroutines
 }
 
-func newWorld(t *testing.T) *world {
-	w := &world{t: t, ctx: t.Context(), now: 1_700_000_000_000, rnd: rand.NewChaCha8([32]byte{1})}
+func newWorld(t testing.TB) *world {
+	w := &world{t: t, ctx: t.Context(), rnd: &lockedRand{r: rand.NewChaCha8([32]byte{1})}}
+	w.now.Store(1_700_000_000_000)
 	w.hub = w.node(RoleHub)
 	return w
 }
 
 func (w *world) node(role Role) *node {
-	n := &node{w: w, st: store.NewMemory(), role: role, feed: true}
+	return w.start(&node{w: w, st: store.NewMemory(), role: role, feed: true})
+}
+
+func (w *world) start(n *node) *node {
 	n.open()
 	w.t.Cleanup(func() { n.Close() })
 	return n
 }
 
+// asyncDevice works with goroutines, as in a host.
+func (w *world) asyncDevice() *node {
+	return w.start(&node{w: w, st: store.NewMemory(), feed: true, real: true})
+}
+
+// local is a database without a hub.
+func (w *world) local() *node { return w.start(&node{w: w, st: store.NewMemory()}) }
+
 func (w *world) device() *node { return w.node(RoleDevice) }
 
 func (n *node) config() Config {
-	return Config{Role: n.role, Database: "test", Now: func() uint64 { n.w.now++; return n.w.now }, Rand: n.w.rnd,
+	c := Config{Role: n.role, Database: "test", Now: func() uint64 { return n.w.now.Add(1) }, Rand: n.w.rnd,
 		Feed: n.feed, HubKey: []byte("0123456789abcdef"), CheckpointBytes: n.cp, Go: func(f func()) { f() }}
+	if n.real {
+		c.Go = nil
+	}
+	return c
 }
 
 func (n *node) open() {
@@ -262,7 +292,7 @@ func (n *node) history(id string) (out []string) {
 }
 
 // raw makes a batch as a device would that does not keep the rules.
-func raw(t *testing.T, d change.DeviceID, gen change.Generation, prev change.Hash, ms ...change.Mutation) (change.Hash, []byte) {
+func raw(t testing.TB, d change.DeviceID, gen change.Generation, prev change.Hash, ms ...change.Mutation) (change.Hash, []byte) {
 	t.Helper()
 	b := &change.Batch{Header: change.Header{Device: d, Gen: gen, Stamp: 1}, Mutations: ms}
 	bytes, err := b.Encode(prev)

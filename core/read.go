@@ -133,6 +133,9 @@ func (r *Replica) scan(ctx context.Context, s *pages.Snap, q ScanRange, yield fu
 			err = ctx.Err()
 		}
 		if err != nil {
+			if closed := r.readable(); closed != nil {
+				err = closed
+			}
 			yield(Entry{}, typed(err, "scanning"))
 			return
 		}
@@ -168,6 +171,9 @@ type Problem struct {
 
 // Problems lists what was refused and not dismissed.
 func (r *Replica) Problems(ctx context.Context) ([]Problem, error) {
+	if err := r.readable(); err != nil {
+		return nil, err
+	}
 	s := r.tables.Snapshot()
 	defer s.Release()
 	var out []Problem

@@ -51,7 +51,7 @@ func (c *Config) validate() error {
 	if c.Go == nil {
 		c.Go = func(f func()) { go f() }
 	}
-	if c.CheckpointBytes == 0 {
+	if c.CheckpointBytes <= 0 {
 		c.CheckpointBytes = defaultCheckpointBytes
 	}
 	return nil
@@ -74,13 +74,17 @@ type Replica struct {
 	failed  error // the store is lost: nothing more can be written
 	cp      *pages.Checkpoint
 	cpFrom  head          // state when cp began
-	cpAt    int64         // log size at the last checkpoint
+	cpAt    int64         // log size when cp began, or the last one before it
+	cpDone  uint64        // the commit at which the stored checkpoint stands
 	news    chan struct{} // closed and replaced at each commit
 	idle    chan struct{} // closed when the leader stops; nil when none leads
 	onFeed  func([]FeedEntry)
 	onWrite func()
 
-	fence     *superblock       // could not be written at opening, for want of space
+	fence  *superblock // could not be written at opening, for want of space
+	ending sync.Once   // Close
+	ended  error
+
 	helloBase change.Generation // what hellos have shown to be common with the hub, beyond what the feed confirmed
 }
 
@@ -165,25 +169,34 @@ func newID(rand io.Reader) (id [16]byte, err error) {
 	return id, nil
 }
 
-// Close writes a checkpoint if it can, ends all watchers and closes the store. Writes under way are finished.
+// Close writes a checkpoint if it can, ends all watchers and closes the store. Writes under way are finished. A second Close waits
+// for the first and returns the same.
 func (r *Replica) Close() error {
+	r.ending.Do(func() { r.ended = r.end() })
+	return r.ended
+}
+
+func (r *Replica) end() error {
 	r.mu.Lock()
-	if r.closing {
-		r.mu.Unlock()
-		return nil
-	}
-	r.mu.Unlock()
-	_ = r.Checkpoint(context.Background()) // without it, the next opening replays the log
-	r.mu.Lock()
+	killed := r.closing
 	r.closing = true
 	idle := r.idle
 	r.mu.Unlock()
+	if killed {
+		return nil
+	}
 	if idle != nil {
 		<-idle
 	}
+	// Nobody leads now, and nobody will. Without a checkpoint the next opening replays the log.
+	if r.alive() == nil {
+		_ = r.checkpointAll(context.Background())
+	}
 	r.mu.Lock()
-	close(r.news)
-	r.news = nil
+	if r.news != nil {
+		close(r.news)
+		r.news = nil
+	}
 	r.mu.Unlock()
 	if err := r.st.Close(); err != nil {
 		return typed(err, "closing the database")
@@ -191,7 +204,8 @@ func (r *Replica) Close() error {
 	return nil
 }
 
-// Kill ends the replica at once, as the death of its process would: nothing more is written. The store stays open.
+// Kill ends the replica at once, as the death of its process would: no commit is begun any more. The store stays open, and
+// one that was under way may still reach it.
 func (r *Replica) Kill() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -237,7 +251,9 @@ func (r *Replica) pending(h head) (confirmed change.Generation, n int) {
 	if err != nil {
 		return 0, 0
 	}
-	n = int(h.lastGen - rec.Last)
+	if rec.Last < h.lastGen { // the row may be newer than h
+		n = int(h.lastGen - rec.Last)
+	}
 	for _, a := range h.aliases {
 		if old, err := readDevice(ctx, r.tables, a.Old); err == nil && old.Last < a.Common {
 			n += int(a.Common - old.Last)

@@ -22,6 +22,9 @@ type HelloState struct {
 
 // Hello returns what the device says when it connects.
 func (r *Replica) Hello(ctx context.Context) (HelloState, error) {
+	if err := r.readable(); err != nil {
+		return HelloState{}, err
+	}
 	r.mu.Lock()
 	h, base := r.head, r.helloBase
 	r.mu.Unlock()
@@ -260,6 +263,9 @@ func reentryOf(data []byte) (a device.Mapping, err error) {
 
 // Unsent returns own batches from a generation on, in order, about maxBytes of them and at least one if there is any.
 func (r *Replica) Unsent(ctx context.Context, from change.Generation, maxBytes int) (gens []change.Generation, batches [][]byte, err error) {
+	if err := r.readable(); err != nil {
+		return nil, nil, err
+	}
 	r.mu.Lock()
 	h := r.head
 	r.mu.Unlock()

@@ -9,6 +9,7 @@ import (
 
 	"vsync/core/change"
 	"vsync/core/changelog"
+	"vsync/core/pages"
 )
 
 // Where a watch begins, beside a marker of an earlier event.
@@ -28,7 +29,7 @@ type WatchOptions struct {
 type Event struct {
 	Marker  string // where a later watch goes on, after this event
 	Initial bool   // what was there before, in the order of keys
-	Reset   bool   // Initial, and all from before is void: the marker that was asked for is too old
+	Reset   bool   // Initial, and all from before is void: the marker is not known here, or what was there has changed too much meanwhile
 	Local   bool   // written by this replica
 	Version change.Version
 	Time    uint64 // the batch's stamp, ms since 1970
@@ -84,7 +85,7 @@ func (w *watch) run() error {
 	}
 	switch w.o.From {
 	case "", FromStart:
-		if err := w.initial(false); err != nil {
+		if err := w.present(false); err != nil {
 			return err
 		}
 	case FromNow:
@@ -95,7 +96,7 @@ func (w *watch) run() error {
 			return err
 		}
 		if w.at = m; !w.known() {
-			if err := w.initial(true); err != nil {
+			if err := w.present(true); err != nil {
 				return err
 			}
 		}
@@ -126,6 +127,18 @@ func (w *watch) known() bool {
 	}
 	inc, ok := w.r.log.IncarnationOf(w.at.commit)
 	return ok && inc == w.at.incarnation
+}
+
+// present yields what is there. If so much was written while the reader stood still that the snapshot had to be given up, it
+// begins again, and says so by Reset.
+func (w *watch) present(reset bool) error {
+	for {
+		err := w.initial(reset)
+		if !errors.Is(err, pages.ErrSnapshotGone) {
+			return err
+		}
+		reset = true
+	}
 }
 
 // initial yields what is there, in the order of keys. Only its last event's marker goes on from here; the others begin again.
