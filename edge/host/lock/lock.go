@@ -23,8 +23,18 @@ type Lock struct{ file *os.File }
 // errHeld is tryLock's answer if another holds it.
 var errHeld = errors.New("held by another")
 
-// Acquire takes the lock whose file is at path, or fails with store.ErrLocked,
-// naming the owner; with store.ErrReadOnly where the file cannot be made.
+// A HeldError is a store.ErrLocked that knows the owner.
+type HeldError struct{ Owner string } // "open in the process with pid 12"
+
+func (e *HeldError) Error() string {
+	return store.ErrLocked.Error() + ": " + e.Owner + ": close it there first"
+}
+
+// Unwrap makes it a store.ErrLocked.
+func (e *HeldError) Unwrap() error { return store.ErrLocked }
+
+// Acquire takes the lock whose file is at path, or fails with a *HeldError;
+// with store.ErrReadOnly where the file cannot be made.
 func Acquire(path string) (*Lock, error) {
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o644)
 	if err != nil {
@@ -33,7 +43,7 @@ func Acquire(path string) (*Lock, error) {
 	if err := tryLock(f); err != nil {
 		defer f.Close()
 		if errors.Is(err, errHeld) {
-			return nil, fmt.Errorf("%w: %s: close it there first", store.ErrLocked, owner(f))
+			return nil, &HeldError{Owner: owner(f)}
 		}
 		return nil, fmt.Errorf("%w: lock %s: %w", store.ErrIO, path, err)
 	}
