@@ -9,7 +9,6 @@ import (
 	"vsync/core/change"
 	"vsync/core/changelog"
 	"vsync/core/dag"
-	"vsync/core/device"
 )
 
 // HistoryEntry is one version of an object.
@@ -76,7 +75,7 @@ func (r *Replica) version(ctx context.Context, key change.Key, v change.Version)
 	return h, rec.Commit<<20 | uint64(max(i, 0)), true, nil
 }
 
-func (r *Replica) aliases() []device.Mapping {
+func (r *Replica) aliases() []alias {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.head.aliases

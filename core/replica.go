@@ -10,7 +10,6 @@ import (
 
 	"vsync/core/change"
 	"vsync/core/changelog"
-	"vsync/core/device"
 	"vsync/core/pages"
 	"vsync/core/store"
 )
@@ -95,9 +94,9 @@ type head struct {
 	lineage  change.Lineage
 	lastGen  change.Generation // RoleDevice: own batches
 	lastHash change.Hash
-	marker   change.Marker    // RoleDevice: applied; RoleHub: end of the feed
-	accepted uint64           // RoleHub: latest time of acceptance
-	aliases  []device.Mapping // ids that it had before, oldest first
+	marker   change.Marker // RoleDevice: applied; RoleHub: end of the feed
+	accepted uint64        // RoleHub: latest time of acceptance
+	aliases  []alias       // ids that it had before, oldest first
 }
 
 // Open opens the replica in a store, or makes one in an empty store. The replica owns the store, and closes it, also

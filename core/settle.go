@@ -247,10 +247,27 @@ func (s *stage) rewrite(a device.Mapping, old [][]byte) error {
 	return nil
 }
 
+// alias is an id that the replica had. The hub may go on with that id, by a copy that kept it: then one name means two batches, and
+// which one is meant depends on when it was said.
+type alias struct {
+	device.Mapping
+	last   change.Generation // of the old id, at the re-entry; what came after it has no new name
+	commit uint64            // of the re-entry: what the log names before it has old names
+}
+
+// Map returns the new name of a batch that this replica wrote.
+func (a alias) Map(v change.Version) change.Version {
+	if v.Gen > a.last {
+		return v
+	}
+	return a.Mapping.Map(v)
+}
+
 // reenter changes the id; the batches under the new one follow.
-func (f *fold) reenter(a device.Mapping) {
+func (f *fold) reenter(m device.Mapping) {
+	a := alias{m, f.head.lastGen, f.head.commit + 1}
 	f.head.aliases = append(f.head.aliases[:len(f.head.aliases):len(f.head.aliases)], a)
-	f.head.device, f.head.lastGen, f.head.lastHash = a.New, 0, change.Hash{}
+	f.head.device, f.head.lastGen, f.head.lastHash = m.New, 0, change.Hash{}
 }
 
 func reentryOf(data []byte) (a device.Mapping, err error) {

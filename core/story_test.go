@@ -1,6 +1,7 @@
 package core
 
 import (
+	"errors"
 	"testing"
 
 	"vsync/core/store"
@@ -37,4 +38,80 @@ func TestAFailedCheckpointIsBegunAnew(t *testing.T) {
 	a.want("x", "1")
 	a.want("y", "2")
 	w.sync(a)
+}
+
+// copyOf is a device on a copy of another one's storage.
+func (n *node) copyOf() *node {
+	c := &node{w: n.w, st: n.st.Clone(), feed: true}
+	c.open()
+	n.w.t.Cleanup(func() { c.Close() })
+	return c
+}
+
+// A copy gives its id up and has nothing to write again. What the hub has under the old id was never its own: it has no other name.
+func TestACopyReadsWhatTheOldIdWroteSince(t *testing.T) {
+	w := newWorld(t)
+	a := w.device()
+	b := a.copyOf()
+	a.put("x", "a's")
+	a.push()
+	b.pull()
+	read, _, err := b.Get(w.ctx, key("x"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.put("x", "b's")
+	_, err = b.Write(w.ctx, Write{Ops: []Op{{Key: key("x"), Value: value("?")}}, Checks: []Check{{Key: key("x"), Frontier: read.Frontier}}})
+	if !errors.Is(err, ErrChanged) {
+		t.Fatalf("x was written since it was read: %v", err)
+	}
+	b.crash()
+	_, err = b.Write(w.ctx, Write{Ops: []Op{{Key: key("x"), Value: value("side"), Seen: read.Frontier}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.want("x", "side!")
+	w.sync(b, a)
+}
+
+// A watcher that resumes before a re-entry meets names of the old id. They mean what this device wrote, not what
+// a copy has written under them since.
+func TestAWatcherResumesBeforeAReentry(t *testing.T) {
+	w := newWorld(t)
+	a, c := w.device(), w.device()
+	a.put("x", "1")
+	w.sync(a, c)
+	b := a.copyOf()
+	var from string
+	for e, err := range b.Watch(w.ctx, WatchOptions{From: FromStart}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		from = e.Marker
+		break
+	}
+	c.put("y", "c's")
+	c.push()
+	b.put("y", "b's")
+	b.pull() // y shows b's, in a conflict
+	a.put("z", "a's")
+	a.push() // under the name that b's batch had
+	b.pull()
+	b.want("y", "b's!")
+	b.crash()
+	n := 0
+	for e, err := range b.Watch(w.ctx, WatchOptions{From: from}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, x := range e.Changes {
+			if x.Key.ID == "y" && string(x.Value) != string(value("b's")) {
+				t.Fatalf("event %d shows y as %x, version %s", n, x.Value, x.Version)
+			}
+		}
+		if n++; n == 3 {
+			break
+		}
+	}
+	w.sync(a, b, c)
 }

@@ -8,7 +8,6 @@ import (
 
 	"vsync/core/change"
 	"vsync/core/changelog"
-	"vsync/core/device"
 	"vsync/core/store"
 )
 
@@ -22,7 +21,7 @@ import (
 //	└────────┴──────┴─────────────┴──────────┴────────────┴──────────────────┴──────┴────────┘
 //	 start: the segment in which replay begins: its first commit and incarnation
 //	 head:  device 16 ‖ lineage 16 ‖ last generation uv ‖ its hash 16 ‖ accepted uv ‖ marker uv bytes ‖
-//	        n uv × (old device 16 ‖ common uv ‖ device 16)
+//	        n uv × (old device 16 ‖ common uv ‖ device 16 ‖ last uv ‖ commit uv)
 //
 // Head is the state at the checkpoint's commit; replay brings it forward.
 type superblock struct {
@@ -93,6 +92,8 @@ func (sb *superblock) encode() []byte {
 		b = append(b, a.Old[:]...)
 		b = binary.AppendUvarint(b, uint64(a.Common))
 		b = append(b, a.New[:]...)
+		b = binary.AppendUvarint(b, uint64(a.last))
+		b = binary.AppendUvarint(b, a.commit)
 	}
 	return binary.LittleEndian.AppendUint32(b, crc32.Checksum(b, castagnoli))
 }
@@ -146,11 +147,12 @@ func parseSuperblock(b []byte) (*superblock, error) {
 		return nil, wrapf(Corrupt, err, "the superblock's marker cannot be read")
 	}
 	h.marker = m
-	for range r.count(33) {
-		var a device.Mapping
+	for range r.count(35) {
+		var a alias
 		copy(a.Old[:], r.take(16))
 		a.Common = change.Generation(r.uvarint())
 		copy(a.New[:], r.take(16))
+		a.last, a.commit = change.Generation(r.uvarint()), r.uvarint()
 		h.aliases = append(h.aliases, a)
 	}
 	if r.err != nil || len(r.b) > 0 {

@@ -228,7 +228,7 @@ func (w *watch) record(rec *changelog.Record) error {
 		if n++; n <= seen {
 			continue
 		}
-		e, err := w.event(it, outcome)
+		e, err := w.event(rec.Commit, it, outcome)
 		if err != nil {
 			return err
 		}
@@ -256,8 +256,8 @@ func eventful(it changelog.Item, outcome []byte) bool {
 	return false
 }
 
-// event builds what an item showed when it was taken up.
-func (w *watch) event(it changelog.Item, outcome []byte) (Event, error) {
+// event builds what an item of a commit showed when it was taken up.
+func (w *watch) event(commit uint64, it changelog.Item, outcome []byte) (Event, error) {
 	turns, err := decodeTurns(outcome)
 	if outcome != nil && err != nil {
 		return Event{}, wrapf(Corrupt, err, "an outcome in the log cannot be read")
@@ -293,10 +293,10 @@ func (w *watch) event(it changelog.Item, outcome []byte) (Event, error) {
 		return e, err
 	}
 	e.Version, e.Time, e.Note = h.Version(), h.Stamp, h.Note
-	return e, w.changes(&e, batch, &h, turns, plain)
+	return e, w.changes(&e, commit, batch, &h, turns, plain)
 }
 
-func (w *watch) changes(e *Event, batch []byte, h *change.Header, turns map[int]turn, plain bool) error {
+func (w *watch) changes(e *Event, commit uint64, batch []byte, h *change.Header, turns map[int]turn, plain bool) error {
 	var failed error
 	_, err := change.Walk(batch, func(m change.Mutation) bool {
 		t, turned := turns[m.Index]
@@ -308,7 +308,7 @@ func (w *watch) changes(e *Event, batch []byte, h *change.Header, turns map[int]
 			x.Conflict, x.Deleted = t.conflict, !t.exists
 			if t.winner != x.Version {
 				x.Version, x.Value = t.winner, nil
-				failed = w.valueOf(&x)
+				failed = w.valueOf(&x, commit)
 			}
 			if x.Deleted {
 				x.Value = nil
@@ -330,20 +330,18 @@ func (w *watch) wants(k change.Key) bool {
 	return k.Collection == w.o.Collection && strings.HasPrefix(k.ID, w.o.Prefix)
 }
 
-// valueOf finds what a version wrote to an object.
-func (w *watch) valueOf(x *Entry) error {
+// valueOf finds what a version wrote to an object, named as it was at a commit.
+func (w *watch) valueOf(x *Entry, commit uint64) error {
 	if x.Version.IsZero() {
 		return nil
 	}
 	v := x.Version
-	batch, _, ok, err := w.r.log.Find(w.ctx, v)
 	for _, a := range w.r.aliases() {
-		if ok || err != nil {
-			break
+		if a.commit > commit {
+			v = a.Map(v)
 		}
-		v = a.Map(v)
-		batch, _, ok, err = w.r.log.Find(w.ctx, v)
 	}
+	batch, _, ok, err := w.r.log.Find(w.ctx, v)
 	if err != nil || !ok {
 		return err
 	}

@@ -199,22 +199,33 @@ func (s *stage) view(key change.Key) (objects.View, error) {
 
 // parents are the versions that a mutation replaces.
 func (s *stage) parents(op *Op) ([]change.Version, error) {
-	if op.Seen == nil {
-		v, err := s.view(op.Key)
-		return v.Frontier(), err
+	v, err := s.view(op.Key)
+	now := v.Frontier()
+	if op.Seen == nil || err != nil {
+		return now, err
 	}
 	seen := make([]change.Version, len(op.Seen))
 	for i, v := range op.Seen {
-		for _, a := range s.state.aliases {
-			v = a.Map(v)
-		}
-		if err := s.held(v); err != nil {
+		seen[i] = s.today(v, now)
+		if err := s.held(seen[i]); err != nil {
 			return nil, err
 		}
-		seen[i] = v
 	}
 	slices.SortFunc(seen, change.Version.Compare)
 	return slices.Compact(seen), nil
+}
+
+// today returns the name that a version has now which the caller saw as a leaf of an object; the object's leaves are those of now.
+// What this replica wrote may have been written again under a new id. A leaf that has the old name is not that: it came from a
+// copy of this replica that kept the id.
+func (s *stage) today(v change.Version, leaves []change.Version) change.Version {
+	for _, a := range s.state.aliases {
+		if slices.Contains(leaves, v) {
+			break
+		}
+		v = a.Map(v)
+	}
+	return v
 }
 
 // held refuses a version that this replica does not have: the hub would refuse the whole batch for it.
@@ -243,11 +254,8 @@ func (s *stage) check(c *Check) error {
 		return err
 	}
 	want := slices.Clone(c.Frontier)
-	for i, v := range want {
-		for _, a := range s.state.aliases {
-			v = a.Map(v)
-		}
-		want[i] = v
+	for i := range want {
+		want[i] = s.today(want[i], v.Frontier())
 	}
 	slices.SortFunc(want, change.Version.Compare)
 	if !slices.Equal(want, v.Frontier()) {

@@ -234,11 +234,6 @@ func (s *Sim) damageOne() {
 	if _, err := store.Damage(s.ctx, copied, key, fault); err != nil {
 		s.fail("a copy of the store cannot be damaged: %v", err)
 	}
-	if s.chance(10) && key[0] != 'P' && key[0] != 'O' { // a page that is gone altogether is not noticed
-		tx := &store.Tx{}
-		tx.Delete(key)
-		_ = copied.Commit(s.ctx, tx)
-	}
 	s.count("damage")
 	s.logf("a copy of %s is damaged at %x: %v", n.name, key, fault)
 	s.readDamaged(n, copied, before, fmt.Sprintf("%x %v bit %d", key, fault, fault.Bit))
