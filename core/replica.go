@@ -136,6 +136,8 @@ func open(ctx context.Context, st store.Store, cfg Config) (*Replica, error) {
 	// The new incarnation is stored before anything is read: whatever an engine before this one still had under way is over.
 	sb.incarnation = r.inc
 	switch err := writeSuperblock(ctx, st, sb); {
+	case fresh && cfg.Role == RoleHub && err != nil:
+		return nil, err // devices would belong to a lineage that the next opening does not know
 	case errors.Is(err, store.ErrQuota), errors.Is(err, store.ErrReadOnly):
 		r.fence = sb // what is there can be read; the first write needs this one before it
 	case err != nil:

@@ -115,3 +115,20 @@ func TestAWatcherResumesBeforeAReentry(t *testing.T) {
 	}
 	w.sync(a, b, c)
 }
+
+// A new hub whose disk is full does not open: devices would note a lineage that nobody knows after the next start.
+func TestANewHubNeedsItsIdentityStored(t *testing.T) {
+	w := newWorld(t)
+	mem := store.NewMemory()
+	disk := store.NewFaulty(mem)
+	disk.SetFull(true)
+	n := &node{w: w, role: RoleHub}
+	if _, err := Open(w.ctx, disk, n.config()); codeOf(err) != Quota {
+		t.Fatalf("a new hub on a full disk: %v", err)
+	}
+	r, err := Open(w.ctx, mem.Clone(), n.config())
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Close()
+}

@@ -222,10 +222,13 @@ func (s *Sim) crashOne() {
 	d.down(0)
 	d.upAt = s.now
 	d.pump()
+	if d.r == nil { // and again
+		return
+	}
 	if after, can := d.dump(); ok && can && before != after {
 		s.fail("promise 1: %s shows after a crash\n%s\nand showed before it\n%s", d.name, after, before)
 	}
-	if d.r != nil && !d.lost() {
+	if !d.lost() {
 		d.check()
 	}
 	d.noticed()
