@@ -69,8 +69,12 @@ func owner(f *os.File) string {
 	return fmt.Sprintf("open in the process with pid %d", pid)
 }
 
-// Release lets the next owner in.
-func (l *Lock) Release() error { return l.file.Close() }
+// Release lets the next owner in. It unlocks before it closes: a process that is
+// being started at this moment has the file open too, until it runs its own
+// program, and the lock would last as long.
+func (l *Lock) Release() error {
+	return errors.Join(unlock(l.file), l.file.Close())
+}
 
 // fileError adds the store's error to one of the file system.
 func fileError(err error) error {
