@@ -13,7 +13,7 @@ import (
 // TestEnginesThatDieInACheckpoint: again and again an engine dies in a step, at any place of it; the next one replays what
 // the pages do not say that they have. Nothing is lost, whatever lies around from those before.
 func TestEnginesThatDieInACheckpoint(t *testing.T) {
-	for seed := range uint64(20) {
+	for seed := range uint64(10) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			w := &world{t: t, rnd: rand.New(rand.NewPCG(seed, 7)), st: store.NewMemory(), m: tableModel{'o': {}, 'p': {}}}
 			w.wide = seed%2 == 0
@@ -48,17 +48,7 @@ func (w *world) live() {
 	w.t.Helper()
 	ctx := context.Background()
 	w.inc++
-	tb := New(w.st, w.inc)
-	for _, c := range w.log {
-		s, err := tb.Stamp(ctx, c.table, c.key)
-		if err != nil {
-			w.t.Fatal(err)
-		}
-		if s.Commit < c.commit {
-			tb.Apply([]Change{{c.table, c.key, c.val}})
-		}
-	}
-	w.check(tb)
+	tb := w.replayed(w.inc)
 	for range w.rnd.IntN(3) {
 		w.change(tb)
 		w.check(tb)
@@ -84,6 +74,23 @@ func (w *world) live() {
 		w.check(tb)
 	}
 	w.log = nil
+}
+
+// replayed opens the tables, and brings them to the end of the log.
+func (w *world) replayed(inc uint64) *Tables {
+	w.t.Helper()
+	tb := New(w.st, inc)
+	for _, c := range w.log {
+		s, err := tb.Stamp(context.Background(), c.table, c.key)
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		if s.Commit < c.commit {
+			tb.Apply([]Change{{c.table, c.key, c.val}})
+		}
+	}
+	w.check(tb)
+	return tb
 }
 
 // change is a commit, of random keys or of a whole stretch of them.
@@ -140,5 +147,42 @@ func (w *world) check(tb *Tables) {
 	}
 	if err != nil {
 		w.t.Fatal(err)
+	}
+}
+
+// TestTornJoins: many pages become one, and the step breaks off at each of its operations. What stays is in the page that it
+// was in or in the one that took it over.
+func TestTornJoins(t *testing.T) {
+	ctx := context.Background()
+	for cut, ops := 0, 1; cut <= ops; cut++ {
+		w := &world{t: t, rnd: rand.New(rand.NewPCG(1, 11)), st: store.NewMemory(), m: tableModel{'o': {}, 'p': {}}, commit: 2}
+		tb := New(w.st, 1)
+		for i := range 1500 {
+			k := fmt.Sprintf("k%04d", i)
+			w.m['o'][k] = make([]byte, 150)
+			tb.Set('o', k, w.m['o'][k])
+		}
+		flush(t, w.st, tb, Stamp{Commit: 1}, 1<<20)
+		for i := range 1500 {
+			if k := fmt.Sprintf("k%04d", i); i%50 > 0 {
+				delete(w.m['o'], k)
+				tb.Delete('o', k)
+				w.log = append(w.log, change{2, 'o', k, nil})
+			}
+		}
+		tx := &store.Tx{}
+		if _, err := tb.Begin().Step(ctx, tx, Stamp{Commit: 2}, 1<<20); err != nil {
+			t.Fatal(err)
+		}
+		if ops = len(tx.Ops); ops < 6 {
+			t.Fatalf("a step of %d operations joins nothing", ops)
+		}
+		tx.Ops = tx.Ops[:cut]
+		if err := w.st.Commit(ctx, tx); err != nil {
+			t.Fatal(err)
+		}
+		tb = w.replayed(2)
+		flush(t, w.st, tb, Stamp{Commit: 3}, 1<<14)
+		w.check(New(w.st, 3))
 	}
 }
