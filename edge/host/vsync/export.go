@@ -40,7 +40,7 @@ func (d *device) export(ctx context.Context) error {
 			line.Collection = j.Collection
 		}
 		if n++; d.c.progress.due() {
-			d.c.progress.show("exported", n, 0, "")
+			d.c.progress.show("exported", n, 0, "objects")
 		}
 		return d.c.line(line)
 	})

@@ -31,6 +31,7 @@ const (
 	codeNotFound core.Code = "NOT_FOUND"
 	codeTimeout  core.Code = "TIMEOUT"
 	codeRefused  core.Code = "REFUSED"
+	codeInput    core.Code = "INPUT"
 	codeOutput   core.Code = "OUTPUT"
 )
 

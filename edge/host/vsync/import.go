@@ -74,7 +74,7 @@ func (im *importing) run(ctx context.Context, c *call) error {
 	if im.field != "" && im.exported {
 		return fail(codeUsage, "--id and --exported exclude each other: what export printed has its ids")
 	}
-	file, err := im.open(c)
+	file, err := im.open(ctx, c)
 	if err != nil {
 		return err
 	}
@@ -98,10 +98,10 @@ func (im *importing) run(ctx context.Context, c *call) error {
 }
 
 // open opens the file before the replica: a wrong name costs nothing.
-func (im *importing) open(c *call) (io.ReadCloser, error) {
+func (im *importing) open(ctx context.Context, c *call) (io.ReadCloser, error) {
 	name := c.args[1]
 	if name == "-" {
-		return io.NopCloser(c.in), nil
+		return io.NopCloser(c.stdin(ctx)), nil
 	}
 	f, err := os.Open(name)
 	if err != nil {
@@ -118,7 +118,7 @@ func (im *importing) open(c *call) (io.ReadCloser, error) {
 	return f, nil
 }
 
-// Read counts what is read of the file, for the progress.
+// counted counts what is read of the file, for the progress.
 type counted struct {
 	r io.Reader
 	n *int64
@@ -237,9 +237,9 @@ func (im *importing) tell() {
 	if !im.c.progress.due() {
 		return
 	}
-	more := rate(im.rows, time.Since(im.started))
+	more := "rows, " + rate(im.rows, time.Since(im.started))
 	if im.all > 0 {
-		more = fmt.Sprintf("%d%%, %s", im.read*100/im.all, more)
+		more += fmt.Sprintf(", %d%% of the file", im.read*100/im.all)
 	}
 	im.c.progress.show("imported", im.rows, 0, more)
 }

@@ -64,7 +64,7 @@ func (p *progress) show(what string, done, all uint64, more string) {
 		text = fmt.Sprintf("%s %s of %s", what, grouped(done), grouped(all))
 	}
 	if more != "" {
-		text += ", " + more
+		text += " " + more
 	}
 	if !p.terminal {
 		fmt.Fprintln(p.w, text)
@@ -87,7 +87,7 @@ func (p *progress) end() {
 
 func (p *progress) receiving(done, all uint64) {
 	if all > 0 && p.due() {
-		p.show("received", done, all, "")
+		p.show("received", done, all, "batches of the feed")
 	}
 }
 

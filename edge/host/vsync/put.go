@@ -35,7 +35,7 @@ func putCommand() *command {
 With a feed, what the hub has is taken up first, and the command returns when the hub has stored the write.`,
 		flags: func(f *flags) { w.flags(f, &noWait) },
 		run: func(ctx context.Context, c *call) error {
-			value, err := c.value(2)
+			value, err := c.value(ctx, 2)
 			if err != nil {
 				return err
 			}
@@ -62,15 +62,15 @@ func deleteCommand() *command {
 func (c *call) key() change.Key { return change.Key{Collection: c.args[0], ID: c.args[1]} }
 
 // value reads the JSON value of an argument, or of stdin.
-func (c *call) value(arg int) ([]byte, error) {
+func (c *call) value(ctx context.Context, arg int) ([]byte, error) {
 	text := []byte("-")
 	if len(c.args) > arg {
 		text = []byte(c.args[arg])
 	}
 	if string(text) == "-" {
 		var err error
-		if text, err = io.ReadAll(io.LimitReader(c.in, maxRow+1)); err != nil {
-			return nil, fail(codeOutput, "the value cannot be read from stdin: %v", err)
+		if text, err = io.ReadAll(io.LimitReader(c.stdin(ctx), maxRow+1)); err != nil {
+			return nil, inputError("the value", err)
 		}
 		if len(text) > maxRow {
 			return nil, fail(core.ValueTooLarge, "the value on stdin has more than %d bytes", maxRow)
@@ -81,6 +81,25 @@ func (c *call) value(arg int) ([]byte, error) {
 		return nil, fail(core.Invalid, "the value is no JSON that can be stored: %v (a text needs quotes: '\"text\"')", err)
 	}
 	return value, nil
+}
+
+// stdin returns what is given on stdin; reading it ends with ctx, which a blocked read alone would not.
+func (c *call) stdin(ctx context.Context) io.Reader {
+	r, w := io.Pipe()
+	context.AfterFunc(ctx, func() { w.CloseWithError(ctx.Err()) })
+	go func() {
+		_, err := io.Copy(w, c.in)
+		w.CloseWithError(err)
+	}()
+	return r
+}
+
+// inputError says what could not be read, unless the user wanted an end.
+func inputError(what string, err error) error {
+	if errors.Is(err, context.Canceled) {
+		return err
+	}
+	return fail(codeInput, "%s cannot be read: %v", what, err)
 }
 
 // parseSeen reads --seen; nil where the flag was not given.

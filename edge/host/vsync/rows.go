@@ -30,7 +30,7 @@ func rows(r io.Reader) iter.Seq2[row, error] {
 			return
 		}
 		if err != nil {
-			yield(row{}, err)
+			yield(row{}, wrongRow(1, err))
 			return
 		}
 		dec := json.NewDecoder(bound)
@@ -83,7 +83,7 @@ func wrongRow(n int, err error) error {
 	case errors.As(err, &syntax), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF):
 		return fail(core.Invalid, "row %d is no JSON: %v", n, err)
 	}
-	return fail(codeOutput, "row %d cannot be read: %v", n, err)
+	return inputError(fmt.Sprintf("row %d", n), err)
 }
 
 // bounded refuses to read on when one row is too long.
