@@ -194,11 +194,8 @@ func (r *Replica) store(ctx context.Context, s *stage) error {
 	if err := r.alive(); err != nil {
 		return err
 	}
-	if r.fence != nil {
-		if err := writeSuperblock(ctx, r.st, r.fence); err != nil {
-			return typed(err, "writing")
-		}
-		r.fence = nil
+	if err := r.putFence(ctx); err != nil {
+		return typed(err, "writing")
 	}
 	if err := r.st.Commit(ctx, tx); err != nil {
 		return typed(err, "writing")
@@ -223,6 +220,18 @@ func (r *Replica) store(ctx context.Context, s *stage) error {
 		onWrite()
 	}
 	return nil
+}
+
+// putFence stores the superblock that found no room at opening; nothing is written before it.
+func (r *Replica) putFence(ctx context.Context) error {
+	if r.fence == nil {
+		return nil
+	}
+	err := writeSuperblock(ctx, r.st, r.fence)
+	if err == nil {
+		r.fence = nil
+	}
+	return err
 }
 
 func (r *Replica) alive() error {
@@ -306,12 +315,9 @@ func (r *Replica) giveUpPass(err error) {
 func (r *Replica) step(ctx context.Context) (done bool, err error) {
 	r.mu.Lock()
 	cp, h := r.cp, r.head
-	if r.fence != nil { // no write of this engine has found room yet
-		r.cp = nil
-	}
 	r.mu.Unlock()
-	if r.fence != nil {
-		return true, nil
+	if err := r.putFence(ctx); err != nil {
+		return false, typed(err, "writing a checkpoint")
 	}
 	tx := &store.Tx{Durability: r.cfg.Durability}
 	written, err := cp.Step(ctx, tx, pages.Stamp{Commit: h.commit, Epoch: h.marker.Epoch, Seq: h.marker.Seq}, stepBytes)
@@ -407,7 +413,8 @@ func (f *fold) item(it changelog.Item, renaming **device.Mapping) error {
 	switch it.Kind {
 	case changelog.ItemBatch:
 		if *renaming != nil {
-			return f.renamed(it.Data, **renaming)
+			_, err := f.renamed(it.Data, **renaming)
+			return err
 		}
 		_, _, err := f.local(it.Data)
 		return err

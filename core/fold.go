@@ -63,19 +63,24 @@ func (f *fold) local(batch []byte) (turns []turn, h change.Header, err error) {
 	return turns, h, err
 }
 
-// renamed takes in a batch that this device wrote under an id that it gave up, under its new name.
-func (f *fold) renamed(batch []byte, a device.Mapping) error {
+// renamed takes in a batch that this device wrote under an id that it gave up, under its new name. That may change what is visible:
+// the device decides between versions of the same stamp.
+func (f *fold) renamed(batch []byte, a device.Mapping) (turns []turn, err error) {
 	h, err := f.walk(batch, func(m *change.Mutation, key string, old []byte) ([]byte, error) {
 		if err := f.obj.Load(old); err != nil {
 			return nil, err
 		}
+		was := f.obj.Visible().Version
 		f.obj.RenamePending(a.Map)
+		if view := f.obj.Visible(); view.Version != was && view.Version != a.Map(was) {
+			turns = append(turns, turnOf(m, &view))
+		}
 		return f.obj.Encode(), nil
 	}, nil)
 	if err == nil {
 		f.head.lastGen, f.head.lastHash = h.Gen, h.Hash
 	}
-	return err
+	return turns, err
 }
 
 // entry takes in one entry of the feed: everything but the place of the feed, which arrive keeps.

@@ -84,6 +84,7 @@ type Replica struct {
 	ending sync.Once   // Close
 	ended  error
 
+	helloEnd  change.Generation // highest own generation that the last hello named
 	helloBase change.Generation // what hellos have shown to be common with the hub, beyond what the feed confirmed
 }
 

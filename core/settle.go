@@ -47,6 +47,9 @@ func (r *Replica) Hello(ctx context.Context) (HelloState, error) {
 		}
 		s.Own = append(s.Own, hash)
 	}
+	r.mu.Lock()
+	r.helloEnd = s.Base + change.Generation(len(s.Own))
+	r.mu.Unlock()
 	return s, nil
 }
 
@@ -121,18 +124,18 @@ func (r *Replica) Settle(ctx context.Context, w Welcome) (Settled, error) {
 	if w.Common > h.lastGen {
 		return Settled{}, errorf(Protocol, "the hub shares generation %d with this device, which has written %d", w.Common, h.lastGen)
 	}
-	if common == max(rec.Last, r.helloFrom())+helloHashes && common < h.lastGen && w.Last > common {
-		r.setHelloFrom(common) // all that one hello can name is common, and the ways part further on
+	if common == r.helloNamed() && common < h.lastGen && w.Last > common {
+		r.setHelloFrom(common) // all that the hello named is common, and there is more by now, or than one hello can name
 		return Settled{Again: true}, nil
 	}
 	r.setHelloFrom(0)
 	return Settled{Reentered: true}, r.reenter(ctx, common)
 }
 
-func (r *Replica) helloFrom() change.Generation {
+func (r *Replica) helloNamed() change.Generation {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.helloBase
+	return r.helloEnd
 }
 
 func (r *Replica) setHelloFrom(g change.Generation) {
@@ -238,10 +241,12 @@ func (s *stage) rewrite(a device.Mapping, old [][]byte) error {
 		if err != nil {
 			return err
 		}
-		if err := s.renamed(bytes, a); err != nil {
+		turns, err := s.renamed(bytes, a)
+		if err != nil {
 			return err
 		}
 		s.add(changelog.ItemBatch, bytes)
+		s.addTurns(turns)
 	}
 	s.wrote = true
 	return nil

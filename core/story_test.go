@@ -4,6 +4,7 @@ import (
 	"errors"
 	"testing"
 
+	"vsync/core/change"
 	"vsync/core/store"
 )
 
@@ -131,4 +132,119 @@ func TestANewHubNeedsItsIdentityStored(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.Close()
+}
+
+// A copy lives on and is the first to push what both hold, after this device has said hello and before it hears the welcome. What
+// the hello could not name yet is asked for again, and not written twice.
+func TestWhatWasWrittenAfterTheHelloIsNotDoubled(t *testing.T) {
+	w := newWorld(t)
+	a := w.device()
+	a.pull()
+	h, err := a.Hello(w.ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a.put("x", "once")
+	b := a.copyOf()
+	b.put("y", "b's")
+	b.push()
+	common, last, hash, err := w.hub.Settlement(w.ctx, h.Device, h.Base, h.BaseHash, h.Own)
+	if err != nil {
+		t.Fatal(err)
+	}
+	head := w.hub.Head()
+	s, err := a.Settle(w.ctx, Welcome{Lineage: w.hub.Lineage(), Epoch: head.Epoch, Common: common, Last: last, LastHash: hash, Head: head.Seq})
+	if err != nil || s.Reentered || !s.Again {
+		t.Fatalf("%v %+v", err, s)
+	}
+	w.sync(a, b)
+	if seq := w.hub.Head().Seq; seq != 2 {
+		t.Fatalf("two batches take %d places of the feed", seq)
+	}
+}
+
+// Between versions of the same stamp the device id decides, so a re-entry may change what is visible. Watchers hear of it.
+func TestAReentryThatChangesTheWinnerIsShown(t *testing.T) {
+	w := newWorld(t)
+	for range 12 {
+		a, c := w.device(), w.device()
+		w.sync(a, c)
+		b := a.copyOf()
+		now := w.now.Load()
+		b.put("x", "b's")
+		w.now.Store(now)
+		c.put("x", "c's")
+		c.push()
+		b.pull()
+		x, from := b.watchX(FromStart)
+		b.want("x", x+"!")
+		a.put("z", "a's")
+		a.push()
+		b.pull()
+		if now, _ := b.watchX(from); now != "" {
+			x = now
+		}
+		b.want("x", x+"!")
+		b.crash()
+		b.want("x", x+"!")
+		b.push()
+		a.pull()
+		a.want("x", x+"!")
+		a.del("x")
+		a.del("z")
+		w.sync(a, b, c)
+	}
+}
+
+// watchX reads events, to the first or to one that shows z, and returns what they showed last of x, and their marker.
+func (n *node) watchX(from string) (x, marker string) {
+	n.w.t.Helper()
+	for e, err := range n.Watch(n.w.ctx, WatchOptions{From: from}) {
+		if err != nil {
+			n.w.t.Fatal(err)
+		}
+		marker = e.Marker
+		last := e.Initial
+		for _, o := range e.Changes {
+			if o.Key.ID == "x" {
+				v, _ := change.DecodeValue(o.Value)
+				x = v.(string)
+			}
+			last = last || o.Key.ID == "z"
+		}
+		if last {
+			break
+		}
+	}
+	return x, marker
+}
+
+// A disk that was full at opening has room again: a checkpoint is a checkpoint.
+func TestCheckpointAfterAFullDisk(t *testing.T) {
+	w := newWorld(t)
+	a := w.device()
+	a.put("x", "1")
+	a.Kill()
+	a.st = a.st.Clone()
+	disk := store.NewFaulty(a.st)
+	disk.SetFull(true)
+	r, err := Open(w.ctx, disk, a.config())
+	if err != nil {
+		t.Fatal(err)
+	}
+	a.Replica = r
+	if err := a.Checkpoint(w.ctx); codeOf(err) != Quota {
+		t.Fatalf("a checkpoint without room: %v", err)
+	}
+	disk.Release()
+	if err := a.Checkpoint(w.ctx); err != nil {
+		t.Fatal(err)
+	}
+	if rows, err := a.st.Scan(w.ctx, store.Prefix([]byte("P"))); err != nil || len(rows) == 0 {
+		t.Fatalf("a checkpoint left no pages: %v", err)
+	}
+	a.put("y", "2")
+	a.crash()
+	a.want("x", "1")
+	a.want("y", "2")
 }

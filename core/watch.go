@@ -213,22 +213,22 @@ func (w *watch) record(rec *changelog.Record) error {
 	if rec.Commit == w.at.commit {
 		seen = w.at.events
 	}
-	n := 0
+	n, anew := 0, false // from a re-entry on, batches stand there under another name: watchers have seen them
 	for i, it := range rec.Items {
 		if it.Kind == changelog.ItemReentry {
-			break // batches that are written anew under another name: watchers have seen them
+			anew = true
 		}
 		var outcome []byte
 		if i+1 < len(rec.Items) && rec.Items[i+1].Kind == changelog.ItemOutcome {
 			outcome = rec.Items[i+1].Data
 		}
-		if !eventful(it, outcome) {
+		if anew && outcome == nil || !eventful(it, outcome) {
 			continue
 		}
 		if n++; n <= seen {
 			continue
 		}
-		e, err := w.event(rec.Commit, it, outcome)
+		e, err := w.event(rec.Commit, it, outcome, anew)
 		if err != nil {
 			return err
 		}
@@ -257,13 +257,13 @@ func eventful(it changelog.Item, outcome []byte) bool {
 }
 
 // event builds what an item of a commit showed when it was taken up.
-func (w *watch) event(commit uint64, it changelog.Item, outcome []byte) (Event, error) {
+func (w *watch) event(commit uint64, it changelog.Item, outcome []byte, anew bool) (Event, error) {
 	turns, err := decodeTurns(outcome)
 	if outcome != nil && err != nil {
 		return Event{}, wrapf(Corrupt, err, "an outcome in the log cannot be read")
 	}
-	e := Event{Local: it.Kind == changelog.ItemBatch}
-	batch, plain := it.Data, true
+	e := Event{Local: it.Kind == changelog.ItemBatch && !anew}
+	batch, plain := it.Data, !anew
 	switch it.Kind {
 	case changelog.ItemEntry:
 		_, entry, err := entryOf(it)
