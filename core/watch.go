@@ -297,7 +297,7 @@ func (w *watch) event(commit uint64, it changelog.Item, outcome []byte, anew boo
 }
 
 func (w *watch) changes(e *Event, commit uint64, batch []byte, h *change.Header, turns map[int]turn, plain bool) error {
-	var failed error
+	others := map[change.Version]map[change.Key]int{} // batches that won instead → objects → their places in e.Changes
 	_, err := change.Walk(batch, func(m change.Mutation) bool {
 		t, turned := turns[m.Index]
 		if !turned && !plain || !w.wants(m.Key) {
@@ -308,19 +308,27 @@ func (w *watch) changes(e *Event, commit uint64, batch []byte, h *change.Header,
 			x.Conflict, x.Deleted = t.conflict, !t.exists
 			if t.winner != x.Version {
 				x.Version, x.Value = t.winner, nil
-				failed = w.valueOf(&x, commit)
+				if others[t.winner] == nil {
+					others[t.winner] = map[change.Key]int{}
+				}
+				others[t.winner][m.Key] = len(e.Changes)
 			}
 			if x.Deleted {
 				x.Value = nil
 			}
 		}
 		e.Changes = append(e.Changes, x)
-		return failed == nil
+		return true
 	})
-	if failed != nil {
-		return failed
+	if err != nil {
+		return err
 	}
-	return err
+	for v, places := range others {
+		if err := w.valuesOf(v, commit, e.Changes, places); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (w *watch) wants(k change.Key) bool {
@@ -330,12 +338,12 @@ func (w *watch) wants(k change.Key) bool {
 	return k.Collection == w.o.Collection && strings.HasPrefix(k.ID, w.o.Prefix)
 }
 
-// valueOf finds what a version wrote to an object, named as it was at a commit.
-func (w *watch) valueOf(x *Entry, commit uint64) error {
-	if x.Version.IsZero() {
+// valuesOf finds what a version, named as it was at a commit, wrote to some objects of an event: in one pass over its batch, since
+// all objects of a large one may have the same winner.
+func (w *watch) valuesOf(v change.Version, commit uint64, changes []Entry, places map[change.Key]int) error {
+	if v.IsZero() {
 		return nil
 	}
-	v := x.Version
 	for _, a := range w.r.aliases() {
 		if a.commit > commit {
 			v = a.Map(v)
@@ -345,13 +353,18 @@ func (w *watch) valueOf(x *Entry, commit uint64) error {
 	if err != nil || !ok {
 		return err
 	}
+	left := len(places)
 	h, err := change.Walk(batch, func(m change.Mutation) bool {
-		if m.Key == x.Key {
-			x.Value = m.Value
-			return false
+		if i, here := places[m.Key]; here {
+			left--
+			if !changes[i].Deleted {
+				changes[i].Value = m.Value
+			}
 		}
-		return true
+		return left > 0
 	})
-	x.Time = h.Stamp
+	for _, i := range places {
+		changes[i].Time = h.Stamp
+	}
 	return err
 }
