@@ -1,0 +1,12 @@
+// Package e2e holds the tests that run the program that users run: hubs and devices in processes of their own,
+// between them a network that package proxy spoils.
+//
+//	device ─┐
+//	device ─┼─▶ proxy ─▶ vsync serve        killed, cut off, filled up, started again
+//	device ─┘
+//
+// The program is the one that VSYNC_BIN names; without it, one is built. TestThroughCuts prints its seed, and runs
+// again with it:
+//
+//	go test ./edge/e2e -run TestThroughCuts -args -seed 7 -for 1m
+package e2e
