@@ -298,7 +298,7 @@ func (r *Replica) accept(s *stage, b *change.Batch, bytes []byte, eparents []cha
 		ann.Stamp = limit
 	}
 	e := change.NewBatchEntry(&b.Header, bytes, ann)
-	if err := r.place(s, e); err != nil {
+	if err := r.place(s, e, b); err != nil {
 		if errors.Is(err, change.ErrTooLarge) {
 			return r.void(s, &b.Header, b, eparents, Invalid, err.Error())
 		}
@@ -315,7 +315,7 @@ func (r *Replica) void(s *stage, h *change.Header, b *change.Batch, eparents []c
 	row := encodeVoid(h.Hash, b, eparents)
 	s.set(tableVoids, versionKey(h.Version()), row)
 	s.voided = append(s.voided, h.Version())
-	if err := r.place(s, e); err != nil {
+	if err := r.place(s, e, nil); err != nil {
 		return Verdict{}, err
 	}
 	s.add(changelog.ItemVoided, append([]byte(versionKey(h.Version())), row...))
@@ -334,7 +334,7 @@ func clip(s string, n int) string {
 }
 
 // place seals an entry, appends it to the feed and takes it up.
-func (r *Replica) place(s *stage, e *change.Entry) error {
+func (r *Replica) place(s *stage, e *change.Entry, b *change.Batch) error {
 	e.Seal(r.cfg.HubKey, s.state.lineage)
 	seq := s.state.marker.Seq + 1
 	data, err := e.Append(binary.AppendUvarint(nil, seq))
@@ -345,7 +345,7 @@ func (r *Replica) place(s *stage, e *change.Entry) error {
 		s.add(changelog.ItemBefore, s.state.marker.Encode())
 	}
 	s.advance(seq, e)
-	turns, err := s.entry(e)
+	turns, err := s.entry(e, b)
 	if err != nil {
 		return err
 	}

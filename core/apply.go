@@ -65,7 +65,7 @@ func (s *stage) apply(arrivals []Arrival, after change.Hash) error {
 
 // arrive takes up one place of the feed.
 func (s *stage) arrive(a *Arrival) error {
-	it, e, err := s.read(a)
+	it, e, b, err := s.read(a)
 	if err != nil {
 		return err
 	}
@@ -76,17 +76,13 @@ func (s *stage) arrive(a *Arrival) error {
 	if e.Version.Gen != rec.Last+1 {
 		return errorf(WrongHash, "sequence %d brings %s, and the one before it was generation %d: the hub's feed is not in order", a.Seq, e.Version, rec.Last)
 	}
-	if e.Kind == change.EntryBatch {
-		h, _, err := change.DecodeHeader(e.Body)
-		if err != nil {
-			return err
-		}
-		if err := h.Follows(rec.Hash); err != nil {
+	if b != nil {
+		if err := b.Follows(rec.Hash); err != nil {
 			return wrapf(WrongHash, err, "sequence %d brings %s", a.Seq, e.Version)
 		}
 	}
 	s.advance(a.Seq, e)
-	turns, err := s.entry(e)
+	turns, err := s.entry(e, b)
 	if err != nil {
 		return err
 	}
@@ -95,30 +91,32 @@ func (s *stage) arrive(a *Arrival) error {
 	return nil
 }
 
-// read checks an arrival and returns it as an item of the log and as an entry.
-func (s *stage) read(a *Arrival) (it changelog.Item, e *change.Entry, err error) {
+// read checks an arrival and returns it as an item of the log, as an entry, and the batch if it is one.
+func (s *stage) read(a *Arrival) (it changelog.Item, e *change.Entry, b *change.Batch, err error) {
 	if a.Entry == nil {
 		it = changelog.Item{Kind: changelog.ItemConfirm, Data: confirmData(a, s.state.device)}
-		_, e, err = s.confirmOf(it)
-		return it, e, err
+		if _, e, err = s.confirmOf(it); err == nil && e.Kind == change.EntryBatch {
+			b, err = change.DecodeTrusted(e.Body)
+		}
+		return it, e, b, err
 	}
 	if e, err = change.DecodeEntry(a.Entry); err != nil {
-		return it, nil, wrapf(Protocol, err, "the entry at sequence %d cannot be read", a.Seq)
+		return it, nil, nil, wrapf(Protocol, err, "the entry at sequence %d cannot be read", a.Seq)
 	}
 	if e.Kind == change.EntryBatch {
-		if _, err := change.DecodeAny(e.Body); err != nil {
-			return it, nil, wrapf(Protocol, err, "the batch at sequence %d cannot be read", a.Seq)
+		if b, err = change.DecodeAny(e.Body); err != nil {
+			return it, nil, nil, wrapf(Protocol, err, "the batch at sequence %d cannot be read", a.Seq)
 		}
 	}
 	if err := s.notACopy(e); err != nil {
-		return it, nil, err
+		return it, nil, nil, err
 	}
 	if own, err := s.isOwn(e); err != nil || own { // its bytes are here, and watchers have seen it
 		back := Arrival{Seq: a.Seq, Gen: e.Version.Gen, Ann: e.Annotation.Encode(), MAC: e.MAC, Void: e.Kind == change.EntryVoid}
-		return changelog.Item{Kind: changelog.ItemConfirm, Data: confirmData(&back, e.Version.Device)}, e, err
+		return changelog.Item{Kind: changelog.ItemConfirm, Data: confirmData(&back, e.Version.Device)}, e, b, err
 	}
 	it = changelog.Item{Kind: changelog.ItemEntry, Data: append(binary.AppendUvarint(nil, a.Seq), a.Entry...)}
-	return it, e, nil
+	return it, e, b, nil
 }
 
 // notACopy refuses an entry under this replica's id that this replica did not write: a copy of its storage did. Nothing of its own

@@ -412,11 +412,15 @@ func (f *fold) record(rec changelog.Record) error {
 func (f *fold) item(it changelog.Item, renaming **device.Mapping) error {
 	switch it.Kind {
 	case changelog.ItemBatch:
-		if *renaming != nil {
-			_, err := f.renamed(it.Data, **renaming)
+		b, err := change.DecodeTrusted(it.Data)
+		if err != nil {
 			return err
 		}
-		_, _, err := f.local(it.Data)
+		if *renaming != nil {
+			_, err = f.renamed(b, **renaming)
+			return err
+		}
+		_, err = f.local(b)
 		return err
 	case changelog.ItemEntry:
 		seq, e, err := entryOf(it)
@@ -424,7 +428,7 @@ func (f *fold) item(it changelog.Item, renaming **device.Mapping) error {
 			return err
 		}
 		f.advance(seq, e)
-		_, err = f.entry(e)
+		_, err = f.entry(e, nil)
 		return err
 	case changelog.ItemConfirm:
 		seq, e, err := f.confirmOf(it)
@@ -432,7 +436,7 @@ func (f *fold) item(it changelog.Item, renaming **device.Mapping) error {
 			return err
 		}
 		f.advance(seq, e)
-		_, err = f.entry(e)
+		_, err = f.entry(e, nil)
 		return err
 	case changelog.ItemMarker:
 		m, err := change.DecodeMarker(it.Data)

@@ -7,7 +7,6 @@ import (
 
 	"vsync/core/change"
 	"vsync/core/changelog"
-	"vsync/core/dag"
 	"vsync/core/device"
 	"vsync/core/objects"
 	"vsync/core/pages"
@@ -48,59 +47,59 @@ type turn struct {
 }
 
 // local takes in a batch of this device.
-func (f *fold) local(batch []byte) (turns []turn, h change.Header, err error) {
-	h, err = f.walk(batch, func(m *change.Mutation, key string, old []byte) ([]byte, error) {
-		now, err := objects.AddPendingEncoded(old, objects.Pending{Version: h.Version(), Stamp: h.Stamp,
-			Deleted: m.Kind == change.Delete, Value: m.Value, Parents: m.Parents})
-		if err != nil {
-			return nil, err
-		}
-		return now, f.notice(&turns, m, h.Version(), now)
-	}, &h)
-	if err == nil {
-		f.head.lastGen, f.head.lastHash = h.Gen, h.Hash
-	}
-	return turns, h, err
-}
-
-// renamed takes in a batch that this device wrote under an id that it gave up, under its new name. That may change what is visible:
-// the device decides between versions of the same stamp.
-func (f *fold) renamed(batch []byte, a device.Mapping) (turns []turn, err error) {
-	h, err := f.walk(batch, func(m *change.Mutation, key string, old []byte) ([]byte, error) {
-		if err := f.obj.Load(old); err != nil {
-			return nil, err
-		}
-		was := f.obj.Visible().Version
-		f.obj.RenamePending(a.Map)
-		if view := f.obj.Visible(); view.Version != was && view.Version != a.Map(was) {
+func (f *fold) local(b *change.Batch) (turns []turn, err error) {
+	err = f.each(b, func(m *change.Mutation) bool {
+		f.obj.AddPending(objects.Leaf{Version: b.Version(), Stamp: b.Stamp, Deleted: m.Kind == change.Delete, Value: m.Value}, m.Parents)
+		if view := f.obj.Visible(); view.Version != b.Version() || view.Conflict {
 			turns = append(turns, turnOf(m, &view))
 		}
-		return f.obj.Encode(), nil
-	}, nil)
+		return true
+	})
 	if err == nil {
-		f.head.lastGen, f.head.lastHash = h.Gen, h.Hash
+		f.head.lastGen, f.head.lastHash = b.Gen, b.Hash
 	}
 	return turns, err
 }
 
-// entry takes in one entry of the feed: everything but the place of the feed, which arrive keeps.
-func (f *fold) entry(e *change.Entry) (turns []turn, err error) {
+// renamed takes in a batch that this device wrote under an id that it gave up, under its new name. That may change what is visible:
+// the device decides between versions of the same stamp.
+func (f *fold) renamed(b *change.Batch, a device.Mapping) (turns []turn, err error) {
+	err = f.each(b, func(m *change.Mutation) bool {
+		was := f.obj.Visible().Version
+		f.obj.RenamePending(a.Old, a.New, a.Common)
+		if view := f.obj.Visible(); view.Version != was && view.Version != a.Map(was) {
+			turns = append(turns, turnOf(m, &view))
+		}
+		return true
+	})
+	if err == nil {
+		f.head.lastGen, f.head.lastHash = b.Gen, b.Hash
+	}
+	return turns, err
+}
+
+// entry takes in one entry of the feed: everything but the place of the feed, which advance keeps. The batch is that of the entry,
+// if it was read already.
+func (f *fold) entry(e *change.Entry, b *change.Batch) (turns []turn, err error) {
 	if err := f.raise(e); err != nil {
 		return nil, err
 	}
 	if e.Kind == change.EntryVoid {
 		return f.void(e)
 	}
-	var h change.Header
-	_, err = f.walk(e.Body, func(m *change.Mutation, key string, old []byte) ([]byte, error) {
-		leaf := objects.Leaf{Version: e.Version, Stamp: e.Annotation.EffectiveStamp(&h), Accepted: e.Annotation.Accepted,
-			Deleted: m.Kind == change.Delete, Value: m.Value}
-		now, res, err := objects.GraftEncoded(old, leaf, e.Annotation.EffectiveParents(m))
-		if err != nil || res == dag.Known || old == nil || f.head.device.IsZero() {
-			return now, err
+	if b == nil {
+		if b, err = change.DecodeTrusted(e.Body); err != nil {
+			return nil, err
 		}
-		return now, f.noticeConfirmed(&turns, m, e.Version, old, now)
-	}, &h)
+	}
+	stamp := e.Annotation.EffectiveStamp(&b.Header)
+	err = f.each(b, func(m *change.Mutation) bool {
+		v := objects.Leaf{Version: e.Version, Stamp: stamp, Accepted: e.Annotation.Accepted, Deleted: m.Kind == change.Delete, Value: m.Value}
+		was := f.look(v.Version)
+		f.obj.Graft(v, e.Annotation.EffectiveParents(m))
+		f.notice(&turns, m, v.Version, was)
+		return true
+	})
 	return turns, err
 }
 
@@ -129,26 +128,18 @@ func (f *fold) void(e *change.Entry) (turns []turn, err error) {
 	if err != nil || !ok {
 		return nil, err
 	}
-	head, _, err := change.DecodeHeader(batch)
-	if err != nil || head.Hash != e.Hash {
+	b, err := change.DecodeTrusted(batch)
+	if err != nil || b.Hash != e.Hash {
 		return nil, err
 	}
-	_, err = f.walk(batch, func(m *change.Mutation, key string, old []byte) ([]byte, error) {
-		if err := f.obj.Load(old); err != nil {
-			return nil, err
+	err = f.each(b, func(m *change.Mutation) bool {
+		was := f.look(e.Version)
+		if !f.obj.DropPending(e.Version) {
+			return false
 		}
-		before := f.obj.Visible().Version
-		if _, dropped := f.obj.DropPending(e.Version); !dropped {
-			return old, nil
-		}
-		if view := f.obj.Visible(); view.Version != before {
-			turns = append(turns, turnOf(m, &view))
-		}
-		if f.obj.IsEmpty() {
-			return nil, nil
-		}
-		return f.obj.Encode(), nil
-	}, nil)
+		f.notice(&turns, m, e.Version, was)
+		return true
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -171,75 +162,61 @@ func (f *fold) isAlias(v change.Version) bool {
 	return false
 }
 
-// walk visits the mutations of a trusted batch whose rows are not past this commit, and stores what step makes of them.
-func (f *fold) walk(batch []byte, step func(m *change.Mutation, key string, old []byte) ([]byte, error), head *change.Header) (change.Header, error) {
-	if head != nil {
-		h, _, err := change.DecodeHeader(batch)
-		if err != nil {
-			return h, err
-		}
-		*head = h
-	}
-	var failed error
+// each visits the mutations of a batch whose objects are not past this commit. The object stands in f.obj, where step changes
+// it, and says whether it did.
+func (f *fold) each(b *change.Batch, step func(m *change.Mutation) bool) error {
 	var buf []byte
-	h, err := change.Walk(batch, func(m change.Mutation) bool {
+	for i := range b.Mutations {
+		m := &b.Mutations[i]
 		buf = m.Key.Append(buf[:0])
 		key := string(buf)
-		var stale bool
-		if stale, failed = f.rows.stale(tableObjects, key); failed != nil || stale {
-			return failed == nil
+		if stale, err := f.rows.stale(tableObjects, key); err != nil {
+			return err
+		} else if stale {
+			continue
 		}
-		var old, now []byte
-		if old, failed = f.rows.get(tableObjects, key); failed != nil {
-			return false
+		row, err := f.rows.get(tableObjects, key)
+		if err != nil {
+			return err
 		}
-		if now, failed = step(&m, key, old); failed != nil {
-			return false
+		if err := f.obj.Load(row); err != nil {
+			return wrapf(Corrupt, err, "the object %s cannot be read", m.Key)
 		}
-		f.rows.set(tableObjects, key, now)
-		return true
-	})
-	if failed != nil {
-		err = failed
-	}
-	return h, err
-}
-
-// notice adds a turn where an object does not now simply show what the mutation wrote.
-func (f *fold) notice(turns *[]turn, m *change.Mutation, v change.Version, now []byte) error {
-	if err := f.obj.Load(now); err != nil {
-		return err
-	}
-	if view := f.obj.Visible(); view.Version != v || view.Conflict {
-		*turns = append(*turns, turnOf(m, &view))
+		if !step(m) {
+			continue
+		}
+		row = nil
+		if !f.obj.IsEmpty() {
+			row = f.obj.Encode()
+		}
+		f.rows.set(tableObjects, key, row)
 	}
 	return nil
 }
 
-// noticeConfirmed does so for a version from the feed. One that was pending here has been shown already: it adds a turn only
-// if what is visible changed with its confirmation, and says so with an index of its own.
-func (f *fold) noticeConfirmed(turns *[]turn, m *change.Mutation, v change.Version, old, now []byte) error {
-	if err := f.obj.Load(old); err != nil {
-		return err
-	}
-	own := false
-	for _, p := range f.obj.Pending {
-		own = own || p.Version == v
-	}
-	before := f.obj.Visible()
-	was, conflict := before.Version, before.Conflict
-	if err := f.obj.Load(now); err != nil {
-		return err
+// look is what is seen of an object before a step.
+type look struct {
+	version  change.Version
+	conflict bool
+	shown    bool // the version of the step is known already: watchers have seen it as it was written
+}
+
+func (f *fold) look(v change.Version) look {
+	if f.obj.IsEmpty() {
+		return look{}
 	}
 	view := f.obj.Visible()
-	plain := view.Version == v && !view.Conflict
-	if own {
-		plain = view.Version == was && view.Conflict == conflict
+	return look{view.Version, view.Conflict, f.obj.IsPending(v)}
+}
+
+// notice adds a turn where what is seen of an object after a step is not what its watchers expect: that a foreign version
+// shows what it wrote, and that nothing changes when one is confirmed that was written here.
+func (f *fold) notice(turns *[]turn, m *change.Mutation, v change.Version, was look) {
+	view := f.obj.Visible()
+	if was.shown && view.Version == was.version && view.Conflict == was.conflict || !was.shown && view.Version == v && !view.Conflict {
+		return
 	}
-	if !plain {
-		*turns = append(*turns, turnOf(m, &view))
-	}
-	return nil
+	*turns = append(*turns, turnOf(m, &view))
 }
 
 func turnOf(m *change.Mutation, v *objects.View) turn {

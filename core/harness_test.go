@@ -1,6 +1,7 @@
 package core
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -212,6 +213,32 @@ func (n *node) push() []Verdict {
 		}
 		out = append(out, vs...)
 		from = gens[len(gens)-1] + 1
+	}
+}
+
+// refuse sends what is not sent yet, one batch of it with a body that is not the one its header names, which the hub voids.
+func (n *node) refuse(gen change.Generation) {
+	n.w.t.Helper()
+	gens, batches, err := n.Unsent(n.w.ctx, n.hello(), 1<<30)
+	if err != nil {
+		n.w.t.Fatal(err)
+	}
+	var in []Incoming
+	for i, b := range batches {
+		if gens[i] == gen {
+			b = bytes.Clone(b)
+			b[len(b)-1] ^= 1
+		}
+		in = append(in, Incoming{Device: n.State().Device, Bytes: b})
+	}
+	vs, err := n.w.hub.Accept(n.w.ctx, in)
+	if err != nil {
+		n.w.t.Fatal(err)
+	}
+	for i, v := range vs {
+		if (v.Kind == Voided) != (gens[i] == gen) {
+			n.w.t.Fatalf("generation %d: %+v", gens[i], v)
+		}
 	}
 }
 

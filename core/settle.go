@@ -241,7 +241,7 @@ func (s *stage) rewrite(a device.Mapping, old [][]byte) error {
 		if err != nil {
 			return err
 		}
-		turns, err := s.renamed(bytes, a)
+		turns, err := s.renamed(b, a)
 		if err != nil {
 			return err
 		}

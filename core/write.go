@@ -162,7 +162,7 @@ func (r *Replica) form(s *stage, w *Write) (change.Version, error) {
 	if err != nil {
 		return change.Version{}, writeError(err)
 	}
-	turns, _, err := s.local(bytes)
+	turns, err := s.local(b)
 	if err != nil {
 		return change.Version{}, err
 	}

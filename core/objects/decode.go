@@ -12,6 +12,7 @@ const (
 	minVersion = 16 + 1
 	minLeaf    = 1 + minVersion + 1 + 1 + 1
 	minPending = 1 + minVersion + 1 + 1 + 1
+	minHidden  = minVersion + 1 + 1
 )
 
 // Decode reads exactly one object. Values are parts of b; nil, which is no row, is the empty object. An
@@ -39,7 +40,7 @@ func (o *Object) Load(b []byte) error {
 	for range r.count(MaxLeaves, minLeaf, "number of leaves") {
 		o.loadLeaf(&r)
 	}
-	for range r.count(change.MaxNumber, minPending, "number of pending versions") {
+	for range r.count(MaxLeaves, minPending, "number of pending versions") {
 		o.loadPending(&r)
 	}
 	if r.err == nil && r.left() > 0 {
@@ -76,7 +77,7 @@ func (o *Object) loadPending(r *reader) {
 	at := r.off
 	p := Pending{Deleted: r.flags(flagDeleted) != 0, Version: r.version()}
 	p.Stamp = r.uvarint(change.MaxNumber, "stamp")
-	p.Parents = o.loadParents(r)
+	p.Hides = o.loadHides(r)
 	p.Value = r.value(p.Deleted)
 	if r.err != nil {
 		return
@@ -91,21 +92,47 @@ func (o *Object) loadPending(r *reader) {
 	o.Pending = append(o.Pending, p)
 }
 
-// loadParents reads a list of parents into the arena.
-func (o *Object) loadParents(r *reader) []change.Version {
+// loadHides reads a list of what is hidden into the arena.
+func (o *Object) loadHides(r *reader) []Hidden {
 	start := len(o.arena)
-	for i := range r.count(change.MaxParents, minVersion, "number of parents") {
+	for i := range r.count(change.MaxNumber, minHidden, "number of hidden versions") {
 		at := r.off
-		v := r.version()
-		if r.err == nil && i > 0 && o.arena[len(o.arena)-1].Compare(v) >= 0 {
-			r.failAt(at, change.ErrOrder, "parents ascending and distinct", uint64(v.Gen))
+		h := only(r.version())
+		h.Last += change.Generation(r.uvarint(change.MaxNumber, "length of a chain"))
+		h.Until = r.until()
+		if r.err == nil && h.Last > change.MaxNumber {
+			r.failAt(at, change.ErrTooLarge, "a chain up to 2^53-1", uint64(h.Last))
 		}
-		o.arena = append(o.arena, v)
+		if r.err == nil && i > 0 && o.arena[len(o.arena)-1].compare(h) >= 0 {
+			r.failAt(at, change.ErrOrder, "hidden versions ascending and distinct", uint64(h.First))
+		}
+		if r.err != nil {
+			return nil
+		}
+		o.arena = append(o.arena, h)
 	}
 	if len(o.arena) == start {
 		return nil
 	}
 	return o.arena[start:len(o.arena):len(o.arena)]
+}
+
+// until reads a version, its generation first; 0 is the zero version.
+func (r *reader) until() (v change.Version) {
+	v.Gen = change.Generation(r.uvarint(change.MaxNumber, "generation"))
+	if v.Gen == 0 {
+		return v
+	}
+	if r.left() < len(v.Device) {
+		r.fail(change.ErrTruncated, "a device", r.left())
+		return v
+	}
+	at := r.off
+	r.off += copy(v.Device[:], r.b[r.off:])
+	if v.Device.IsZero() {
+		r.failAt(at, change.ErrTooSmall, "a device that is not zero", v)
+	}
+	return v
 }
 
 // A reader takes strict fields off bytes. After the first error it stands still and gives zeros.

@@ -2,9 +2,10 @@
 // object, in two layers.
 //
 //	confirmed   the leaves that the feed left, identical at the hub and on every replica
-//	pending     this device's own versions that the feed has not passed yet, in the order of writing
+//	pending     this device's own versions that the feed has not passed yet, in the order of writing; one
+//	            that a later one replaces is folded into that, so that a chain of any length is one
 //
-//	 feed ──▶ Graft ──▶ confirmed ◀── Confirm ──┐
+//	 feed ──▶ Graft ──▶ confirmed ◀── Graft ────┐ (the feed has passed it)
 //	                        │                   │
 //	                        ▼                   │
 //	 Visible = fold of pending on confirmed ◀── pending ◀── AddPending ◀── put, delete
@@ -26,7 +27,7 @@
 //	0        format      1   0x01
 //	1        flags       1   0; kept for field rules, whose objects carry more than leaves
 //	2        confirmed       n ≤ 64, n × leaf, in feed order
-//	         pending         n, n × pending, in the order of writing
+//	         pending         n ≤ 64, n × pending, in the order of writing
 //
 //	offset   leaf
 //	0        flags       1   bit 0: deleted; others 0
@@ -41,7 +42,8 @@
 //	1        device     16   not zero
 //	17       gen             1 or more; above that of the pending before it, if of the same device
 //	         stamp           the writer's clock, ms since 1970
-//	         parents         n ≤ 64, n × (device 16, gen), ascending, distinct
+//	         hides           n, n × (device 16, first gen, last − first, until), ascending, distinct
+//	                         until: gen, 0 for this version itself; else device 16
 //	         value           length ≤ 1 MiB, bytes; length 0 where deleted
 //
 // One confirmed leaf without pending, which nearly every object is, costs about 36 bytes beside its

@@ -34,9 +34,15 @@ func (o *Object) Append(dst []byte) []byte {
 
 func (p *Pending) append(dst []byte) []byte {
 	dst = appendHead(dst, p.Deleted, p.Version, p.Stamp)
-	dst = binary.AppendUvarint(dst, uint64(len(p.Parents)))
-	for _, v := range p.Parents {
-		dst = appendVersion(dst, v)
+	dst = binary.AppendUvarint(dst, uint64(len(p.Hides)))
+	for i := range p.Hides {
+		h := &p.Hides[i]
+		dst = appendVersion(dst, change.Version{Device: h.Device, Gen: h.First})
+		dst = binary.AppendUvarint(dst, uint64(h.Last-h.First))
+		dst = binary.AppendUvarint(dst, uint64(h.Until.Gen))
+		if !h.Until.IsZero() {
+			dst = append(dst, h.Until.Device[:]...)
+		}
 	}
 	return appendValue(dst, p.Deleted, p.Value)
 }
@@ -72,10 +78,18 @@ func (o *Object) size() int {
 	}
 	for i := range o.Pending {
 		p := &o.Pending[i]
-		n += headSize(p.Version, p.Stamp) + uvarintSize(uint64(len(p.Parents))) + valueSize(p.Deleted, p.Value)
-		for _, v := range p.Parents {
-			n += versionSize(v)
+		n += headSize(p.Version, p.Stamp) + uvarintSize(uint64(len(p.Hides))) + valueSize(p.Deleted, p.Value)
+		for j := range p.Hides {
+			n += hiddenSize(&p.Hides[j])
 		}
+	}
+	return n
+}
+
+func hiddenSize(h *Hidden) int {
+	n := versionSize(change.Version{Device: h.Device, Gen: h.First}) + uvarintSize(uint64(h.Last-h.First)) + uvarintSize(uint64(h.Until.Gen))
+	if !h.Until.IsZero() {
+		n += len(h.Until.Device)
 	}
 	return n
 }

@@ -21,35 +21,49 @@ type Leaf struct {
 	Value    []byte // canonical msgpack; nil where deleted
 }
 
-// A Pending is a version of this device that the feed has not passed yet.
+// A Pending is a version of this device that the feed has not passed yet and that no later one of them replaces. Those that it
+// replaces are folded into it: of them only the names are kept, and their values stand in the log.
 type Pending struct {
 	Version change.Version
 	Stamp   uint64 // the writer's clock, ms since 1970
 	Deleted bool
-	Value   []byte           // canonical msgpack; nil where deleted
-	Parents []change.Version // what the writer saw: ascending, distinct, at most change.MaxParents
+	Value   []byte   // canonical msgpack; nil where deleted
+	Hides   []Hidden // what it, or one folded into it, replaces; ascending, distinct
+}
+
+// Hidden are versions that a pending one hides: a leaf of the confirmed layer, or versions of this device that are still to come
+// there. Of several each is replaced by the next, and the last by Until. What the feed has passed by decides for itself: when it
+// passes a version, what only that one replaced is not hidden any more.
+type Hidden struct {
+	Device      change.DeviceID
+	First, Last change.Generation
+	Until       change.Version // what replaces the last; zero: the pending version itself
 }
 
 // An Object is what a replica knows of one object. The zero Object is one that nothing is known of.
 type Object struct {
 	Confirmed []Leaf    // at most MaxLeaves, in feed order
-	Pending   []Pending // in the order of writing
+	Pending   []Pending // at most MaxLeaves, in the order of writing
 
-	arena []change.Version // what the decoder cuts Parents from
+	arena  []Hidden // what Hides are cut from
+	leaves []Leaf   // what a view is made in
 }
 
 // IsEmpty reports whether nothing is known of the object: it needs no row.
 func (o *Object) IsEmpty() bool { return len(o.Confirmed)+len(o.Pending) == 0 }
 
 // Graft takes a version from the feed into the confirmed layer. The parents are those in force: the
-// hub's effective parents where it named some, else the batch's own. A pending of the same version is
-// confirmed by it and leaves its layer.
+// hub's effective parents where it named some, else the batch's own. If it is pending, it leaves that layer; if it was folded, it
+// goes on being hidden by what replaced it.
 //
 // Known is what is a leaf now. That a version came before and was replaced since cannot be seen here:
 // the caller drops what its generation vector covers.
 func (o *Object) Graft(v Leaf, parents []change.Version) dag.Result {
 	if i := o.pending(v.Version); i >= 0 {
 		o.Pending = slices.Delete(o.Pending, i, i+1)
+	}
+	for i := range o.Pending {
+		o.Pending[i].passed(v.Version)
 	}
 	if find(o.Confirmed, v.Version) >= 0 {
 		return dag.Known
@@ -61,83 +75,237 @@ func (o *Object) Graft(v Leaf, parents []change.Version) dag.Result {
 	return result
 }
 
-// Confirm moves a pending version to the confirmed layer, with the effective stamp and the time of
-// acceptance that the hub gave it. A nil parents takes those of the pending version; the hub's
-// effective parents, where it named some, come as a list that is not nil.
-//
-// False where it is not pending: then nothing is changed, and the caller, who has to find the value
-// elsewhere, uses Graft.
-func (o *Object) Confirm(v change.Version, stamp, accepted uint64, parents []change.Version) (dag.Result, bool) {
-	i := o.pending(v)
-	if i < 0 {
-		return 0, false
-	}
-	p := o.Pending[i]
-	if parents == nil {
-		parents = p.Parents
-	}
-	return o.Graft(Leaf{v, stamp, accepted, p.Deleted, p.Value}, parents), true
-}
-
-// AddPending puts a version of this device on top. It sorts p.Parents in place. A version that is
-// pending already is left as it is.
-func (o *Object) AddPending(p Pending) {
-	if o.pending(p.Version) >= 0 {
+// AddPending puts a version of this device on top. Pending versions among its parents are folded into it. A version that
+// is pending already, or was folded, changes nothing.
+func (o *Object) AddPending(v Leaf, parents []change.Version) {
+	if o.IsPending(v.Version) {
 		return
 	}
-	p.Parents = ordered(p.Parents)
-	o.Pending = append(o.Pending, p)
-}
-
-// DropPending takes away a version that the hub refused, and returns it. Pending versions that name it
-// as a parent get its own parents instead. False where it is not pending.
-func (o *Object) DropPending(v change.Version) (Pending, bool) {
-	i := o.pending(v)
-	if i < 0 {
-		return Pending{}, false
+	start := len(o.arena)
+	for _, parent := range parents {
+		if o.pending(parent) >= 0 || find(o.Confirmed, parent) >= 0 || o.IsPending(parent) {
+			o.arena = append(o.arena, only(parent))
+		}
 	}
-	dropped := o.Pending[i]
-	o.Pending = slices.Delete(o.Pending, i, i+1)
+	kept := o.Pending[:0]
 	for i := range o.Pending {
-		if p := &o.Pending[i]; slices.Contains(p.Parents, v) {
-			p.Parents = o.inherit(p.Parents, v, dropped.Parents)
+		q := &o.Pending[i]
+		if !slices.Contains(parents, q.Version) {
+			kept = append(kept, *q)
+			continue
+		}
+		for _, h := range q.Hides {
+			if h.Until.IsZero() {
+				h.Until = q.Version
+			}
+			o.arena = append(o.arena, h)
 		}
 	}
-	return dropped, true
+	o.Pending = kept
+	hides := o.joined(tidied(o.arena[start:len(o.arena):len(o.arena)]))
+	o.Pending = append(o.Pending, Pending{v.Version, v.Stamp, v.Deleted, v.Value, hides})
+	for len(o.Pending) > MaxLeaves {
+		o.dropFirst()
+	}
 }
 
-// inherit returns parents with v replaced by those of v. Where that is more than a version may name,
-// those go first that stand neither in the confirmed layer nor in the pending one: to subtract them
-// from the leaves changes nothing.
-func (o *Object) inherit(parents []change.Version, v change.Version, of []change.Version) []change.Version {
-	all := make([]change.Version, 0, len(parents)+len(of))
-	for _, p := range parents {
-		if p != v {
-			all = append(all, p)
+// dropFirst holds the bound: of the first two the loser goes, as among leaves. What it hides stays hidden.
+func (o *Object) dropFirst() {
+	loser, winner := 0, 1
+	if o.Pending[0].leaf().Beats(o.Pending[1].leaf()) {
+		loser, winner = 1, 0
+	}
+	l, w := o.Pending[loser], &o.Pending[winner]
+	w.Hides = tidied(slices.Concat(w.Hides, l.Hides))
+	o.Pending = slices.Delete(o.Pending, loser, loser+1)
+}
+
+// joined puts together what is one chain: each the versions that the next replaces, and no other version of this object between
+// them. So a chain of any length takes no more room than one of two.
+func (o *Object) joined(hides []Hidden) []Hidden {
+	out := hides[:0]
+	for i, h := range hides {
+		j := slices.IndexFunc(out, func(g Hidden) bool {
+			return g.Device == h.Device && g.Last < h.First && g.Until == change.Version{Device: h.Device, Gen: h.First}
+		})
+		if j < 0 || o.between(h.Device, out[j].Last+1, h.First-1, out, hides[i+1:]) {
+			out = append(out, h)
+			continue
+		}
+		out[j].Last, out[j].Until = h.Last, h.Until
+	}
+	return tidied(out)
+}
+
+// between says whether there is a version of this object, other than those that are being joined, in a gap between two.
+func (o *Object) between(d change.DeviceID, from, to change.Generation, lists ...[]Hidden) bool {
+	in := func(v change.Version) bool { return v.Device == d && from <= v.Gen && v.Gen <= to }
+	for i := range o.Confirmed {
+		if in(o.Confirmed[i].Version) {
+			return true
 		}
 	}
-	all = ordered(append(all, of...))
-	if len(all) > change.MaxParents {
-		gone := func(p change.Version) bool { return find(o.Confirmed, p) < 0 && o.pending(p) < 0 }
-		all = slices.DeleteFunc(all, gone)
-		all = all[:min(len(all), change.MaxParents)]
+	for i := range o.Pending {
+		if in(o.Pending[i].Version) {
+			return true
+		}
+		lists = append(lists, o.Pending[i].Hides)
 	}
-	return all
+	for _, list := range lists {
+		for _, h := range list {
+			if h.Device == d && h.First <= to && from <= h.Last {
+				return true
+			}
+		}
+	}
+	return false
 }
 
-// RenamePending gives all pending versions, and the parents that they name, the names that rename
-// returns for them: what a device does that re-enters under a new id. rename returns what it does not
-// rename as it is.
-func (o *Object) RenamePending(rename func(change.Version) change.Version) {
+// DropPending takes away a version that the hub refused. What it replaced is replaced by those that replace it. False
+// where it is not pending.
+func (o *Object) DropPending(v change.Version) bool {
+	if i := o.pending(v); i >= 0 {
+		o.Pending = slices.Delete(o.Pending, i, i+1)
+		return true
+	}
+	if !o.IsPending(v) {
+		return false
+	}
+	start := len(o.arena)
+	for i := range o.Pending {
+		for _, h := range o.Pending[i].Hides {
+			if o.Pending[i].ends(h, v) {
+				o.arena = append(o.arena, h)
+			} else if h.has(v) && h.First < v.Gen {
+				o.arena = append(o.arena, Hidden{Device: h.Device, First: h.First, Last: h.First})
+			}
+		}
+	}
+	bare := o.arena[start:len(o.arena):len(o.arena)]
+	for i := range o.Pending {
+		o.Pending[i].inherit(v, bare)
+	}
+	return true
+}
+
+// inherit lets a pending version hide what was hidden by one that was refused, if that one was hidden by it.
+func (p *Pending) inherit(v change.Version, bare []Hidden) {
+	var heirs []Hidden
+	kept := p.Hides[:0:0]
+	for _, h := range p.Hides {
+		if p.ends(h, v) {
+			continue
+		}
+		kept = append(kept, h)
+		if !h.has(v) {
+			continue
+		}
+		until := h.Until
+		if v.Gen < h.Last { // the next of them; whichever it is, it is the first that passes
+			until = change.Version{Device: h.Device, Gen: v.Gen + 1}
+		}
+		for _, b := range bare {
+			b.Until = until
+			heirs = append(heirs, b)
+		}
+	}
+	p.Hides = tidied(append(kept, heirs...))
+}
+
+// passed notes that the feed has passed a version: what it replaced is not hidden any more for its sake.
+func (p *Pending) passed(v change.Version) {
+	if !slices.ContainsFunc(p.Hides, func(h Hidden) bool { return h.Device == v.Device || h.Until.Device == v.Device }) {
+		return
+	}
+	kept := p.Hides[:0:0]
+	for _, h := range p.Hides {
+		if !p.ends(h, v) {
+			kept = append(kept, h)
+		}
+	}
+	p.Hides = kept
+	for i := range p.Hides {
+		if h := &p.Hides[i]; h.has(v) {
+			h.First = v.Gen
+		}
+	}
+	p.Hides = tidied(p.Hides)
+}
+
+// ends says that the feed, when it passes v, has passed what replaces the last of h. In a chain of which a re-entry has cut off the
+// end, what replaces one may have been cut off: then what replaces the whole of it counts.
+func (p *Pending) ends(h Hidden, v change.Version) bool {
+	if h.replacedBy(v) {
+		return true
+	}
+	for i := range p.Hides {
+		if g := &p.Hides[i]; g.replacedBy(v) && h.Until.Device == g.Device && h.Until.Gen <= g.Last {
+			return true
+		}
+	}
+	return false
+}
+
+// RenamePending gives all pending versions that the device old wrote after the generation common, and those folded into
+// them, the names that they have as versions of the device next: what a device does that re-enters.
+func (o *Object) RenamePending(old, next change.DeviceID, common change.Generation) {
+	rename := func(v change.Version) change.Version {
+		if v.Device != old || v.Gen <= common {
+			return v
+		}
+		return change.Version{Device: next, Gen: v.Gen - common}
+	}
 	for i := range o.Pending {
 		p := &o.Pending[i]
 		p.Version = rename(p.Version)
-		parents := make([]change.Version, len(p.Parents))
-		for j, v := range p.Parents {
-			parents[j] = rename(v)
+		var hides []Hidden
+		for _, h := range p.Hides {
+			h.Until = rename(h.Until)
+			if h.Device == old && h.Last > common {
+				if h.First <= common { // whichever comes next, it is the first that passes
+					hides = append(hides, Hidden{old, h.First, common, change.Version{Device: next, Gen: 1}})
+				}
+				h.Device, h.First, h.Last = next, max(h.First, common+1)-common, h.Last-common
+			}
+			hides = append(hides, h)
 		}
-		p.Parents = ordered(parents)
+		p.Hides = tidied(hides)
 	}
+}
+
+// IsPending reports whether a version is pending, or folded into one that is.
+func (o *Object) IsPending(v change.Version) bool {
+	for i := range o.Pending {
+		if p := &o.Pending[i]; p.Version == v || p.hides(v) {
+			return true
+		}
+	}
+	return false
+}
+
+func (p *Pending) hides(v change.Version) bool {
+	for i := range p.Hides {
+		if p.Hides[i].has(v) {
+			return true
+		}
+	}
+	return false
+}
+
+func (p *Pending) leaf() Leaf {
+	return Leaf{Version: p.Version, Stamp: p.Stamp, Deleted: p.Deleted, Value: p.Value}
+}
+
+// only is what hides one version.
+func only(v change.Version) Hidden { return Hidden{Device: v.Device, First: v.Gen, Last: v.Gen} }
+
+func (h *Hidden) has(v change.Version) bool {
+	return v.Device == h.Device && h.First <= v.Gen && v.Gen <= h.Last
+}
+
+// replacedBy says that v is what replaces the last of h, or has passed after it.
+func (h *Hidden) replacedBy(v change.Version) bool {
+	return v.Device == h.Until.Device && v.Gen >= h.Until.Gen
 }
 
 // pending returns the place of a version in the pending layer, or -1.
@@ -184,12 +352,18 @@ func add(leaves []Leaf, v Leaf) []Leaf {
 	return leaves
 }
 
-// ordered sorts versions in place and drops repetitions: the form of a list of parents.
-func ordered(versions []change.Version) []change.Version {
-	if !slices.IsSortedFunc(versions, change.Version.Compare) {
-		slices.SortFunc(versions, change.Version.Compare)
+// compare orders by what is hidden, then by until when.
+func (h Hidden) compare(g Hidden) int {
+	return cmp.Or(h.Device.Compare(g.Device), cmp.Compare(h.First, g.First), cmp.Compare(h.Last, g.Last), h.Until.Compare(g.Until))
+}
+
+// tidied sorts in place and drops repetitions.
+func tidied(hides []Hidden) []Hidden {
+	if len(hides) < 2 {
+		return hides
 	}
-	return slices.Compact(versions)
+	slices.SortFunc(hides, Hidden.compare)
+	return slices.Compact(hides)
 }
 
 // Beats reports whether the winner rule puts l before m.

@@ -19,18 +19,32 @@ type View struct {
 	Value   []byte
 }
 
-// Visible folds the pending versions on the confirmed leaves. The view shares values with the object,
-// and its leaves too where nothing is pending: it is good until the object is changed.
+// Visible folds the pending versions on the confirmed leaves. The view shares its leaves and values with the
+// object: it is good until the object is changed, or looked at again.
 func (o *Object) Visible() View {
 	leaves := o.Confirmed
 	if len(o.Pending) > 0 {
-		leaves = append(make([]Leaf, 0, len(o.Confirmed)+1), o.Confirmed...)
-		for i := range o.Pending {
-			p := &o.Pending[i]
-			leaves = add(subtract(leaves, p.Parents), Leaf{Version: p.Version, Stamp: p.Stamp, Deleted: p.Deleted, Value: p.Value})
+		leaves = o.leaves[:0]
+		for i := range o.Confirmed {
+			if !o.hidden(o.Confirmed[i].Version) {
+				leaves = append(leaves, o.Confirmed[i])
+			}
 		}
+		for i := range o.Pending {
+			leaves = add(leaves, o.Pending[i].leaf())
+		}
+		o.leaves = leaves
 	}
 	return view(leaves)
+}
+
+func (o *Object) hidden(v change.Version) bool {
+	for i := range o.Pending {
+		if o.Pending[i].hides(v) {
+			return true
+		}
+	}
+	return false
 }
 
 func view(leaves []Leaf) View {
