@@ -218,9 +218,10 @@ func dump(ctx context.Context, r *core.Replica) (lines []string, err error) {
 // checked fails the test if a replica's stored structures contradict each other.
 func checked(t *testing.T, name string, r *core.Replica) {
 	t.Helper()
+	from := time.Now()
 	report, err := r.Check(soon(t))
 	if err != nil || !report.OK {
 		t.Errorf("check of %s: %v %q", name, err, report.Findings)
 	}
-	t.Logf("check of %s: %d objects, %d batches", name, report.Objects, report.Batches)
+	t.Logf("check of %s: %d objects, %d batches, %v", name, report.Objects, report.Batches, time.Since(from))
 }

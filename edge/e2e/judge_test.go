@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"testing"
 
 	"vsync/core"
 	"vsync/core/change"
@@ -47,7 +48,7 @@ func (w *world) judge() {
 		}
 	}
 	w.hub.stop(w.t)
-	w.judgeHub(fresh.seen.foreign)
+	judgeHub(w.t, w.hub.dir, database, fresh.seen.foreign)
 }
 
 // A returned device is one that writes no more, and watches.
@@ -164,42 +165,56 @@ func firstDifference(a, b []string) string {
 	return fmt.Sprintf("%d lines and %d", len(a), len(b))
 }
 
-// judgeHub looks into the hub's own files.
-func (w *world) judgeHub(feed map[string]int) {
-	key, err := os.ReadFile(filepath.Join(w.hub.dir, "hub.key"))
+// openHub opens a database in the files of a hub that does not run.
+func openHub(t *testing.T, dir, name string) *core.Replica {
+	t.Helper()
+	key, err := os.ReadFile(filepath.Join(dir, "hub.key"))
 	if err != nil {
-		w.t.Fatal(err)
+		t.Fatal(err)
 	}
-	st, err := sqlite.Open(soon(w.t), filepath.Join(w.hub.dir, "databases", database+".db"), sqlite.Options{})
+	st, err := sqlite.Open(soon(t), filepath.Join(dir, "databases", name+".db"), sqlite.Options{})
 	if err != nil {
-		w.t.Fatal(err)
+		t.Fatal(err)
 	}
-	replica, err := core.Open(soon(w.t), st, core.Config{Role: core.RoleHub, Database: database, Now: now, Rand: crand.Reader, HubKey: key})
+	replica, err := core.Open(soon(t), st, core.Config{Role: core.RoleHub, Database: name, Now: now, Rand: crand.Reader, HubKey: key})
 	if err != nil {
-		w.t.Fatal(err)
+		t.Fatal(err)
 	}
-	defer replica.Close()
-	checked(w.t, "the hub", replica)
-	stored := map[string]int{}
+	t.Cleanup(func() { replica.Close() })
+	return replica
+}
+
+// judgeHub looks into the hub's own files: they fit together, and have these tokens, each so many times.
+func judgeHub(t *testing.T, dir, name string, tokens map[string]int) {
+	t.Helper()
+	replica := openHub(t, dir, name)
+	checked(t, "the hub", replica)
+	if stored := feedTokens(t, replica); tokens != nil && !maps.Equal(stored, tokens) {
+		t.Errorf("the hub holds %d tokens, and %d came", len(stored), len(tokens))
+	}
+}
+
+// feedTokens counts the notes in a hub's feed.
+func feedTokens(t *testing.T, replica *core.Replica) map[string]int {
+	t.Helper()
+	tokens := map[string]int{}
 	for seq := uint64(0); seq < replica.Head().Seq; {
-		entries, err := replica.ReadFeed(soon(w.t), seq, 1<<20)
-		if err != nil {
-			w.t.Fatal(err)
+		entries, err := replica.ReadFeed(soon(t), seq, 1<<20)
+		if err != nil || len(entries) == 0 {
+			t.Fatalf("reading the feed behind %d: %d entries, %v", seq, len(entries), err)
 		}
 		for _, e := range entries {
 			seq = e.Seq
 			entry, err := change.DecodeEntry(e.Entry)
 			if err != nil {
-				w.t.Fatal(err)
+				t.Fatal(err)
 			}
 			batch, err := entry.Batch()
 			if err != nil {
-				w.t.Fatal(err)
+				t.Fatal(err)
 			}
-			stored[batch.Note]++
+			tokens[batch.Note]++
 		}
 	}
-	if !maps.Equal(stored, feed) {
-		w.t.Errorf("the hub holds %d tokens, and %d came", len(stored), len(feed))
-	}
+	return tokens
 }

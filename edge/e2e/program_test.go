@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"io"
 	"net"
+	"os"
 	"os/exec"
 	"strconv"
 	"strings"
@@ -130,6 +131,13 @@ func (p *process) await(t *testing.T, what string, ok func(line string) bool) st
 	}
 }
 
+// command is the program with arguments, and nothing in its environment that means anything to it.
+func command(args ...string) *exec.Cmd {
+	cmd := exec.Command(program, args...)
+	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "TMPDIR=" + os.TempDir(), "GORACE=halt_on_error=1"}
+	return cmd
+}
+
 // A hub is the program as a server: one port and one directory, and process after process.
 type hub struct {
 	t    *testing.T
@@ -159,13 +167,10 @@ func freePort(t *testing.T) int {
 
 func (h *hub) addr() string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(h.port)) }
 
-// url is the hub's for the command line.
-func (h *hub) url() string { return "ws://" + h.addr() }
-
 func (h *hub) start() {
 	h.t.Helper()
-	h.process = start(h.t, exec.Command(program, "serve", "--port", strconv.Itoa(h.port), "--data", h.dir))
-	h.await(h.t, "where it listens", func(line string) bool { return strings.Contains(line, ":"+strconv.Itoa(h.port)) })
+	h.process = start(h.t, command("serve", "--host", "127.0.0.1", "--port", strconv.Itoa(h.port), "--data", h.dir))
+	h.await(h.t, "where it listens", func(line string) bool { return strings.Contains(line, "ws://"+h.addr()) })
 	go func(p *process) { // what it logs later must not hold it up
 		for range p.lines {
 		}
