@@ -53,11 +53,15 @@ type database struct {
 }
 
 func openDatabases(cfg *Config) (*databases, error) {
+	dir := filepath.Join(cfg.Data, "databases")
+	if entries, _ := os.ReadDir(dir); len(entries) > 0 && !hasKey(cfg.Data) {
+		cfg.Log("hub.key is gone, and a new one is made: what was accepted before can no longer be proven to be this hub's; " +
+			"better bring the old one back from a backup")
+	}
 	key, err := readKey(cfg.Data, cfg.Log)
 	if err != nil {
 		return nil, err
 	}
-	dir := filepath.Join(cfg.Data, "databases")
 	if err := MakeDirectory(dir); err != nil {
 		return nil, err
 	}

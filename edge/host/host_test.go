@@ -299,7 +299,7 @@ func TestDamagedDatabase(t *testing.T) {
 	if text, err := os.ReadFile(path); err != nil || string(text) != damaged {
 		t.Errorf("the damaged file was changed, %v", err)
 	}
-	if len(r.logged) != 1 || !strings.Contains(r.logged[0], "broken: CORRUPT") {
+	if len(r.logged) != 2 || !strings.Contains(r.logged[1], "broken: CORRUPT") { // the first is about the key
 		t.Errorf("logged: %q", r.logged)
 	}
 
@@ -471,6 +471,24 @@ func TestKey(t *testing.T) {
 	os.WriteFile(path, key[:31], 0o600)
 	if _, err := readKey(dir, log); code(err) != core.Corrupt {
 		t.Errorf("a short key: %v", err)
+	}
+}
+
+func TestLostKey(t *testing.T) {
+	r := start(t, Config{})
+	lineage := r.dial("a").hello("a", 1).Lineage
+	if err := r.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(filepath.Join(r.cfg.Data, "hub.key")); err != nil {
+		t.Fatal(err)
+	}
+	again := start(t, Config{Data: r.cfg.Data})
+	if len(r.logged) != 0 || len(again.logged) != 1 || !strings.Contains(again.logged[0], "hub.key is gone") {
+		t.Errorf("logged %q, then %q", r.logged, again.logged)
+	}
+	if again.dial("a").hello("a", 1).Lineage != lineage {
+		t.Error("it is another database now")
 	}
 }
 

@@ -31,6 +31,11 @@ func readKey(dir string, log func(string)) ([]byte, error) {
 	return key, nil
 }
 
+func hasKey(dir string) bool {
+	_, err := os.Stat(filepath.Join(dir, "hub.key"))
+	return !errors.Is(err, fs.ErrNotExist)
+}
+
 func makeKey(path string) ([]byte, error) {
 	key := make([]byte, keyBytes)
 	rand.Read(key)

@@ -64,7 +64,10 @@ func refused(s watcher.Status) error {
 
 func (d *device) timedOut(s watcher.Status) error {
 	text := fmt.Sprintf("the hub at %s let nothing move for %v", d.feed, d.c.timeout)
-	if reason := unreachable(s); reason != "" {
+	switch reason := unreachable(s); {
+	case reason != "" && s.Fault.Code != "":
+		text = fmt.Sprintf("the hub at %s took nothing for %v (%s: %s)", d.feed, d.c.timeout, s.Fault.Code, reason)
+	case reason != "":
 		text = fmt.Sprintf("no hub at %s within %v (%s)", d.feed, d.c.timeout, reason)
 	}
 	switch s.Pending {
