@@ -22,7 +22,7 @@ usage: ./build.sh <command>
   test            everything that is checked, in one run; installs what it needs
   wasm            build what runs in browsers into web/dist
   site            put the static page together in build/site, as wrangler deploys it
-  sim [seeds…]    replay these seeds; without any, simulate a thousand new histories
+  sim [--seed S…] replay these seeds; without any, simulate a thousand new histories, and one for every store call
   bench           all Go benchmarks, as a table in build/bench.txt
   clean           remove what was built; data and installed packages stay
 
@@ -234,11 +234,13 @@ serve() {
 
 simulate() {
   need_go
-  local run=(go test ./core/internal/sim -count=1 -v -timeout=30m -run '^TestSeeds$' -args)
-  [[ $# -gt 0 ]] || exec "${run[@]}" -seed "$(date +%s)" -seeds 1000
-  local seed
-  for seed in "$@"; do
-    "${run[@]}" -seed "$seed" -seeds 1
+  local run=(go test ./core/internal/sim -count=1 -v -timeout=30m)
+  [[ $# -gt 0 ]] || exec "${run[@]}" -run '^(TestSeeds|TestEveryStoreCall)$' -args -seed "$(date +%s)" -seeds 1000 -every 1
+  local word seed
+  for word in "$@"; do
+    seed=${word#--seed}
+    seed=${seed#=}
+    [[ -z $seed ]] || "${run[@]}" -run '^TestSeeds$' -args -seed "$seed" -seeds 1
   done
 }
 

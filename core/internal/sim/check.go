@@ -115,9 +115,7 @@ func (s *Sim) checkEnd() {
 		s.hub.down(0)
 		s.hub.pump()
 		for _, d := range s.devices {
-			d.down(0)
-			d.upAt = s.now
-			d.pump()
+			d.again(0)
 		}
 		s.checkAll()
 	}

@@ -219,9 +219,7 @@ func (s *Sim) crashOne() {
 	if s.chance(30) {
 		_ = d.r.Close() // a checkpoint, if it can be had
 	}
-	d.down(0)
-	d.upAt = s.now
-	d.pump()
+	d.again(0)
 	if d.r == nil { // and again
 		return
 	}
@@ -242,9 +240,7 @@ func (s *Sim) powerCut() {
 	}
 	if d := s.running(); d != nil {
 		s.count("power cut")
-		d.down(1 + s.rnd.IntN(8))
-		d.upAt = s.now
-		d.pump()
+		d.again(1 + s.rnd.IntN(8))
 	}
 }
 

@@ -29,7 +29,7 @@ func (n *node) clock() uint64 { return uint64(max(int64(n.s.now)+n.skew, 1)) }
 // start opens the store until it opens. What is damaged on purpose is opened elsewhere.
 func (n *node) start() {
 	for range opensAtMost {
-		err := n.open(n.s.storeFaults())
+		err := n.open(n.faults())
 		if err == nil {
 			return
 		}
@@ -43,10 +43,21 @@ func (n *node) start() {
 	}
 }
 
+// faults says what will go wrong with the store in the life of the process that begins.
+func (n *node) faults() []store.Fault {
+	if n.s.sweep != nil {
+		return n.s.sweep.faults(n)
+	}
+	return n.s.storeFaults()
+}
+
 func (n *node) open(plan []store.Fault) error {
 	n.mem = n.reborn(n.mem)
 	n.plan = plan
 	n.disk = store.NewFaulty(n.mem, plan...)
+	if n.s.sweep != nil && len(plan) > 0 {
+		n.s.sweep.disk = n.disk
+	}
 	r, err := core.Open(n.s.ctx, n.disk, n.config())
 	if err != nil {
 		return err

@@ -16,7 +16,7 @@ const (
 	// healTime bounds it in virtual ms. The longest delays are a minute.
 	healTime = 60 * 60_000
 	// traceLength is how many of the last events a failure shows.
-	traceLength = 4000
+	traceLength = 200
 	// maxDevices bounds devices together with their copies.
 	maxDevices = 7
 )
@@ -47,6 +47,7 @@ type Sim struct {
 	now     uint64 // ms since 1970
 	step    int
 	plan    plan
+	sweep   *sweeping // nil: faults are drawn
 	healing bool
 
 	hub     *hub
@@ -65,13 +66,8 @@ type Sim struct {
 
 // Run lives one history and returns how it failed, nil if it did not.
 func Run(seed uint64, trace bool) (stats Stats, failure *Failure) {
-	s := &Sim{seed: seed, rnd: rand.New(rand.NewPCG(seed, 0x7673796e63)), ctx: context.Background(), now: start, tracing: trace,
-		writes: map[string]*write{}, stats: Stats{}}
-	var key [32]byte
-	copy(key[:], fmt.Sprintf("vsync %d", seed))
-	s.entropy = rand.NewChaCha8(key)
+	s := newSim(seed, trace)
 	s.plan = s.draw()
-	s.model = newModel(s)
 	defer func() {
 		if p := recover(); p != nil {
 			failure = s.failure(p)
@@ -83,6 +79,16 @@ func Run(seed uint64, trace bool) (stats Stats, failure *Failure) {
 	s.heal()
 	s.checkEnd()
 	return s.stats, nil
+}
+
+func newSim(seed uint64, trace bool) *Sim {
+	s := &Sim{seed: seed, rnd: rand.New(rand.NewPCG(seed, 0x7673796e63)), ctx: context.Background(), now: start, tracing: trace,
+		writes: map[string]*write{}, stats: Stats{}}
+	var key [32]byte
+	copy(key[:], fmt.Sprintf("vsync %d", seed))
+	s.entropy = rand.NewChaCha8(key)
+	s.model = newModel(s)
+	return s
 }
 
 // broken is what fail panics with: it ends a history from any depth.
