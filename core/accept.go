@@ -155,10 +155,10 @@ func (r *Replica) duplicate(s *stage, h *change.Header, last change.Generation, 
 	have := lastHash
 	if h.Gen != last {
 		var err error
-		if have, err = r.hashOf(s.ctx, h.Version()); err != nil {
+		if have, err = s.hashOf(r, h.Version()); err != nil {
 			return Verdict{}, err
 		}
-		if have.IsZero() { // of the group that is being formed: the chain behind it stands for it
+		if have.IsZero() { // its record is gone: the chain that has gone on behind it stands for it
 			return Verdict{Kind: Duplicate, Gen: h.Gen}, nil
 		}
 	}
@@ -166,6 +166,20 @@ func (r *Replica) duplicate(s *stage, h *change.Header, last change.Generation, 
 		return refuse(WrongHash, h.Gen, "the hub has another batch of generation %d: this device's storage was copied or restored; it needs a new id", h.Gen), nil
 	}
 	return Verdict{Kind: Duplicate, Gen: h.Gen}, nil
+}
+
+// hashOf is the hash of a batch in the feed or in the commit that is being formed.
+func (s *stage) hashOf(r *Replica, v change.Version) (change.Hash, error) {
+	for i := len(s.feed) - 1; i >= 0; i-- {
+		if f := &s.feed[i]; f.Device == v.Device && f.Gen == v.Gen {
+			e, err := change.DecodeEntry(f.Entry)
+			if err != nil {
+				return change.Hash{}, err
+			}
+			return e.Hash, nil
+		}
+	}
+	return r.hashOf(s.ctx, v)
 }
 
 // unknownParent finds a parent of another device that the hub has never had.

@@ -35,29 +35,34 @@ func (r *Replica) ReadFeed(ctx context.Context, after uint64, maxBytes int) ([]F
 	if err := r.readable(); err != nil {
 		return nil, err
 	}
-	if after >= r.Head().Seq {
-		return nil, nil
-	}
-	recs, err := r.log.BySeq(ctx, after+1)
-	if err != nil {
-		return nil, typed(err, "reading the feed")
-	}
+	end := r.Head().Seq
 	var out []FeedEntry
 	size := 0
-	err = eachEntry(recs, func(seq uint64, e *change.Entry, bytes []byte, running change.Hash) bool {
-		if seq <= after {
+	for full := false; after < end && !full; {
+		recs, err := r.log.BySeq(ctx, after+1)
+		if err != nil {
+			return nil, typed(err, "reading the feed")
+		}
+		next := after + 1
+		err = eachEntry(recs, func(seq uint64, e *change.Entry, bytes []byte, running change.Hash) bool {
+			if seq < next || seq > end {
+				return seq < next
+			}
+			if full = len(out) > 0 && size+len(bytes) > maxBytes; full || seq != next {
+				return false
+			}
+			out, size, next = append(out, feedEntry(seq, e, bytes, running)), size+len(bytes), next+1
 			return true
+		})
+		if err == nil && next == after+1 && !full {
+			err = errorf(Corrupt, "the feed has no sequence %d, and ends at %d", next, end)
 		}
-		if len(out) > 0 && size+len(bytes) > maxBytes {
-			return false
+		if err != nil {
+			return nil, typed(err, "reading the feed")
 		}
-		out, size = append(out, feedEntry(seq, e, bytes, running)), size+len(bytes)
-		return true
-	})
-	if err == nil && (len(out) == 0 || out[0].Seq != after+1) {
-		err = errorf(Corrupt, "the feed has no sequence %d, and ends at %d", after+1, r.Head().Seq)
+		after = next - 1
 	}
-	return out, typed(err, "reading the feed")
+	return out, nil
 }
 
 // eachEntry visits the feed entries of a hub's commits until visit returns false. The running hash goes on from where each commit says it began.
@@ -124,22 +129,31 @@ func (r *Replica) Settlement(ctx context.Context, d change.DeviceID, base change
 	if err != nil {
 		return 0, 0, change.Hash{}, typed(err, "looking a device up")
 	}
-	for g := min(rec.Last, base+change.Generation(len(own))); g > 0 && g >= base; g-- {
+	// What agrees at one generation agrees at all before it: the hashes are chained. Between them, the highest is searched.
+	agrees := func(g change.Generation) (bool, error) {
 		want := baseHash
 		if g > base {
 			want = own[g-base-1]
 		}
-		have := rec.Hash
-		if g != rec.Last {
-			if have, err = r.hashOf(ctx, change.Version{Device: d, Gen: g}); err != nil {
-				return 0, 0, change.Hash{}, err
-			}
+		if g == rec.Last {
+			return rec.Hash == want, nil
 		}
-		if have == want {
-			return g, rec.Last, rec.Hash, nil
+		have, err := r.hashOf(ctx, change.Version{Device: d, Gen: g})
+		return have == want, err
+	}
+	low, high := base, min(rec.Last, base+change.Generation(len(own)))
+	for g := high; low <= high && g > 0; g = low + (high-low+1)/2 {
+		ok, err := agrees(g)
+		if err != nil {
+			return 0, 0, change.Hash{}, err
+		}
+		if ok {
+			common, low = g, g+1
+		} else {
+			high = g - 1
 		}
 	}
-	return 0, rec.Last, rec.Hash, nil
+	return common, rec.Last, rec.Hash, nil
 }
 
 // hashOf is the hash of a batch in the feed, of a void one too; zero where it is not known.

@@ -1,6 +1,7 @@
 package core
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"iter"
@@ -60,7 +61,7 @@ func (r *Replica) version(ctx context.Context, key change.Key, v change.Version)
 		if m.Key != key {
 			return true
 		}
-		h = HistoryEntry{Version: v, Parents: slices.Clone(m.Parents), Deleted: m.Kind == change.Delete, Value: m.Value}
+		h = HistoryEntry{Version: v, Parents: slices.Clone(m.Parents), Deleted: m.Kind == change.Delete, Value: bytes.Clone(m.Value)}
 		return false
 	})
 	if err != nil || h.Version.IsZero() {

@@ -21,6 +21,8 @@ const (
 	allowedSkew = 60_000
 	// maxSeen bounds the versions that a caller names as seen: as many as an object has leaves.
 	maxSeen = 64
+	// maxAliases bounds the ids that a replica gives up: they stand in the superblock, which is one row.
+	maxAliases = 1000
 	// pendingScan bounds what one page of unsent batches holds, in batches, however small they are.
 	pendingScan = 1024
 )

@@ -1,6 +1,7 @@
 package core
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"iter"
@@ -201,7 +202,7 @@ func (r *Replica) opsOf(ctx context.Context, v change.Version) (ops []Op, err er
 		return nil, typed(err, "reading a refused batch")
 	}
 	_, err = change.Walk(batch, func(m change.Mutation) bool {
-		ops = append(ops, Op{Key: m.Key, Delete: m.Kind == change.Delete, Value: m.Value, Seen: m.Parents})
+		ops = append(ops, Op{Key: m.Key, Delete: m.Kind == change.Delete, Value: bytes.Clone(m.Value), Seen: m.Parents})
 		return true
 	})
 	return ops, typed(err, "reading a refused batch")
@@ -209,7 +210,7 @@ func (r *Replica) opsOf(ctx context.Context, v change.Version) (ops []Op, err er
 
 // WaitSynced returns when the feed has passed a batch of this device.
 //
-// Errors: the hub's reason if it refused the batch; LOCAL_ONLY without a feed; CLOSED.
+// Errors: the hub's reason if it refused the batch; INVALID for one that this replica does not hold; LOCAL_ONLY without a feed; CLOSED.
 func (r *Replica) WaitSynced(ctx context.Context, v change.Version) error {
 	if !r.cfg.Feed {
 		return errorf(LocalOnly, "the database was opened without a feed: there is no hub to be in sync with")
@@ -233,13 +234,21 @@ func (r *Replica) WaitSynced(ctx context.Context, v change.Version) error {
 
 func (r *Replica) passed(ctx context.Context, v change.Version) (bool, error) {
 	r.mu.Lock()
-	for _, a := range r.head.aliases {
+	h := r.head
+	r.mu.Unlock()
+	asked := v
+	for _, a := range h.aliases {
 		v = a.Map(v)
 	}
-	r.mu.Unlock()
+	if h.lost(v) {
+		return true, errorf(Invalid, "this replica holds no batch %s: it was never written here, or lost with the power", asked)
+	}
 	rec, err := readDevice(ctx, r.tables, v.Device)
 	if err != nil || rec.Last < v.Gen {
 		return false, typed(err, "waiting for the hub")
+	}
+	if len(r.aliases()) > len(h.aliases) { // what passed since may be another batch of that name
+		return r.passed(ctx, asked)
 	}
 	b, ok, err := r.tables.Get(ctx, tableProblems, versionKey(v))
 	if err != nil || !ok {
@@ -251,6 +260,19 @@ func (r *Replica) passed(ctx context.Context, v change.Version) (bool, error) {
 	}
 	return true, &Error{Code: Code(p.Reason.Code), Gen: v.Gen,
 		Message: "the hub refused the batch; its values are kept among the problems: " + p.Reason.Message}
+}
+
+// lost says that a version has an id of this replica, and no batch of that name is left to be sent.
+func (h *head) lost(v change.Version) bool {
+	if v.Device == h.device {
+		return v.Gen > h.lastGen
+	}
+	for _, a := range h.aliases {
+		if a.Old == v.Device {
+			return v.Gen > a.Common
+		}
+	}
+	return false
 }
 
 // Synced returns when the feed has passed all that was written before.

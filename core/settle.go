@@ -170,21 +170,21 @@ func (r *Replica) belong(ctx context.Context, w Welcome) error {
 }
 
 // Reenter gives the device a new id: for one that finds a living copy of itself at the hub.
-func (r *Replica) Reenter(ctx context.Context) error {
-	r.mu.Lock()
-	h := r.head
-	r.mu.Unlock()
-	rec, err := readDevice(ctx, r.tables, h.device)
-	if err != nil {
-		return typed(err, "taking a new device id")
-	}
-	return r.reenter(ctx, rec.Last)
-}
+func (r *Replica) Reenter(ctx context.Context) error { return r.reenter(ctx, 0) }
 
-// reenter writes all batches after the common prefix anew, under a new device id, in one commit.
+// reenter writes all batches after the common prefix, which is at least what is confirmed, anew, under a new device id, in
+// one commit.
 func (r *Replica) reenter(ctx context.Context, common change.Generation) error {
 	return r.submit(ctx, &request{alone: true, strict: true, form: func(s *stage) error {
+		rec, err := s.device(s.state.device)
+		if err != nil {
+			return err
+		}
+		common = max(common, rec.Last) // more may have been confirmed since the caller looked
 		a := device.Mapping{Old: s.state.device, Common: common}
+		if len(s.state.aliases) >= maxAliases {
+			return errorf(Protocol, "this replica has taken a new id %d times, because the hub had other batches under its own each time: look for another replica that uses the same storage, or begin with an empty one", maxAliases)
+		}
 		old, err := r.unsentAfter(s, common)
 		if err != nil {
 			return err
@@ -270,8 +270,10 @@ func (a alias) Map(v change.Version) change.Version {
 
 // reenter changes the id; the batches under the new one follow.
 func (f *fold) reenter(m device.Mapping) {
-	a := alias{m, f.head.lastGen, f.head.commit + 1}
-	f.head.aliases = append(f.head.aliases[:len(f.head.aliases):len(f.head.aliases)], a)
+	if f.head.lastGen > 0 { // else nothing has the old name
+		a := alias{m, f.head.lastGen, f.head.commit + 1}
+		f.head.aliases = append(f.head.aliases[:len(f.head.aliases):len(f.head.aliases)], a)
+	}
 	f.head.device, f.head.lastGen, f.head.lastHash = m.New, 0, change.Hash{}
 }
 

@@ -49,7 +49,7 @@ func (m watchMarker) String() string {
 }
 
 func parseWatchMarker(s string) (m watchMarker, err error) {
-	if n, err := fmt.Sscanf(s, "%x-%d-%d", &m.incarnation, &m.commit, &m.events); err != nil || n != 3 || m.String() != s || strings.ContainsAny(s, " \n") {
+	if n, err := fmt.Sscanf(s, "%x-%d-%d", &m.incarnation, &m.commit, &m.events); err != nil || n != 3 || m.events < 0 || m.String() != s || strings.ContainsAny(s, " \n") {
 		return m, errorf(UnknownMarker, "%q is no marker: give one that an event carried, or %q, or %q", s, FromStart, FromNow)
 	}
 	return m, nil

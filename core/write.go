@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"unicode/utf8"
 
 	"vsync/core/change"
 	"vsync/core/changelog"
@@ -92,8 +93,22 @@ func (w *Write) validate() error {
 	if n := w.weight() - 232*len(w.Ops); n > change.MaxBatch {
 		return errorf(BatchTooLarge, "a batch has at most %d bytes, this one has %d: split it", change.MaxBatch, n)
 	}
+	if len(w.Note) > change.MaxNote || !utf8.ValidString(w.Note) {
+		return errorf(Invalid, "a note is UTF-8 of at most %d bytes, this one has %d: it is a label, put the rest into a value", change.MaxNote, len(w.Note))
+	}
+	if w.Nonce.Counter > change.MaxNumber {
+		return errorf(Invalid, "the counter of a nonce is at most 2^53-1, not %d", w.Nonce.Counter)
+	}
+	if w.Durability != nil && *w.Durability > store.Strict {
+		return errorf(Invalid, "there is no %v", *w.Durability)
+	}
 	for i := range w.Ops {
 		if err := w.Ops[i].validate(); err != nil {
+			return err
+		}
+	}
+	for i := range w.Checks {
+		if err := validKey(w.Checks[i].Key); err != nil {
 			return err
 		}
 	}
