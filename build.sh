@@ -131,7 +131,7 @@ test_native() {
 test_js() {
   local exec="env -i 'PATH=$PATH' 'HOME=${HOME:-/}' 'TMPDIR=${TMPDIR:-/tmp}'"
   exec+=" node --stack-size=8192 '$(go env GOROOT)/lib/wasm/wasm_exec_node.js'"
-  GOOS=js GOARCH=wasm go test -count=1 -timeout=10m -exec="$exec" ./core/...
+  GOOS=js GOARCH=wasm go test -short -count=1 -timeout=10m -exec="$exec" ./core/...
 }
 
 # One line for each fuzz function in the tree: directory and name.

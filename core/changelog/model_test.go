@@ -289,7 +289,7 @@ func (h *history) commit(tx *store.Tx) {
 
 // TestHistoriesAgainstModel: commits, confirmed or not, checkpoints, broken ones too, and engines that follow each other.
 func TestHistoriesAgainstModel(t *testing.T) {
-	for seed := range uint64(24) {
+	for seed := range few(24) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			h := &history{t: t, rnd: rand.New(rand.NewPCG(seed, 3)), st: store.NewMemory(), m: newModel()}
 			h.reopen()

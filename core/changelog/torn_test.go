@@ -82,7 +82,7 @@ func birth(t *testing.T, st store.Store, lives []*life) *life {
 // without commits before; a third reads and writes, a fourth reads.
 func TestEveryTornCommit(t *testing.T) {
 	sizes := []int{10, TailMax + 1, partMax + 1, 3*partMax + 1}
-	before := []int{0, 25}
+	before := []int{0, 25}[:few(2)]
 	for _, n1 := range before {
 		for _, size1 := range sizes {
 			for cut1 := 0; cut1 <= 5; cut1++ {
@@ -117,7 +117,7 @@ func TestEveryTornCommit(t *testing.T) {
 // TestGenerationsOfEngines: engines open, write, die in the middle of a commit, and those that others have already
 // followed go on writing: what they write then is void, or is read by the next, but never mixed.
 func TestGenerationsOfEngines(t *testing.T) {
-	for seed := range uint64(40) {
+	for seed := range few(40) {
 		rnd := rand.New(rand.NewPCG(seed, 2))
 		st := store.NewMemory()
 		var lives []*life

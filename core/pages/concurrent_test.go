@@ -45,7 +45,7 @@ func TestReadersBesideCheckpoints(t *testing.T) {
 		})
 	}
 	rnd := rand.New(rand.NewPCG(9, 9))
-	for round := range uint64(120) {
+	for round := range few(120) {
 		for range 1 + rnd.IntN(6) {
 			changeGroup(tb, rnd)
 		}
@@ -163,7 +163,7 @@ func groupsOf(ctx context.Context, s *Snap, from, to string, reverse bool) (map[
 // store then, and both have to give the same answers.
 func TestBetweenACommitAndItsEnd(t *testing.T) {
 	ctx := context.Background()
-	for seed := range uint64(20) {
+	for seed := range few(20) {
 		rnd := rand.New(rand.NewPCG(seed, 10))
 		st := store.NewMemory()
 		tb := New(st, 1)

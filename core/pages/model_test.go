@@ -106,7 +106,7 @@ func checkRows(st store.Store) error {
 }
 
 func TestScansWithBounds(t *testing.T) {
-	for seed := range uint64(4) {
+	for seed := range few(4) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			rnd := rand.New(rand.NewPCG(seed, 5))
 			st := store.NewMemory()

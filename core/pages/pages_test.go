@@ -65,7 +65,7 @@ func equalAll(t *testing.T, tb *Tables, model map[string][]byte, table byte) {
 }
 
 func TestTablesAgainstModel(t *testing.T) {
-	for seed := range uint64(6) {
+	for seed := range few(6) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			rnd := rand.New(rand.NewPCG(seed, 1))
 			ctx := context.Background()

@@ -13,7 +13,7 @@ import (
 // TestEnginesThatDieInACheckpoint: again and again an engine dies in a step, at any place of it; the next one replays what
 // the pages do not say that they have. Nothing is lost, whatever lies around from those before.
 func TestEnginesThatDieInACheckpoint(t *testing.T) {
-	for seed := range uint64(10) {
+	for seed := range few(10) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			w := &world{t: t, rnd: rand.New(rand.NewPCG(seed, 7)), st: store.NewMemory(), m: tableModel{'o': {}, 'p': {}}}
 			w.wide = seed%2 == 0
