@@ -45,7 +45,7 @@ func (s *Sim) draw() plan {
 	oneOf := func(ns ...int) int { return ns[r.IntN(len(ns))] }
 	p := plan{
 		devices: 1 + r.IntN(3), late: r.IntN(3), steps: 60 + r.IntN(300),
-		crash: maybe(4), power: maybe(3), clone: maybe(2), restore: maybe(2), jump: maybe(3), cut: maybe(8), stall: maybe(4),
+		crash: maybe(4), power: maybe(3), clone: oneOf(0, 0, 2, 6), restore: oneOf(0, 0, 2, 5), jump: maybe(3), cut: oneOf(0, 3, 10), stall: maybe(4),
 		rogue: maybe(3), garbage: maybe(2), checkpoint: maybe(4), damage: maybe(1),
 		hubFaults: r.IntN(2) == 0, halfOpen: r.IntN(2) == 0, strict: oneOf(0, 20, 100), large: r.IntN(8) == 0,
 		checkBytes: oneOf(1, 500, 3000, 20_000, 1<<20), hubBytes: oneOf(1, 500, 3000, 20_000, 1<<20),
