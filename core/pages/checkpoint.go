@@ -110,6 +110,7 @@ func (t *Tables) finish(s *step) {
 		}
 	}
 	t.flushes++
+	clear(t.none)
 	t.cache.replace(s.gone, s.written)
 }
 

@@ -247,3 +247,45 @@ func TestAReadThatIsOvertaken(t *testing.T) {
 		}
 	}
 }
+
+// counting is a store that counts scans.
+type counting struct {
+	store.Store
+	scans int
+}
+
+func (c *counting) Scan(ctx context.Context, r store.Range) ([]store.Row, error) {
+	c.scans++
+	return c.Store.Scan(ctx, r)
+}
+
+// TestEmptyTables: where there is no page, the store is asked once and not for each key, until a checkpoint makes one.
+func TestEmptyTables(t *testing.T) {
+	ctx := context.Background()
+	st := &counting{Store: store.NewMemory()}
+	tb := New(st, 1)
+	look := func(want bool, keys ...string) {
+		t.Helper()
+		for _, k := range keys {
+			if _, ok, err := tb.Get(ctx, 'o', k); ok != want || err != nil {
+				t.Fatalf("get %s: %v, %v", k, ok, err)
+			}
+			if s, err := tb.Stamp(ctx, 'o', k); err != nil || (s.Commit > 0) != want {
+				t.Fatalf("stamp of %s: %v, %v", k, s, err)
+			}
+		}
+	}
+	look(false, "b", "c", "b", "d")
+	if st.scans != 1 {
+		t.Errorf("%d scans", st.scans)
+	}
+	look(false, "a", "b", "a")
+	if st.scans != 2 {
+		t.Errorf("%d scans, after a smaller key", st.scans)
+	}
+	for _, k := range []string{"a", "b", "c"} {
+		tb.Set('o', k, []byte{1})
+	}
+	flush(t, st, tb, Stamp{Commit: 1}, 1<<20)
+	look(true, "a", "b", "c")
+}

@@ -36,13 +36,14 @@ type Tables struct {
 	flushes uint64                    // steps that moved entries from mem to pages
 	pins    int                       // snapshots that want the pages unchanged
 	retired uint64                    // snapshots older than this are gone
+	none    map[byte]string           // by table: the smallest key for which, since the last flush, the store had no page
 	inc     uint64                    // incarnation, for the names of overflow rows
 	over    uint32                    // overflow entries made by this incarnation
 }
 
 // New opens the tables of a store. The incarnation must be new for each engine on that store.
 func New(st store.Store, incarnation uint64) *Tables {
-	return &Tables{st: st, cache: newCache(), mem: btree.NewMap[string, *cell](32), inc: incarnation}
+	return &Tables{st: st, cache: newCache(), mem: btree.NewMap[string, *cell](32), inc: incarnation, none: map[byte]string{}}
 }
 
 // Bytes returns the size of what only stands in memory and in the log.
@@ -150,13 +151,21 @@ func (t *Tables) Stamp(ctx context.Context, table byte, key string) (Stamp, erro
 func (t *Tables) page(ctx context.Context, table byte, key string) (*page, error) {
 	t.mu.RLock()
 	flushes := t.flushes
+	first, none := t.none[table]
 	t.mu.RUnlock()
+	if none && key >= first {
+		return nil, nil
+	}
 	if p := t.cache.find(table, key); p != nil {
 		return p, nil
 	}
 	p, err := t.readPage(ctx, table, key)
-	if err != nil || p == nil {
+	if err != nil {
 		return nil, err
+	}
+	if p == nil {
+		t.noPage(table, key, flushes)
+		return nil, nil
 	}
 	t.mu.RLock()
 	defer t.mu.RUnlock()
@@ -164,6 +173,16 @@ func (t *Tables) page(ctx context.Context, table byte, key string) (*page, error
 		t.cache.add(p, key, false)
 	}
 	return p, nil
+}
+
+// noPage remembers that a key has no page, and so none behind it: before the first checkpoint, and in tables that stay
+// empty, every lookup would ask the store else.
+func (t *Tables) noPage(table byte, key string, flushes uint64) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if first, none := t.none[table]; t.flushes == flushes && (!none || key < first) {
+		t.none[table] = key
+	}
 }
 
 // readPage reads the page of a key from the store.
