@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"math/rand/v2"
+	"runtime"
 	"sync"
 	"testing"
 
@@ -36,6 +37,7 @@ func TestReadersBesideTheWriter(t *testing.T) {
 					return
 				default:
 				}
+				runtime.Gosched() // WebAssembly has one thread, and takes it from nobody
 				if last := l.Last(); last > 0 {
 					if err := readOne(l, 1+rnd.Uint64N(last), own, batches); err != nil {
 						errs <- err

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"runtime"
 	"sync"
 	"testing"
 
@@ -37,6 +38,7 @@ func TestReadersBesideCheckpoints(t *testing.T) {
 					return
 				default:
 				}
+				runtime.Gosched() // WebAssembly has one thread, and takes it from nobody
 				if err := readGroups(ctx, tb, rnd); err != nil && !errors.Is(err, ErrSnapshotGone) {
 					errs <- err
 					return
