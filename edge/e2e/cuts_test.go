@@ -16,6 +16,9 @@ import (
 	"vsync/edge/e2e/proxy"
 )
 
+// longLife is how long a process or a device lives at most: in the time of a test there have to be some lives.
+const longLife = 3 * time.Second
+
 // A world is one hub, three devices that write, a spoiled network between them, and what is known of it all.
 type world struct {
 	t       *testing.T
@@ -34,6 +37,8 @@ type member struct {
 	seen  *mirror
 	lives int
 	r     *rand.Rand
+
+	waiting chan written // that it has not seen synced
 }
 
 // TestThroughCuts: three devices write at random through a network that cuts, delays and stalls, while the hub is
@@ -56,7 +61,7 @@ func newWorld(t *testing.T, seed uint64) *world {
 	w := &world{t: t, seed: seed, hub: serve(t, t.TempDir()), ledger: newLedger()}
 	for i, name := range []string{"anna", "bert", "cleo"} {
 		plan := proxy.Plan{
-			Seed: seed + uint64(i), Gap: 150_000, Delays: 5, Stalls: 1, Cuts: 4,
+			Seed: seed + uint64(i), Gap: 250_000, Delays: 5, Stalls: 1, Cuts: 4,
 			MaxDelay: 20 * time.Millisecond, MaxStall: 500 * time.Millisecond,
 		}
 		p, err := proxy.Listen(w.hub.addr(), plan.Script())
@@ -66,7 +71,7 @@ func newWorld(t *testing.T, seed uint64) *world {
 		t.Cleanup(p.Close)
 		w.members = append(w.members, &member{
 			name: name, dir: filepath.Join(t.TempDir(), name), seed: seed ^ uint64(i+1)<<32, proxy: p,
-			seen: newMirror(name), r: rand.New(rand.NewPCG(seed, uint64(100+i))),
+			seen: newMirror(name), waiting: make(chan written, unsynced), r: rand.New(rand.NewPCG(seed, uint64(100+i))),
 		})
 	}
 	return w
@@ -74,25 +79,41 @@ func newWorld(t *testing.T, seed uint64) *world {
 
 // spoil lets everybody live, for a time, and kills the hub meanwhile.
 func (w *world) spoil() {
-	ctx, cancel := context.WithTimeout(context.Background(), *timeFlag)
+	ctx, cancel := context.WithTimeout(context.Background(), 4**timeFlag)
 	defer cancel()
+	go func() { // on a machine with much else to do it takes longer until something has happened
+		<-time.After(*timeFlag)
+		w.ledger.until(ctx, synced, 100)
+		cancel()
+	}()
 	var group sync.WaitGroup
 	for i, lives := range []func(context.Context, *member){w.reopened, w.restored, w.killed} {
 		group.Go(func() { lives(ctx, w.members[i]) })
 	}
 	r, kills := rand.New(rand.NewPCG(w.seed, 0)), 0
-	for w.ledger.more(ctx, 20+r.IntN(200)) && !w.t.Failed() {
+	for w.going(ctx) {
+		w.ledger.more(ctx, 20+r.IntN(200), longLife)
 		w.hub.restart()
 		kills++
 	}
 	group.Wait()
 	w.t.Logf("the hub was killed %d times; writes: %v", kills, w.ledger.sum())
+	cuts := 0
 	for _, m := range w.members {
+		cuts += m.proxy.Stats().Cuts()
 		w.t.Logf("%s lived %d times: %+v, %d resets", m.name, m.lives, m.proxy.Stats(), m.seen.resets)
 	}
 	for _, text := range w.ledger.wrong() {
 		w.t.Error(text)
 	}
+	if cuts == 0 || w.ledger.sum()[synced] == 0 {
+		w.t.Errorf("%d cuts, and %d writes were synced meanwhile: this proves nothing", cuts, w.ledger.sum()[synced])
+	}
+}
+
+// going reports whether the world goes on being spoiled.
+func (w *world) going(ctx context.Context) bool {
+	return ctx.Err() == nil && len(w.ledger.wrong()) == 0
 }
 
 func (m *member) nextLife() life {
@@ -105,7 +126,7 @@ func (w *world) live(ctx context.Context, m *member, n int) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	go func() {
-		w.ledger.more(ctx, n)
+		w.ledger.more(ctx, n, longLife)
 		cancel()
 	}()
 	end := (*device).close
@@ -113,14 +134,14 @@ func (w *world) live(ctx context.Context, m *member, n int) {
 		end = (*device).abandon
 	}
 	l := m.nextLife()
-	if err := l.live(ctx, m.seen, w.ledger.tell, end); err != nil {
+	if err := l.live(ctx, m.seen, m.waiting, w.ledger.tell, end); err != nil {
 		w.ledger.tell(wrong, fmt.Sprintf("%s, life %d: %v", l.Name, l.Number, err))
 	}
 }
 
 // reopened is closed and opened again and again.
 func (w *world) reopened(ctx context.Context, m *member) {
-	for ctx.Err() == nil && len(w.ledger.wrong()) == 0 {
+	for w.going(ctx) {
 		w.live(ctx, m, 50+m.r.IntN(600))
 	}
 }
@@ -128,7 +149,7 @@ func (w *world) reopened(ctx context.Context, m *member) {
 // restored is closed and opened again too, and after every fourth life it gets back what its disk held two lives ago.
 func (w *world) restored(ctx context.Context, m *member) {
 	backup := m.dir + ".backup"
-	for ctx.Err() == nil && len(w.ledger.wrong()) == 0 {
+	for w.going(ctx) {
 		w.live(ctx, m, 50+m.r.IntN(400))
 		var err error
 		switch {
@@ -138,6 +159,7 @@ func (w *world) restored(ctx context.Context, m *member) {
 			err = os.CopyFS(backup, os.DirFS(m.dir))
 		case m.lives%4 == 3:
 			w.ledger.lose(m.name)
+			m.waiting = make(chan written, unsynced)
 			os.RemoveAll(m.dir)
 			err = os.CopyFS(m.dir, os.DirFS(backup))
 		}
@@ -150,15 +172,16 @@ func (w *world) restored(ctx context.Context, m *member) {
 // killed lives in a process of its own, which is killed again and again; every fourth time its disk is gone too.
 // Only at the end it is watched from here.
 func (w *world) killed(ctx context.Context, m *member) {
-	for ctx.Err() == nil && len(w.ledger.wrong()) == 0 {
+	for w.going(ctx) {
 		p, err := startChild(m.nextLife())
 		if err != nil {
 			w.ledger.tell(wrong, err.Error())
 			return
 		}
 		life, cancel := context.WithCancel(ctx)
+		reports := 50 + m.r.IntN(400)
 		go func() {
-			w.ledger.more(life, 50+m.r.IntN(400))
+			w.ledger.more(life, reports, longLife)
 			cancel()
 			p.cmd.Process.Kill()
 		}()
@@ -185,7 +208,7 @@ func startChild(l life) (*process, error) {
 		return nil, err
 	}
 	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), childEnv+"="+string(config))
+	cmd.Env = append(os.Environ(), childEnv+"="+string(config), "GORACE=halt_on_error=1")
 	return launch(cmd)
 }
 
@@ -208,7 +231,7 @@ func beChild(config string) int {
 		defer mu.Unlock()
 		fmt.Println(what, strings.ReplaceAll(text, "\n", " "))
 	}
-	if err := l.live(ctx, newMirror(l.Name), tell, (*device).close); err != nil {
+	if err := l.live(ctx, newMirror(l.Name), make(chan written, unsynced), tell, (*device).close); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}

@@ -131,14 +131,14 @@ type life struct {
 const unsynced = 40
 
 // live opens a device, and writes, watches and scans until ctx ends; then it ends the device with end. What it
-// saw goes into seen.
-func (l life) live(ctx context.Context, seen *mirror, tell report, end func(*device) error) error {
+// saw goes into seen; waiting holds what earlier lives wrote and have not seen synced, and then what this one leaves.
+func (l life) live(ctx context.Context, seen *mirror, waiting chan written, tell report, end func(*device) error) error {
 	d, err := openDevice(context.Background(), l.Dir, l.URL, l.Seed)
 	if err != nil {
 		return err
 	}
-	if err := seen.begin(ctx, d.Replica); err != nil {
-		return err
+	if err := seen.begin(context.WithoutCancel(ctx), d.Replica); err != nil {
+		return errors.Join(err, d.close())
 	}
 	d.follow()
 	ctx, stop := context.WithCancelCause(ctx)
@@ -153,7 +153,6 @@ func (l life) live(ctx context.Context, seen *mirror, tell report, end func(*dev
 			}
 		})
 	}
-	waiting := make(chan written, unsynced)
 	try("writing", func() error { return l.write(ctx, d.Replica, waiting, tell) })
 	try("waiting for sync", func() error { return awaitSynced(ctx, d.Replica, waiting, tell) })
 	try("watching", func() error { return seen.follow(ctx, d.Replica) })
@@ -170,17 +169,26 @@ type written struct {
 	version change.Version
 }
 
-func awaitSynced(ctx context.Context, r *core.Replica, waiting <-chan written, tell report) error {
+func awaitSynced(ctx context.Context, r *core.Replica, waiting chan written, tell report) error {
 	for {
 		select {
 		case w := <-waiting:
 			if err := r.WaitSynced(ctx, w.version); err != nil {
+				keep(waiting, w)
 				return fmt.Errorf("%s: %w", w.token, err)
 			}
 			tell(synced, w.token)
 		case <-ctx.Done():
 			return nil
 		}
+	}
+}
+
+// keep leaves a write to the next life, if there is room: the test looks for it in any case.
+func keep(waiting chan written, w written) {
+	select {
+	case waiting <- w:
+	default:
 	}
 }
 

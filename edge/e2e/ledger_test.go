@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"time"
 )
 
 // A ledger knows of every write how far it came, as its device has said.
@@ -34,23 +35,32 @@ func (l *ledger) tell(what, text string) {
 	l.news = make(chan struct{})
 }
 
-// more waits until n more reports came, and says that nothing is wrong so far, or that ctx ended.
-func (l *ledger) more(ctx context.Context, n int) bool {
+// more waits until n more reports came, or something is wrong, or for so long, or until ctx ends.
+func (l *ledger) more(ctx context.Context, n int, atMost time.Duration) {
+	ctx, cancel := context.WithTimeout(ctx, atMost)
+	defer cancel()
 	l.mu.Lock()
 	until := l.count + n
 	l.mu.Unlock()
 	for {
 		l.mu.Lock()
-		done, bad, news := l.count >= until, len(l.wrongs) > 0, l.news
+		done, news := l.count >= until || len(l.wrongs) > 0, l.news
 		l.mu.Unlock()
-		if done || bad {
-			return !bad
+		if done {
+			return
 		}
 		select {
 		case <-news:
 		case <-ctx.Done():
-			return false
+			return
 		}
+	}
+}
+
+// until waits until n writes have come as far as what, or ctx ends.
+func (l *ledger) until(ctx context.Context, what string, n int) {
+	for l.sum()[what] < n && ctx.Err() == nil {
+		l.more(ctx, n/10, time.Second)
 	}
 }
 

@@ -180,6 +180,11 @@ func (h *hub) start() {
 // restart kills the hub and starts it again.
 func (h *hub) restart() {
 	h.t.Helper()
+	select {
+	case <-h.ended:
+		h.t.Errorf("the hub ended by itself: %v: %s", h.err, h.complaints())
+	default:
+	}
 	h.kill()
 	h.start()
 }

@@ -33,6 +33,10 @@ func crowdOf(id string) string { return id[:strings.IndexByte(id, '/')] }
 func (l life) write(ctx context.Context, replica *core.Replica, waiting chan<- written, tell report) error {
 	w := &writer{r: rand.New(rand.NewPCG(l.Seed, 2)), replica: replica}
 	for n := 1; ctx.Err() == nil; n++ {
+		w.pad = 100
+		if w.r.IntN(4) == 0 {
+			w.pad = 600 // a crowd of these is larger than a frame, and travels in parts
+		}
 		w.token = fmt.Sprintf("%s.%d.%d", l.Name, l.Number, n)
 		batch, err := w.next(ctx)
 		if err != nil {
@@ -61,6 +65,7 @@ type writer struct {
 	r       *rand.Rand
 	replica *core.Replica
 	token   string
+	pad     int // bytes of a value at most, in this batch; of a crowd, half of it a thousand times
 }
 
 // next makes up a write.
@@ -74,7 +79,7 @@ func (w *writer) next(ctx context.Context) (core.Write, error) {
 		return w.recreate(ctx)
 	case n < 80:
 		return w.update(ctx)
-	case n < 93:
+	case n < 96:
 		return w.several(), nil
 	case n < 99:
 		return w.crowd(w.put), nil
@@ -85,7 +90,7 @@ func (w *writer) next(ctx context.Context) (core.Write, error) {
 func (w *writer) batch(ops ...core.Op) core.Write { return core.Write{Ops: ops} }
 
 func (w *writer) put(key change.Key) core.Op {
-	value, err := change.Encode(change.Map{{Key: "token", Value: w.token}, {Key: "pad", Value: make([]byte, w.r.IntN(100))}})
+	value, err := change.Encode(change.Map{{Key: "token", Value: w.token}, {Key: "pad", Value: make([]byte, w.r.IntN(w.pad))}})
 	if err != nil {
 		panic(err) // a map of a string and bytes has an encoding
 	}
