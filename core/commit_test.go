@@ -172,11 +172,12 @@ func TestChangedIsToldAfterTheChange(t *testing.T) {
 	}
 	n.want("x", "mine")
 
+	for len(g.begun) > 0 { // of the commits before
+		<-g.begun
+	}
 	open = g.close()
 	go n.Put(context.Background(), key("first"), value("again"))
-	for len(g.begun) == 0 {
-		time.Sleep(time.Microsecond)
-	}
+	<-g.begun
 	g.fail = nil
 	seen := make(chan string, 1)
 	e, _, _ := n.Get(t.Context(), key("x"))
