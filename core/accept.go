@@ -282,7 +282,7 @@ func encodeVoid(hash change.Hash, b *change.Batch, eparents []change.EParents) [
 // voidParents returns what a voided version of an object had as parents; none where that is not known: then what
 // it replaced stays beside what comes, which is a conflict and no loss.
 func (s *stage) voidParents(v change.Version, key change.Key) (ps []change.Version, err error) {
-	row, err := s.get(tableVoids, versionKey(v))
+	row, err := s.get(versionRow(tableVoids, v))
 	if err != nil || row == nil {
 		return nil, err
 	}
@@ -327,7 +327,7 @@ func (r *Replica) void(s *stage, h *change.Header, b *change.Batch, eparents []c
 	ann := change.Annotation{Accepted: max(s.state.accepted, r.cfg.Now()), Reason: &change.Reason{Code: string(code), Message: message}}
 	e := change.NewVoidEntry(h.Version(), h.Hash, ann)
 	row := encodeVoid(h.Hash, b, eparents)
-	s.set(tableVoids, versionKey(h.Version()), row)
+	s.set(versionRow(tableVoids, h.Version()), row)
 	s.voided = append(s.voided, h.Version())
 	if err := r.place(s, e, nil); err != nil {
 		return Verdict{}, err
@@ -349,7 +349,10 @@ func clip(s string, n int) string {
 
 // place seals an entry, appends it to the feed and takes it up.
 func (r *Replica) place(s *stage, e *change.Entry, b *change.Batch) error {
-	e.Seal(r.cfg.HubKey, s.state.lineage)
+	if r.sealer == nil {
+		r.sealer = change.NewSealer(r.cfg.HubKey, s.state.lineage)
+	}
+	r.sealer.Seal(e)
 	seq := s.state.marker.Seq + 1
 	data, err := e.Append(binary.AppendUvarint(nil, seq))
 	if err != nil {

@@ -100,13 +100,8 @@ func (s *stage) read(a *Arrival) (it changelog.Item, e *change.Entry, b *change.
 		}
 		return it, e, b, err
 	}
-	if e, err = change.DecodeEntry(a.Entry); err != nil {
+	if e, b, err = change.DecodeEntryBatch(a.Entry); err != nil {
 		return it, nil, nil, wrapf(Protocol, err, "the entry at sequence %d cannot be read", a.Seq)
-	}
-	if e.Kind == change.EntryBatch {
-		if b, err = change.DecodeAny(e.Body); err != nil {
-			return it, nil, nil, wrapf(Protocol, err, "the batch at sequence %d cannot be read", a.Seq)
-		}
 	}
 	if err := s.notACopy(e); err != nil {
 		return it, nil, nil, err
@@ -115,7 +110,7 @@ func (s *stage) read(a *Arrival) (it changelog.Item, e *change.Entry, b *change.
 		back := Arrival{Seq: a.Seq, Gen: e.Version.Gen, Ann: e.Annotation.Encode(), MAC: e.MAC, Void: e.Kind == change.EntryVoid}
 		return changelog.Item{Kind: changelog.ItemConfirm, Data: confirmData(&back, e.Version.Device)}, e, b, err
 	}
-	it = changelog.Item{Kind: changelog.ItemEntry, Data: append(binary.AppendUvarint(nil, a.Seq), a.Entry...)}
+	it = changelog.Item{Kind: changelog.ItemEntry, Data: append(binary.AppendUvarint(make([]byte, 0, binary.MaxVarintLen64+len(a.Entry)), a.Seq), a.Entry...)}
 	return it, e, b, nil
 }
 

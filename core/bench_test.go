@@ -407,3 +407,27 @@ func BenchmarkHistory(b *testing.B) {
 		}
 	}
 }
+
+// New objects do not cost the store a look-up each: on most media that is what would take the time.
+func TestBulkAsksTheStoreRarely(t *testing.T) {
+	w := newWorld(t)
+	disk := store.NewFaulty(store.NewMemory())
+	n := &node{w: w, st: store.NewMemory(), feed: true}
+	r, err := Open(w.ctx, disk, n.config())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	for i := range 20 {
+		write := benchWrite(i*1000, 1000)
+		for j := range write.Ops { // against the order
+			write.Ops[j].Key = benchKey((i*1000 + j) * 7919 % 20_000)
+		}
+		if _, err := r.Write(w.ctx, write); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if c := disk.Counts(); c[store.Gets]+c[store.Scans] > 500 {
+		t.Errorf("20,000 new objects asked the store %d times", c[store.Gets]+c[store.Scans])
+	}
+}

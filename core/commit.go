@@ -354,17 +354,17 @@ type replaying struct {
 	commit uint64
 }
 
-func (p *replaying) get(table byte, key string) ([]byte, error) {
-	val, _, err := p.r.tables.Get(p.ctx, table, key)
+func (p *replaying) get(row string) ([]byte, error) {
+	val, _, err := p.r.tables.GetRow(p.ctx, row)
 	return val, err
 }
 
-func (p *replaying) set(table byte, key string, val []byte) {
-	p.r.tables.Apply([]pages.Change{{Table: table, Key: key, Value: val}})
+func (p *replaying) set(row string, val []byte) {
+	p.r.tables.Apply([]pages.Change{{Row: row, Value: val}})
 }
 
-func (p *replaying) stale(table byte, key string) (bool, error) {
-	s, err := p.r.tables.Stamp(p.ctx, table, key)
+func (p *replaying) stale(row string) (bool, error) {
+	s, err := p.r.tables.Stamp(p.ctx, row[0], row[1:])
 	return s.Commit >= p.commit, err
 }
 
@@ -420,7 +420,7 @@ func (f *fold) item(it changelog.Item, renaming **device.Mapping) error {
 			_, err = f.renamed(b, **renaming)
 			return err
 		}
-		_, err = f.local(b)
+		_, err = f.local(b, nil)
 		return err
 	case changelog.ItemEntry:
 		seq, e, err := entryOf(it)
@@ -453,11 +453,11 @@ func (f *fold) item(it changelog.Item, renaming **device.Mapping) error {
 		*renaming = &a
 	case changelog.ItemVoided:
 		c := &cutter{b: it.Data}
-		key := string(c.take(24))
-		if stale, err := f.rows.stale(tableVoids, key); err != nil || stale || c.err != nil {
+		name := pages.RowKey(tableVoids, string(c.take(24)))
+		if stale, err := f.rows.stale(name); err != nil || stale || c.err != nil {
 			return errors.Join(err, c.err)
 		}
-		f.rows.set(tableVoids, key, c.b)
+		f.rows.set(name, c.b)
 	case changelog.ItemDismiss:
 		return f.dismiss(string(it.Data))
 	case changelog.ItemOutcome, changelog.ItemBefore:

@@ -10,12 +10,12 @@ import (
 
 // device returns the row of a device; zero for one never heard of.
 func (f *fold) device(d change.DeviceID) (device.Record, error) {
-	b, err := f.rows.get(tableDevices, device.Key(d))
+	b, err := f.rows.get(f.rowOf(d))
 	return decodeDevice(d, b, err)
 }
 
 func readDevice(ctx context.Context, t *pages.Tables, d change.DeviceID) (device.Record, error) {
-	b, _, err := t.Get(ctx, tableDevices, device.Key(d))
+	b, _, err := t.GetRow(ctx, deviceRow(d))
 	return decodeDevice(d, b, err)
 }
 

@@ -166,7 +166,7 @@ func (r *Replica) hashOf(ctx context.Context, v change.Version) (change.Hash, er
 		h, _, err := change.DecodeHeader(batch)
 		return h.Hash, typed(err, "looking a batch up")
 	}
-	val, _, err := r.tables.Get(ctx, tableVoids, versionKey(v))
+	val, _, err := r.tables.GetRow(ctx, versionRow(tableVoids, v))
 	if err != nil || len(val) < 16 {
 		return change.Hash{}, typed(err, "looking a batch up")
 	}

@@ -22,11 +22,13 @@ const (
 
 // rows is what a commit changes: the tables as they are, with what the commit has changed so far. A commit that is being formed
 // and the replay of one that was stored go through the same steps, which are the functions of fold.
+//
+// A row is named by its table's byte and its key in one string: it is looked up in several places.
 type rows interface {
-	get(table byte, key string) ([]byte, error) // nil: none
-	set(table byte, key string, val []byte)     // nil removes
+	get(row string) ([]byte, error) // nil: none
+	set(row string, val []byte)     // nil removes
 	// stale says that a row is past this commit already: at replay, because its page was written later.
-	stale(table byte, key string) (bool, error)
+	stale(row string) (bool, error)
 }
 
 // fold is one commit's way into the tables and the head.
@@ -36,6 +38,9 @@ type fold struct {
 	log  *changelog.Log
 	head *head
 	obj  objects.Object // scratch
+
+	lastDevice change.DeviceID // whose row was asked for last, and its name: most batches come in runs
+	lastRow    string
 }
 
 // turn is what became visible of an object by a commit, where it is not simply what the batch wrote.
@@ -46,9 +51,9 @@ type turn struct {
 	conflict bool
 }
 
-// local takes in a batch of this device.
-func (f *fold) local(b *change.Batch) (turns []turn, err error) {
-	err = f.each(b, func(m *change.Mutation) bool {
+// local takes in a batch of this device; known are the rows of its objects, if they have been looked up already.
+func (f *fold) local(b *change.Batch, known []had) (turns []turn, err error) {
+	err = f.each(b, known, func(m *change.Mutation) bool {
 		f.obj.AddPending(objects.Leaf{Version: b.Version(), Stamp: b.Stamp, Deleted: m.Kind == change.Delete, Value: m.Value}, m.Parents)
 		if view := f.obj.Visible(); view.Version != b.Version() || view.Conflict {
 			turns = append(turns, turnOf(m, &view))
@@ -64,7 +69,7 @@ func (f *fold) local(b *change.Batch) (turns []turn, err error) {
 // renamed takes in a batch that this device wrote under an id that it gave up, under its new name. That may change what is visible:
 // the device decides between versions of the same stamp.
 func (f *fold) renamed(b *change.Batch, a device.Mapping) (turns []turn, err error) {
-	err = f.each(b, func(m *change.Mutation) bool {
+	err = f.each(b, nil, func(m *change.Mutation) bool {
 		was := f.obj.Visible().Version
 		f.obj.RenamePending(a.Old, a.New, a.Common)
 		if view := f.obj.Visible(); view.Version != was && view.Version != a.Map(was) {
@@ -93,7 +98,7 @@ func (f *fold) entry(e *change.Entry, b *change.Batch) (turns []turn, err error)
 		}
 	}
 	stamp := e.Annotation.EffectiveStamp(&b.Header)
-	err = f.each(b, func(m *change.Mutation) bool {
+	err = f.each(b, nil, func(m *change.Mutation) bool {
 		v := objects.Leaf{Version: e.Version, Stamp: stamp, Accepted: e.Annotation.Accepted, Deleted: m.Kind == change.Delete, Value: m.Value}
 		was := f.look(v.Version)
 		f.obj.Graft(v, e.Annotation.EffectiveParents(m))
@@ -105,8 +110,8 @@ func (f *fold) entry(e *change.Entry, b *change.Batch) (turns []turn, err error)
 
 // raise notes in the table of devices that a batch of a device has passed.
 func (f *fold) raise(e *change.Entry) error {
-	key := device.Key(e.Version.Device)
-	if stale, err := f.rows.stale(tableDevices, key); err != nil || stale {
+	name := f.rowOf(e.Version.Device)
+	if stale, err := f.rows.stale(name); err != nil || stale {
 		return err
 	}
 	rec, err := f.device(e.Version.Device)
@@ -115,9 +120,9 @@ func (f *fold) raise(e *change.Entry) error {
 	}
 	rec.Last, rec.Hash = e.Version.Gen, e.Hash
 	rec.Touch(e.Annotation.Accepted)
-	row, err := rec.Encode()
+	row, err := rec.Append(make([]byte, 0, 40+len(rec.Subject)))
 	if err == nil {
-		f.rows.set(tableDevices, key, row)
+		f.rows.set(name, row)
 	}
 	return err
 }
@@ -132,7 +137,7 @@ func (f *fold) void(e *change.Entry) (turns []turn, err error) {
 	if err != nil || b.Hash != e.Hash {
 		return nil, err
 	}
-	err = f.each(b, func(m *change.Mutation) bool {
+	err = f.each(b, nil, func(m *change.Mutation) bool {
 		was := f.look(e.Version)
 		if !f.obj.DropPending(e.Version) {
 			return false
@@ -143,12 +148,12 @@ func (f *fold) void(e *change.Entry) (turns []turn, err error) {
 	if err != nil {
 		return nil, err
 	}
-	key := versionKey(e.Version)
-	if stale, err := f.rows.stale(tableProblems, key); err != nil || stale {
+	name := versionRow(tableProblems, e.Version)
+	if stale, err := f.rows.stale(name); err != nil || stale {
 		return turns, err
 	}
 	if e.Version.Device == f.head.device || f.isAlias(e.Version) {
-		f.rows.set(tableProblems, key, problemRecord{Accepted: e.Annotation.Accepted, Reason: *e.Annotation.Reason}.encode())
+		f.rows.set(name, problemRecord{Accepted: e.Annotation.Accepted, Reason: *e.Annotation.Reason}.encode())
 	}
 	return turns, nil
 }
@@ -164,20 +169,25 @@ func (f *fold) isAlias(v change.Version) bool {
 
 // each visits the mutations of a batch whose objects are not past this commit. The object stands in f.obj, where step changes
 // it, and says whether it did.
-func (f *fold) each(b *change.Batch, step func(m *change.Mutation) bool) error {
-	var buf []byte
+func (f *fold) each(b *change.Batch, known []had, step func(m *change.Mutation) bool) error {
 	for i := range b.Mutations {
 		m := &b.Mutations[i]
-		buf = m.Key.Append(buf[:0])
-		key := string(buf)
-		if stale, err := f.rows.stale(tableObjects, key); err != nil {
-			return err
-		} else if stale {
-			continue
-		}
-		row, err := f.rows.get(tableObjects, key)
-		if err != nil {
-			return err
+		var name string
+		var row []byte
+		if known != nil {
+			name, row = known[i].row, known[i].val
+		} else {
+			name = objectRow(m.Key)
+			stale, err := f.rows.stale(name)
+			if err != nil {
+				return err
+			}
+			if stale {
+				continue
+			}
+			if row, err = f.rows.get(name); err != nil {
+				return err
+			}
 		}
 		if err := f.obj.Load(row); err != nil {
 			return wrapf(Corrupt, err, "the object %s cannot be read", m.Key)
@@ -189,10 +199,34 @@ func (f *fold) each(b *change.Batch, step func(m *change.Mutation) bool) error {
 		if !f.obj.IsEmpty() {
 			row = f.obj.Encode()
 		}
-		f.rows.set(tableObjects, key, row)
+		f.rows.set(name, row)
 	}
 	return nil
 }
+
+// had is a row as it was looked up.
+type had struct {
+	row string
+	val []byte
+}
+
+func objectRow(k change.Key) string { return string(rune(tableObjects)) + k.Collection + "\x00" + k.ID }
+
+// rowOf names the row of a device.
+func (f *fold) rowOf(d change.DeviceID) string {
+	if f.lastDevice != d || f.lastRow == "" {
+		f.lastDevice, f.lastRow = d, deviceRow(d)
+	}
+	return f.lastRow
+}
+
+func deviceRow(d change.DeviceID) string {
+	b := [1 + len(d)]byte{tableDevices}
+	copy(b[1:], d[:])
+	return string(b[:])
+}
+
+func versionRow(table byte, v change.Version) string { return pages.RowKey(table, versionKey(v)) }
 
 // look is what is seen of an object before a step.
 type look struct {
@@ -298,7 +332,8 @@ type stage struct {
 	bytes   int
 	changes []pages.Change
 	before  []int          // per change, the one that it hides, −1
-	index   map[string]int // table ‖ key → the latest change
+	index   map[string]int // row → the latest change
+	floor   int            // changes before it are those of other requests
 	feed    []FeedEntry    // RoleHub: what is to be told
 	wrote   bool           // RoleDevice: there is a new batch to push
 	voided  []change.Version
@@ -311,26 +346,29 @@ func (r *Replica) newStage(ctx context.Context, h head) *stage {
 	return s
 }
 
-func (s *stage) get(table byte, key string) ([]byte, error) {
-	if i, ok := s.index[string(table)+key]; ok {
+func (s *stage) get(row string) ([]byte, error) {
+	if i, ok := s.index[row]; ok {
 		return s.changes[i].Value, nil
 	}
-	val, _, err := s.tables.Get(s.ctx, table, key)
+	val, _, err := s.tables.GetRow(s.ctx, row)
 	return val, err
 }
 
-func (s *stage) set(table byte, key string, val []byte) {
-	k := string(table) + key
-	was, ok := s.index[k]
+func (s *stage) set(row string, val []byte) {
+	was, ok := s.index[row]
+	if ok && was >= s.floor {
+		s.changes[was].Value = val
+		return
+	}
 	if !ok {
 		was = -1
 	}
-	s.index[k] = len(s.changes)
-	s.changes = append(s.changes, pages.Change{Table: table, Key: key, Value: val})
+	s.index[row] = len(s.changes)
+	s.changes = append(s.changes, pages.Change{Row: row, Value: val})
 	s.before = append(s.before, was)
 }
 
-func (s *stage) stale(byte, string) (bool, error) { return false, nil }
+func (s *stage) stale(string) (bool, error) { return false, nil }
 
 func (s *stage) add(kind changelog.ItemKind, data []byte) {
 	s.items = append(s.items, changelog.Item{Kind: kind, Data: data})
@@ -351,13 +389,14 @@ type mark struct {
 }
 
 func (s *stage) mark() mark {
+	s.floor = len(s.changes)
 	return mark{s.state, len(s.items), s.bytes, len(s.changes), len(s.feed), len(s.voided), s.wrote, s.strict}
 }
 
 // rollback takes back what one request did that failed; its neighbours stay.
 func (s *stage) rollback(m mark) {
 	for i := len(s.changes) - 1; i >= m.changes; i-- {
-		k := string(s.changes[i].Table) + s.changes[i].Key
+		k := s.changes[i].Row
 		if s.before[i] < 0 {
 			delete(s.index, k)
 		} else {

@@ -384,7 +384,7 @@ func FuzzSuperblock(f *testing.F) {
 		tx := &store.Tx{}
 		tx.Put(superblockRow, row)
 		if err := st.Commit(w.ctx, tx); err != nil {
-			t.Skip() // larger than a row
+			return // larger than a row
 		}
 		n := &node{w: w, st: st, feed: true}
 		r, err := Open(w.ctx, st, n.config())

@@ -10,6 +10,7 @@ import (
 	"vsync/core/change"
 	"vsync/core/changelog"
 	"vsync/core/dag"
+	"vsync/core/pages"
 )
 
 // HistoryEntry is one version of an object.
@@ -105,7 +106,7 @@ func (r *Replica) MergeBase(ctx context.Context, key change.Key) (HistoryEntry, 
 func (r *Replica) Dismiss(ctx context.Context, v change.Version) error {
 	return r.submit(ctx, &request{weight: 64, form: func(s *stage) error {
 		key := versionKey(v)
-		row, err := s.get(tableProblems, key)
+		row, err := s.get(pages.RowKey(tableProblems, key))
 		if err != nil {
 			return err
 		}
@@ -118,9 +119,10 @@ func (r *Replica) Dismiss(ctx context.Context, v change.Version) error {
 }
 
 func (f *fold) dismiss(key string) error {
-	if stale, err := f.rows.stale(tableProblems, key); err != nil || stale {
+	name := pages.RowKey(tableProblems, key)
+	if stale, err := f.rows.stale(name); err != nil || stale {
 		return err
 	}
-	f.rows.set(tableProblems, key, nil)
+	f.rows.set(name, nil)
 	return nil
 }

@@ -80,8 +80,9 @@ type Replica struct {
 	onFeed  func([]FeedEntry)
 	onWrite func()
 
-	fence  *superblock // could not be written at opening, for want of space
-	ending sync.Once   // Close
+	fence  *superblock    // could not be written at opening, for want of space
+	sealer *change.Sealer // RoleHub; the leader's
+	ending sync.Once      // Close
 	ended  error
 
 	helloEnd  change.Generation // highest own generation that the last hello named

@@ -162,6 +162,7 @@ func (r *Replica) form(s *stage, w *Write) (change.Version, error) {
 	}
 	b := &change.Batch{Header: change.Header{Device: s.state.device, Gen: s.state.lastGen + 1, Stamp: r.cfg.Now(), Nonce: w.Nonce, Note: w.Note}}
 	b.Mutations = make([]change.Mutation, len(w.Ops))
+	rows := make([]had, len(w.Ops))
 	for i := range w.Ops {
 		op, m := &w.Ops[i], &b.Mutations[i]
 		m.Key, m.Value = op.Key, op.Value
@@ -169,7 +170,7 @@ func (r *Replica) form(s *stage, w *Write) (change.Version, error) {
 			m.Kind, m.Value = change.Delete, nil
 		}
 		var err error
-		if m.Parents, err = s.parents(op); err != nil {
+		if m.Parents, rows[i], err = s.parents(op); err != nil {
 			return change.Version{}, err
 		}
 	}
@@ -177,7 +178,7 @@ func (r *Replica) form(s *stage, w *Write) (change.Version, error) {
 	if err != nil {
 		return change.Version{}, writeError(err)
 	}
-	turns, err := s.local(b)
+	turns, err := s.local(b, rows)
 	if err != nil {
 		return change.Version{}, err
 	}
@@ -197,37 +198,35 @@ func writeError(err error) error {
 	return wrapf(Invalid, err, "the batch cannot be written")
 }
 
-func (s *stage) view(key change.Key) (objects.View, error) {
-	old, err := s.get(tableObjects, string(key.Encode()))
-	if err != nil {
-		return objects.View{}, err
+// view looks an object up, and says under which name and as what it was found. The view is good until the next.
+func (s *stage) view(key change.Key) (objects.View, had, error) {
+	h := had{row: objectRow(key)}
+	var err error
+	if h.val, err = s.get(h.row); err != nil {
+		return objects.View{}, h, err
 	}
-	if old == nil {
-		return objects.View{Winner: -1}, nil
+	if err := s.obj.Load(h.val); err != nil {
+		return objects.View{}, h, wrapf(Corrupt, err, "the object %s cannot be read", key)
 	}
-	o, err := objects.Decode(old)
-	if err != nil {
-		return objects.View{}, wrapf(Corrupt, err, "the object %s cannot be read", key)
-	}
-	return o.Visible(), nil
+	return s.obj.Visible(), h, nil
 }
 
-// parents are the versions that a mutation replaces.
-func (s *stage) parents(op *Op) ([]change.Version, error) {
-	v, err := s.view(op.Key)
+// parents are the versions that a mutation replaces, and the row of its object.
+func (s *stage) parents(op *Op) ([]change.Version, had, error) {
+	v, h, err := s.view(op.Key)
 	now := v.Frontier()
 	if op.Seen == nil || err != nil {
-		return now, err
+		return now, h, err
 	}
 	seen := make([]change.Version, len(op.Seen))
 	for i, v := range op.Seen {
 		seen[i] = s.today(v, now)
 		if err := s.held(seen[i]); err != nil {
-			return nil, err
+			return nil, h, err
 		}
 	}
 	slices.SortFunc(seen, change.Version.Compare)
-	return slices.Compact(seen), nil
+	return slices.Compact(seen), h, nil
 }
 
 // today returns the name that a version has now which the caller saw as a leaf of an object; the object's leaves are those of now.
@@ -264,7 +263,7 @@ func (s *stage) held(v change.Version) error {
 }
 
 func (s *stage) check(c *Check) error {
-	v, err := s.view(c.Key)
+	v, _, err := s.view(c.Key)
 	if err != nil {
 		return err
 	}

@@ -44,6 +44,15 @@ func DecodeHeader(b []byte) (h Header, body int, err error) {
 	return h, r.off, nil
 }
 
+// PeekVersion reads which batch it is off the front of its bytes, which were checked before. False where they do not reach.
+func PeekVersion(b []byte) (Version, bool) {
+	r := reader{b: b, what: "batch header"}
+	r.batchFormat()
+	r.uvarint(MaxNumber, "flags")
+	v := Version{DeviceID(r.array16("device")), Generation(r.positive("generation"))}
+	return v, r.err == nil && !v.Device.IsZero()
+}
+
 func (r *reader) batchFormat() (partial bool) {
 	switch f := r.byte("format byte"); {
 	case r.err != nil || f == batchFormat:

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"os"
+	"reflect"
 	"testing"
 )
 
@@ -115,16 +116,33 @@ func FuzzEntry(f *testing.F) {
 	seed(f, "entries.json", "hex")
 	f.Fuzz(func(t *testing.T, b []byte) {
 		e, err := DecodeEntry(b)
+		whole, batch, wholeErr := DecodeEntryBatch(b)
 		if err != nil {
+			if wholeErr == nil {
+				t.Fatalf("%x is an entry with its batch, and none without: %v", b, err)
+			}
 			return
+		}
+		if wholeErr == nil && (!reflect.DeepEqual(whole, e) || (batch != nil) != (e.Kind == EntryBatch)) {
+			t.Fatalf("%+v with its batch, %+v without", whole, e)
+		}
+		if kind, ann, mac, body, ok := CutEntry(b); !ok || kind != e.Kind || !bytes.Equal(ann, e.Annotation.Encode()) || mac != e.MAC || !bytes.Equal(body, e.Body) {
+			t.Fatalf("%x is cut differently than it is decoded", b)
+		}
+		if v, ok := PeekVersion(e.Body); e.Kind == EntryBatch && (!ok || v != e.Version) {
+			t.Fatalf("%v is seen of %v", v, e.Version)
 		}
 		e.FeedHash(Hash{})
 		if e.VerifyMAC([]byte("a key that no vector has"), Lineage{}) == nil {
 			t.Fatal("a MAC by a key that nobody used")
 		}
 		if e.Kind == EntryBatch {
-			if batch, err := e.Batch(); err == nil && batch.Version() != e.Version {
+			again, err := e.Batch()
+			if err == nil && again.Version() != e.Version {
 				t.Fatal("the entry names another batch")
+			}
+			if (err == nil) != (wholeErr == nil) {
+				t.Fatalf("its batch: %v alone, %v with the entry", err, wholeErr)
 			}
 		}
 		again, err := e.Encode()

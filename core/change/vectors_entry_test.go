@@ -96,6 +96,7 @@ func sampleEntries(t testing.TB) []sampleEntry {
 func entryVectors(t *testing.T) vectorFile {
 	var good, bad []any
 	var feed Hash
+	sealer := NewSealer(vectorKey, vectorLineage)
 	for _, row := range sampleEntries(t) {
 		row.e.Seal(vectorKey, vectorLineage)
 		b, err := row.e.Encode()
@@ -108,6 +109,10 @@ func entryVectors(t *testing.T) vectorFile {
 		}
 		if err := d.VerifyMAC(vectorKey, vectorLineage); err != nil {
 			t.Fatalf("%s: %v", row.about, err)
+		}
+		d.MAC = Hash{}
+		if sealer.Seal(d); d.MAC != row.e.MAC {
+			t.Fatalf("%s: a sealer gives %v, Seal %v", row.about, d.MAC, row.e.MAC)
 		}
 		next := d.FeedHash(feed)
 		good = append(good, goodEntry{row.about, hex.EncodeToString(b), feed.String(), next.String(), describeEntry(d)})

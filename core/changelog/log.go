@@ -403,8 +403,8 @@ func BatchBytes(it Item) []byte {
 		return it.Data
 	case ItemEntry:
 		_, w := binary.Uvarint(it.Data)
-		if e, err := change.DecodeEntry(it.Data[max(w, 0):]); err == nil && e.Kind == change.EntryBatch {
-			return e.Body
+		if kind, _, _, body, ok := change.CutEntry(it.Data[max(w, 0):]); ok && kind == change.EntryBatch {
+			return body
 		}
 	}
 	return nil

@@ -300,23 +300,20 @@ func batchOf(it Item) (h change.Version, seq uint64, ok bool) {
 		if seq, w = binary.Uvarint(data); w <= 0 {
 			return h, 0, false
 		}
-		e, err := change.DecodeEntry(data[w:])
-		if err != nil {
+		kind, _, _, body, whole := change.CutEntry(data[w:])
+		if !whole {
 			return h, 0, false
 		}
-		if e.Kind != change.EntryBatch {
+		if kind != change.EntryBatch {
 			return h, seq, false
 		}
-		data = e.Body
+		data = body
 	case ItemConfirm:
 		seq, _ = binary.Uvarint(data)
 		return h, seq, false
 	default:
 		return h, 0, false
 	}
-	head, _, err := change.DecodeHeader(data)
-	if err != nil {
-		return h, seq, false
-	}
-	return change.Version{Device: head.Device, Gen: head.Gen}, seq, true
+	h, ok = change.PeekVersion(data)
+	return h, seq, ok
 }

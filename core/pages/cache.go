@@ -31,7 +31,7 @@ func (c *cache) find(table byte, key string) *page {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	var hit *cached
-	c.byRow.Ascend(string(rowOf(table, key)), func(row string, v *cached) bool {
+	c.byRow.Ascend(string([]byte{rowPage, table, 0})+key, func(row string, v *cached) bool {
 		hit = v
 		return false
 	})

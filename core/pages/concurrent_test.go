@@ -96,7 +96,7 @@ func changeGroup(tb *Tables, rnd *rand.Rand) {
 	}
 	var cs []Change
 	for i := range members {
-		cs = append(cs, Change{'o', memberKey(g, i), val})
+		cs = append(cs, Change{RowKey('o', memberKey(g, i)), val})
 	}
 	tb.Apply(cs)
 }

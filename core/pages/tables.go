@@ -67,11 +67,10 @@ func (t *Tables) Delete(table byte, key string) { t.put(table, key, &cell{}) }
 func (t *Tables) put(table byte, key string, c *cell) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.set(table, key, c)
+	t.set(RowKey(table, key), c)
 }
 
-func (t *Tables) set(table byte, key string, c *cell) {
-	k := string(table) + key
+func (t *Tables) set(k string, c *cell) {
 	old, had := t.mem.Set(k, c)
 	t.bytes += len(c.val)
 	if had {
@@ -81,10 +80,12 @@ func (t *Tables) set(table byte, key string, c *cell) {
 	}
 }
 
+// RowKey names an entry of a table in one string.
+func RowKey(table byte, key string) string { return string(table) + key }
+
 // Change is one entry to be replaced, or removed where Value is nil.
 type Change struct {
-	Table byte
-	Key   string
+	Row   string // RowKey
 	Value []byte
 }
 
@@ -93,13 +94,18 @@ func (t *Tables) Apply(cs []Change) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for i := range cs {
-		t.set(cs[i].Table, cs[i].Key, &cell{cs[i].Value})
+		t.set(cs[i].Row, &cell{cs[i].Value})
 	}
 }
 
 // Get returns an entry; nil and false where there is none.
 func (t *Tables) Get(ctx context.Context, table byte, key string) ([]byte, bool, error) {
-	k := string(table) + key
+	return t.GetRow(ctx, RowKey(table, key))
+}
+
+// GetRow is Get by the RowKey.
+func (t *Tables) GetRow(ctx context.Context, k string) ([]byte, bool, error) {
+	table, key := k[0], k[1:]
 	for {
 		t.mu.RLock()
 		c, ok := t.mem.Get(k)

@@ -86,7 +86,7 @@ func (w *world) replayed(inc uint64) *Tables {
 			w.t.Fatal(err)
 		}
 		if s.Commit < c.commit {
-			tb.Apply([]Change{{c.table, c.key, c.val}})
+			tb.Apply([]Change{{RowKey(c.table, c.key), c.val}})
 		}
 	}
 	w.check(tb)
@@ -118,7 +118,7 @@ func (w *world) change(tb *Tables) {
 		cs = append(cs, c)
 	}
 	for _, c := range cs {
-		tb.Apply([]Change{{c.table, c.key, c.val}})
+		tb.Apply([]Change{{RowKey(c.table, c.key), c.val}})
 		if c.val == nil {
 			delete(w.m[c.table], c.key)
 		} else {
