@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"iter"
+	"strings"
+	"sync"
 
 	"vsync/core/change"
 	"vsync/core/objects"
@@ -76,7 +78,7 @@ func (r *Replica) Get(ctx context.Context, key change.Key) (Entry, bool, error) 
 	if err := r.readable(); err != nil {
 		return Entry{}, false, err
 	}
-	b, ok, err := r.tables.Get(ctx, tableObjects, string(key.Encode()))
+	b, ok, err := r.tables.GetRow(ctx, objectRow(key))
 	if err != nil || !ok {
 		return Entry{Key: key}, false, typed(err, "reading "+key.String())
 	}
@@ -94,9 +96,16 @@ func (r *Replica) readable() error {
 	return nil
 }
 
+// lenses hold objects to read rows with, whose lists are used again.
+var lenses = sync.Pool{New: func() any { return new(objects.Object) }}
+
 func entryFrom(key change.Key, b []byte) (Entry, error) {
-	o, err := objects.Decode(b)
-	if err != nil {
+	o := lenses.Get().(*objects.Object)
+	defer func() {
+		o.Forget()
+		lenses.Put(o)
+	}()
+	if err := o.Load(b); err != nil {
 		return Entry{}, wrapf(Corrupt, err, "the object %s cannot be read", key)
 	}
 	v := o.Visible()
@@ -140,8 +149,9 @@ func (r *Replica) scan(ctx context.Context, s *pages.Snap, q ScanRange, yield fu
 			yield(Entry{}, typed(err, "scanning"))
 			return
 		}
-		key, err := change.DecodeKey([]byte(kv.Key))
-		if err != nil {
+		var key change.Key
+		key.Collection, key.ID, _ = strings.Cut(kv.Key, "\x00")
+		if err := key.Validate(); err != nil {
 			yield(Entry{}, wrapf(Corrupt, err, "the key %q of an object cannot be read", kv.Key))
 			return
 		}
@@ -250,7 +260,7 @@ func (r *Replica) passed(ctx context.Context, v change.Version) (bool, error) {
 	if len(r.aliases()) > len(h.aliases) { // what passed since may be another batch of that name
 		return r.passed(ctx, asked)
 	}
-	b, ok, err := r.tables.Get(ctx, tableProblems, versionKey(v))
+	b, ok, err := r.tables.GetRow(ctx, versionRow(tableProblems, v))
 	if err != nil || !ok {
 		return true, typed(err, "waiting for the hub")
 	}

@@ -53,6 +53,14 @@ func (o *Object) Load(b []byte) error {
 	return nil
 }
 
+// Forget empties the object, and holds on to no bytes of what was in it.
+func (o *Object) Forget() {
+	clear(o.Confirmed[:cap(o.Confirmed)])
+	clear(o.Pending[:cap(o.Pending)])
+	clear(o.leaves[:cap(o.leaves)])
+	o.reset()
+}
+
 func (o *Object) reset() {
 	o.Confirmed, o.Pending, o.arena = o.Confirmed[:0], o.Pending[:0], o.arena[:0]
 }
