@@ -140,6 +140,11 @@ func (l life) live(ctx context.Context, seen *mirror, waiting chan written, tell
 	if err := seen.begin(context.WithoutCancel(ctx), d.Replica); err != nil {
 		return errors.Join(err, d.close())
 	}
+	d.feed.Subscribe(func(s watcher.Status) {
+		if s.Phase == watcher.PhaseRefused || s.Phase == watcher.PhaseQuarantined {
+			tell(wrong, fmt.Sprintf("%s, life %d: nobody did anything wrong, and sync is %s: %+v", l.Name, l.Number, s.Phase, s.Fault))
+		}
+	})
 	d.follow()
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
