@@ -181,6 +181,11 @@ func (m *model) graft(seq uint64, e *change.Entry, mu *change.Mutation, b *chang
 			parents = ep.Parents
 		}
 	}
+	for _, p := range parents {
+		if m.voids[p] {
+			m.s.fail("sequence %d: %s counts as replacing %s, which was voided", seq, b.Version(), p)
+		}
+	}
 	stamp := b.Stamp
 	if e.Annotation.Stamp != 0 {
 		stamp = e.Annotation.Stamp

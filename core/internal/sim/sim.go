@@ -66,7 +66,10 @@ type Sim struct {
 
 // Run lives one history and returns how it failed, nil if it did not.
 func Run(seed uint64, trace bool) (stats Stats, failure *Failure) {
-	s := newSim(seed, trace)
+	return newSim(seed, trace).run()
+}
+
+func (s *Sim) run() (stats Stats, failure *Failure) {
 	s.plan = s.draw()
 	defer func() {
 		if p := recover(); p != nil {

@@ -1,11 +1,14 @@
 package sim
 
 import (
+	_ "embed"
 	"flag"
 	"fmt"
 	"maps"
 	"runtime"
 	"slices"
+	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -18,19 +21,23 @@ var (
 	patience  = flag.Int("failures", 1, "failing seeds after which TestSeeds ends")
 )
 
-// usualSeeds is what a test of the package lives: about twenty seconds with the race detector on two cores.
-const usualSeeds = 300
+// What a test of the package lives, unless it is told how many: so many histories, and on a slow machine as many as fit into the
+// time.
+const (
+	usualSeeds = 300
+	usualTime  = 20 * time.Second
+)
 
 func TestSeeds(t *testing.T) {
-	n := *howMany
+	n, until := *howMany, time.Time{}
 	if n == 0 {
-		n = usualSeeds
+		n, until = usualSeeds, time.Now().Add(usualTime)
 	}
 	if runtime.GOOS == "js" || testing.Short() {
 		n = min(n, 20)
 	}
 	from := time.Now()
-	stats, failures := manySeeds(*firstSeed, n, *patience)
+	stats, failures := manySeeds(*firstSeed, n, *patience, until)
 	for _, f := range failures {
 		_, traced := Run(f.Seed, true)
 		if traced == nil {
@@ -44,8 +51,8 @@ func TestSeeds(t *testing.T) {
 	t.Log(stats)
 }
 
-// manySeeds lives histories side by side, as many as there are processors.
-func manySeeds(first uint64, n, patience int) (Stats, []*Failure) {
+// manySeeds lives histories side by side, as many as there are processors; none is begun after until, if that is not zero.
+func manySeeds(first uint64, n, patience int, until time.Time) (Stats, []*Failure) {
 	var next atomic.Int64
 	var mu sync.Mutex
 	var all sync.WaitGroup
@@ -55,7 +62,7 @@ func manySeeds(first uint64, n, patience int) (Stats, []*Failure) {
 			for {
 				i := next.Add(1) - 1
 				mu.Lock()
-				enough := i >= int64(n) || len(failures) >= patience
+				enough := i >= int64(n) || len(failures) >= patience || !until.IsZero() && time.Now().After(until)
 				mu.Unlock()
 				if enough {
 					return
@@ -85,3 +92,31 @@ func (s Stats) String() string {
 	}
 	return text
 }
+
+// TestASeedIsAHistory: the same seed lives the same history, event by event.
+func TestASeedIsAHistory(t *testing.T) {
+	for seed := uint64(1); seed <= 10; seed++ {
+		a, b := newSim(seed, true), newSim(seed, true)
+		_, failed := a.run()
+		if _, again := b.run(); (failed == nil) != (again == nil) || !slices.Equal(a.events, b.events) {
+			t.Errorf("seed %d: two histories:\n%v\n--\n%v", seed, a.events, b.events)
+		}
+	}
+}
+
+// TestSeedsThatFoundSomething lives the histories of testdata/seeds.txt: a seed and what it found, a line.
+func TestSeedsThatFoundSomething(t *testing.T) {
+	for line := range strings.Lines(foundSeeds) {
+		number, found, _ := strings.Cut(strings.TrimSpace(line), " ")
+		seed, err := strconv.ParseUint(number, 10, 64)
+		if err != nil || found == "" {
+			t.Fatalf("%q is no seed with what it found", line)
+		}
+		if _, failure := Run(seed, true); failure != nil {
+			t.Errorf("once found: %s\n%v", found, failure)
+		}
+	}
+}
+
+//go:embed testdata/seeds.txt
+var foundSeeds string

@@ -9,7 +9,7 @@ import (
 	"vsync/core/store"
 )
 
-var every = flag.Int("every", 5, "TestEveryStoreCall leaves out all calls but every so manieth; 1: none")
+var every = flag.Int("every", 13, "TestEveryStoreCall leaves out all calls but every so manieth; 1: none")
 
 // TestEveryStoreCall lets every call of every store in a workload go wrong, in each way.
 func TestEveryStoreCall(t *testing.T) {
