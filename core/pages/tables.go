@@ -3,6 +3,7 @@ package pages
 import (
 	"context"
 	"errors"
+	"fmt"
 	"iter"
 	"sync"
 
@@ -216,11 +217,15 @@ func (t *Tables) pageBelow(ctx context.Context, table byte, at string) (p *page,
 		if p != nil {
 			row = p.row
 		}
-		if low, err = t.lowOf(ctx, p, row); err != nil || p == nil || low >= string(p.low) {
+		if low, err = t.lowOf(ctx, p, row); err != nil || (p == nil || low >= string(p.low)) && (at == "" || low < at) {
 			return p, low, err
 		}
-		// The page before was joined with this one after this one was read; or it is missing.
+		// The page before was joined with this one after this one was read, or this one was split and the key is in another now;
+		// or it is missing.
 		if try == staleTries {
+			if p == nil {
+				return nil, "", &CorruptError{Row: row, Problem: fmt.Sprintf("no page holds the key %q, and one behind it is there", at)}
+			}
 			return nil, "", &CorruptError{Row: rowOf(table, string(p.low)), Problem: "it is missing, and the page after it says that it was there"}
 		}
 		if at != "" {
