@@ -374,8 +374,9 @@ func (r *Replica) place(s *stage, e *change.Entry, b *change.Batch) error {
 }
 
 func feedEntry(seq uint64, e *change.Entry, bytes []byte, running change.Hash) FeedEntry {
+	_, ann, _, _, _ := change.CutEntry(bytes)
 	f := FeedEntry{Seq: seq, Kind: e.Kind, Device: e.Version.Device, Gen: e.Version.Gen, Entry: bytes,
-		Ann: e.Annotation.Encode(), MAC: e.MAC, Hash: running}
+		Ann: ann, MAC: e.MAC, Hash: running}
 	if e.Annotation.Reason != nil {
 		f.Code, f.Message = e.Annotation.Reason.Code, e.Annotation.Reason.Message
 	}

@@ -318,6 +318,53 @@ func TestCloseAtAnyTime(t *testing.T) {
 	}
 }
 
+// What was confirmed before the engine died is there; the store may hold more than that, and it is whole.
+func TestKillAtAnyTime(t *testing.T) {
+	for range 50 {
+		w := newWorld(t)
+		n := w.asyncDevice()
+		n.Kill()
+		n.cp = 3000
+		n.open()
+		var wg sync.WaitGroup
+		var last [4]change.Version
+		for i := range last {
+			wg.Go(func() {
+				for j := 0; ; j++ {
+					rec, err := n.Put(context.Background(), key(fmt.Sprint(i, j%10)), value(j))
+					if err != nil {
+						if codeOf(err) != Closed {
+							t.Errorf("%v", err)
+						}
+						return
+					}
+					last[i] = rec.Version
+				}
+			})
+		}
+		wg.Go(func() {
+			for _, err := range n.Watch(context.Background(), WatchOptions{}) {
+				if err != nil && codeOf(err) != Closed {
+					t.Errorf("the watcher ended with %v", err)
+				}
+			}
+		})
+		for n.State().Commit < 20 {
+			time.Sleep(10 * time.Microsecond)
+		}
+		n.Kill()
+		wg.Wait()
+		n.st = n.st.Clone()
+		n.open()
+		n.check()
+		for _, v := range last {
+			if v.Gen > n.State().LastGen {
+				t.Fatalf("generation %d was confirmed, and %d is the last stored", v.Gen, n.State().LastGen)
+			}
+		}
+	}
+}
+
 func TestClosedReplicaRefuses(t *testing.T) {
 	w := newWorld(t)
 	n := w.device()
