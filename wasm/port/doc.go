@@ -1,0 +1,92 @@
+// Package port is what a page and its engine say to each other.
+//
+//	page (web/src) ◀── packets over a MessagePort ──▶ worker (wasm/*.ts) ◀── linear memory ──▶ engine (Go)
+//
+// # Around the packets
+//
+// One worker holds the engine of one database: a SharedWorker named "vsync:" and the database's name, or, where there is none, a
+// dedicated worker of the page. What is posted is an object as long as there is no engine, then packets only:
+//
+//	page ─▶ {vsync: 1, wasm: URL, tab: NAME}   the first message. A dedicated worker gets it with the port to talk over among the
+//	                                           transferred; in a SharedWorker it comes over the port itself. NAME is a Web Lock
+//	                                           that the page holds as long as it lives: the engine waits for it, and so learns
+//	                                           of the page's end.
+//	page ◀─ {engine: NAME}                     the engine runs, and holds this Web Lock as long as it lives: a page that is
+//	                                           granted it (mode "shared") knows that the engine is dead
+//	page ◀─ {lost: TEXT}                       it cannot be started, or ended by itself; nothing else comes
+//	both    Uint8Array                         a packet
+//
+// A packet is one or more frames, one behind the other; packets and frames arrive in order. A sender gathers what it has to say in
+// one turn of its event loop into one packet, and transfers its buffer.
+//
+// # Frames
+//
+// A frame is a msgpack array: what it is, the number it belongs to, and fields in the order given here. Readers take any msgpack
+// form that holds a number. A value is the canonical msgpack of core/change, as a bin. KEY is the id of an object, COLLECTION its
+// collection, both strings; VERSION is the text "device:generation"; TIME is ms since 1970.
+//
+// Numbers of requests are the page's: 1, 2, 3 …, each once.
+//
+//	page ─▶ engine
+//	  1 HELLO    n, protocol (1), {"name" str, "feed" str, "durability" str, "token" bool, "agent" str}
+//	                                                        ─▶ OK device str. Comes first; STATUS comes before the OK
+//	  2 DESTROY  n, protocol (1), name str, force bool      ─▶ OK. Comes first, instead of HELLO; nothing follows
+//	  3 GET      n, COLLECTION, KEY                         ─▶ OK value | nil
+//	  4 GETMANY  n, COLLECTION, [KEY …]                     ─▶ OK [value | nil …]
+//	  5 ENTRY    n, COLLECTION, KEY                         ─▶ OK ROWS (one or none), [VERSION …] the frontier, for checks
+//	  6 WRITE    n, [COLLECTION …], [OP …], [CHECK …], note str
+//	                                                        ─▶ OK VERSION, when it is stored
+//	       OP    [index of COLLECTION, KEY, value | nil (deletes), [VERSION …] seen | nil (whatever is there)]
+//	       CHECK [index of COLLECTION, KEY, [VERSION …] frontier]; one that does not hold: FAIL "CHANGED"
+//	  7 COUNT    n, QUERY                                   ─▶ OK number
+//	  8 SCAN     n, QUERY                                   ─▶ ITEMS ROWS …, END
+//	  9 LIVE     n, QUERY                                   ─▶ ITEMS part, marker str, ROWS, [KEY …] …, never END
+//	       part 0: a piece of the whole result, more follows. 1: its last piece; what was there before is void. 2: what one batch
+//	       changed: rows that are new or other than before, and keys that are gone; the marker stands behind that batch
+//	 10 WATCH    n, COLLECTION ("": all), prefix str, from str ("start", "now", a marker)
+//	                                                        ─▶ ITEMS marker str, flags, device str, TIME, note str, [str …] devices,
+//	                                                           [CHANGE …] …, never END. flags: 1 initial, 2 reset, 4 local
+//	       CHANGE [COLLECTION, KEY, value | nil, deleted bool, index of device, generation, conflict bool]
+//	 11 HISTORY  n, COLLECTION, KEY, limit (0: all)         ─▶ ITEMS [[VERSION, [VERSION …] parents, TIME, deleted bool,
+//	                                                           value | nil, note str] …] …, END
+//	 12 SYNCED   n, VERSION | "" (all that is written now)  ─▶ OK, when the hub has it; FAIL with the hub's reason
+//	 13 PAUSE    n                                          ─▶ OK
+//	 14 RESUME   n                                          ─▶ OK
+//	 15 DISMISS  n, VERSION                                 ─▶ OK
+//	 16 RETRY    n, VERSION                                 ─▶ OK VERSION: written anew, and off the list
+//	 17 CLOSE    n                                          ─▶ OK; nothing follows. The last page's close closes the database
+//	 18 CANCEL   n of the request that nobody waits for any more; it is answered FAIL "ABORTED", or has been answered
+//	 19 MORE     n of a stream, how many of its ITEMS were consumed since the last MORE
+//	 20 HIDDEN   0: the page is being hidden, and may be gone soon: write a checkpoint
+//	 21 TOKEN    n of the ASK, token str | nil, why there is none str
+//
+//	engine ─▶ page
+//	 64 OK       n, fields
+//	 65 FAIL     n, code str, message str
+//	 66 ITEMS    n, fields. At most Window of a stream's are on the way
+//	 67 END      n
+//	 68 STATUS   0, {…} when something of it has changed
+//	 69 ASK      n of the engine's: a token is wanted
+//
+//	QUERY    [COLLECTION, prefix str, from str, to str ("": no bound), reverse bool, limit (0: none)]
+//	ROWS     [str …] devices, [[KEY, value, index of device, generation, TIME, conflict bool] …]: two fields
+//	STATUS   "phase" str, "paused" bool, "pending" uint, "oldest" TIME | 0 of the oldest pending batch, "received", "expected" uint,
+//	         "confirmed" TIME | 0, "next" TIME | 0, "marker" str, "mode" "indexeddb" | "memory", "device" str,
+//	         "code", "message" str of the fault ("": none), and, only when they are others than before, "problems":
+//	         [[VERSION, code str, message str, TIME, [[COLLECTION, KEY, value | nil (deletes)] …]] …]
+//
+// A code is one of the SDK's ErrorCode, CHANGED, or INTERNAL. After a page was told that the database is closed (STATUS with phase
+// "closed", because another page destroyed it or its storage is gone), every request of it fails with CLOSED or STORAGE_LOST.
+//
+// A frame that cannot be read ends the port: FAIL 0, "PROTOCOL", and nothing follows. Page and engine come from one build, but a tab
+// may be older than the worker that another tab has started: HELLO with an unknown protocol is answered FAIL "VERSION".
+package port
+
+// Protocol is the version of all this.
+const Protocol = 1
+
+// Window is how many ITEMS of a stream may be on the way.
+const Window = 4
+
+// MaxItems is about how many bytes one ITEMS holds, unless it is a batch, which is never split.
+const MaxItems = 256 << 10
