@@ -35,10 +35,12 @@ var arrows = map[string][]string{
 	"edge/host":   append([]string{"edge", "web"}, replica...),
 	"edge/worker": append([]string{"edge", "web"}, replica...),
 
-	// Nothing imports these three: they look at the rest from outside.
+	// Nothing imports these five: they look at the rest from outside.
 	"core/internal/sim":   append([]string{"edge"}, replica...),
 	"core/internal/house": {},
 	"edge/e2e":            append([]string{"edge", "edge/host", "web"}, replica...),
+	"web/browser":         {},
+	"web/e2e":             append([]string{"web/browser", "edge", "edge/e2e", "edge/host", "web"}, replica...),
 }
 
 var structures = []string{
@@ -92,6 +94,8 @@ func TestArrows(t *testing.T) {
 	wants(t, badArrows, "core/store/storetest/x.go", `package storetest; import "vsync/core/store"`, 0)
 	wants(t, badArrows, "wasm/idb/x.go", `package idb; import "vsync/edge"`, 1)
 	wants(t, badArrows, "edge/host/vsync/x.go", `package main; import ("vsync/web"; "vsync/core"; "vsync/edge")`, 0)
+	wants(t, badArrows, "web/x.go", `package web; import "vsync/web/browser"`, 1)
+	wants(t, badArrows, "web/e2e/x.go", `package e2e; import ("vsync/web/browser"; "vsync/edge/e2e/proxy")`, 0)
 	wants(t, badArrows, "edge/x.go", `package edge; import "vsync/edge/host"`, 1)
 	wants(t, badArrows, "tools/x.go", `package tools`, 1)
 	hold(t, badArrows)
