@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"vsync/edge/e2e/judge"
+	"vsync/edge/e2e/program"
 	"vsync/edge/e2e/proxy"
 )
 
@@ -25,32 +27,32 @@ const (
 // away gets what he missed and no more.
 func TestCities(t *testing.T) {
 	want := readCities(t)
-	h := serve(t, t.TempDir())
-	a, b := newShell(t, h.addr()), newShell(t, h.addr())
+	h := program.Serve(t, t.TempDir())
+	a, b := newShell(t, h.Addr()), newShell(t, h.Addr())
 
 	watching := b.start(t, "watch", "cities", "--json")
-	watching.await(t, "what is there at first", func(line string) bool { return event(t, line).Initial })
+	watching.Await(t, "what is there at first", func(line string) bool { return event(t, line).Initial })
 	from := time.Now()
 	importing := a.start(t, "import", "cities", citiesFile, "--json")
 	marker := watchRows(t, watching, from, want)
-	t.Logf("import: %s", importing.await(t, "its result", func(string) bool { return true }))
-	importing.drain()
+	t.Logf("import: %s", importing.Await(t, "its result", func(string) bool { return true }))
+	importing.Drain()
 	t.Logf("bytes: importing %s, watching %s", a.traffic(), b.traffic())
-	watching.stop(t)
+	watching.Stop(t)
 
-	h.restart()
+	h.Restart()
 	a.compare(t, "the importing device", want, "--offline")
 	b.compare(t, "the watching device", want, "--offline")
-	h.restart()
-	late := newShell(t, h.addr())
+	h.Restart()
+	late := newShell(t, h.Addr())
 	late.compare(t, "the late device", want)
 	t.Logf("bytes: late %s", late.traffic())
 	for _, s := range []*shell{a, b, late} {
 		t.Logf("check: %s", s.timed(t, "check"))
 	}
 	t.Run("resume", func(t *testing.T) { resume(t, a, b, marker, want) })
-	h.stop(t)
-	judgeHub(t, h.dir, "main", nil)
+	h.Stop(t)
+	judge.Hub(t, h.Dir, "main", nil)
 }
 
 // resume: the watching device was stopped and comes again, behind a few changes.
@@ -81,7 +83,7 @@ func resume(t *testing.T, a, b *shell, marker string, want []json.RawMessage) {
 
 	watching := b.start(t, "watch", "cities", "--json", "--offline", "--from", marker)
 	changed := 0
-	watching.await(t, "all that was missed", func(line string) bool {
+	watching.Await(t, "all that was missed", func(line string) bool {
 		e := event(t, line)
 		if e.Initial || e.Reset {
 			t.Errorf("a watch from a marker begins with %.200s", line)
@@ -89,18 +91,18 @@ func resume(t *testing.T, a, b *shell, marker string, want []json.RawMessage) {
 		changed += len(e.Changes)
 		return changed >= 501
 	})
-	watching.stop(t)
+	watching.Stop(t)
 	if changed != 501 {
 		t.Errorf("%d changes came behind the marker, want 501", changed)
 	}
 }
 
 // watchRows reads events until all rows came, each once, and returns the last marker.
-func watchRows(t *testing.T, watching *process, from time.Time, want []json.RawMessage) (marker string) {
+func watchRows(t *testing.T, watching *program.Process, from time.Time, want []json.RawMessage) (marker string) {
 	t.Helper()
 	var lines []string
 	came := 0
-	watching.await(t, "all rows", func(line string) bool { // only counted at first, so that the time is the program's
+	watching.Await(t, "all rows", func(line string) bool { // only counted at first, so that the time is the program's
 		lines = append(lines, line)
 		came += strings.Count(line, `"id":"`)
 		return came >= len(want)
@@ -221,22 +223,22 @@ func newShell(t *testing.T, hub string) *shell {
 	return &shell{dir: t.TempDir(), proxy: p}
 }
 
-func (s *shell) start(t *testing.T, args ...string) *process {
+func (s *shell) start(t *testing.T, args ...string) *program.Process {
 	t.Helper()
-	return start(t, command(append(args, "--data", s.dir, "--feed", "ws://"+s.proxy.Addr())...))
+	return program.Start(t, program.Command(append(args, "--data", s.dir, "--feed", "ws://"+s.proxy.Addr())...))
 }
 
 // run runs a command to its good end, and returns what it prints.
 func (s *shell) run(t *testing.T, args ...string) []byte {
 	t.Helper()
 	p := s.start(t, args...)
-	defer time.AfterFunc(patience, func() { p.cmd.Process.Kill() }).Stop()
+	defer time.AfterFunc(program.Patience, func() { p.Cmd.Process.Kill() }).Stop()
 	var out bytes.Buffer
-	for _, line := range p.drain() {
+	for _, line := range p.Drain() {
 		out.WriteString(line + "\n")
 	}
-	if p.err != nil {
-		t.Fatalf("vsync %s: %v: %s", args, p.err, p.complaints())
+	if p.Err != nil {
+		t.Fatalf("vsync %s: %v: %s", args, p.Err, p.Complaints())
 	}
 	return out.Bytes()
 }

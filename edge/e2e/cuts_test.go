@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"vsync/edge/e2e/ledger"
+	"vsync/edge/e2e/program"
 	"vsync/edge/e2e/proxy"
 )
 
@@ -23,8 +25,8 @@ const longLife = 3 * time.Second
 type world struct {
 	t       *testing.T
 	seed    uint64
-	hub     *hub
-	ledger  *ledger
+	hub     *program.Hub
+	ledger  *ledger.Ledger
 	members []*member
 }
 
@@ -58,13 +60,13 @@ func TestThroughCuts(t *testing.T) {
 }
 
 func newWorld(t *testing.T, seed uint64) *world {
-	w := &world{t: t, seed: seed, hub: serve(t, t.TempDir()), ledger: newLedger()}
+	w := &world{t: t, seed: seed, hub: program.Serve(t, t.TempDir()), ledger: ledger.New()}
 	for i, name := range []string{"anna", "bert", "cleo"} {
 		plan := proxy.Plan{
 			Seed: seed + uint64(i), Gap: 250_000, Delays: 5, Stalls: 1, Cuts: 4,
 			MaxDelay: 20 * time.Millisecond, MaxStall: 500 * time.Millisecond,
 		}
-		p, err := proxy.Listen(w.hub.addr(), plan.Script())
+		p, err := proxy.Listen(w.hub.Addr(), plan.Script())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -83,7 +85,7 @@ func (w *world) spoil() {
 	defer cancel()
 	go func() { // on a machine with much else to do it takes longer until something has happened
 		<-time.After(*timeFlag)
-		w.ledger.until(ctx, synced, 100)
+		w.ledger.Until(ctx, ledger.Synced, 100)
 		cancel()
 	}()
 	var group sync.WaitGroup
@@ -92,33 +94,33 @@ func (w *world) spoil() {
 	}
 	r, kills := rand.New(rand.NewPCG(w.seed, 0)), 0
 	for w.going(ctx) {
-		w.ledger.more(ctx, 20+r.IntN(200), longLife)
-		w.hub.restart()
+		w.ledger.More(ctx, 20+r.IntN(200), longLife)
+		w.hub.Restart()
 		kills++
 	}
 	group.Wait()
-	w.t.Logf("the hub was killed %d times; writes: %v", kills, w.ledger.sum())
+	w.t.Logf("the hub was killed %d times; writes: %v", kills, w.ledger.Sum())
 	cuts := 0
 	for _, m := range w.members {
 		cuts += m.proxy.Stats().Cuts()
 		w.t.Logf("%s lived %d times: %+v, %d resets", m.name, m.lives, m.proxy.Stats(), m.seen.resets)
 	}
-	for _, text := range w.ledger.wrong() {
+	for _, text := range w.ledger.Wrong() {
 		w.t.Error(text)
 	}
-	if cuts == 0 || w.ledger.sum()[synced] == 0 {
-		w.t.Errorf("%d cuts, and %d writes were synced meanwhile: this proves nothing", cuts, w.ledger.sum()[synced])
+	if cuts == 0 || w.ledger.Sum()[ledger.Synced] == 0 {
+		w.t.Errorf("%d cuts, and %d writes were synced meanwhile: this proves nothing", cuts, w.ledger.Sum()[ledger.Synced])
 	}
 }
 
 // going reports whether the world goes on being spoiled.
 func (w *world) going(ctx context.Context) bool {
-	return ctx.Err() == nil && len(w.ledger.wrong()) == 0
+	return ctx.Err() == nil && len(w.ledger.Wrong()) == 0
 }
 
 func (m *member) nextLife() life {
 	m.lives++
-	return life{Name: m.name, Number: m.lives, Dir: m.dir, URL: databaseURL(m.proxy.Addr(), database), Seed: m.seed + uint64(m.lives)}
+	return life{Name: m.name, Number: m.lives, Dir: m.dir, URL: program.DatabaseURL(m.proxy.Addr(), database), Seed: m.seed + uint64(m.lives)}
 }
 
 // live lets a member live until n more reports came, in this process, and ends it one way or the other.
@@ -126,7 +128,7 @@ func (w *world) live(ctx context.Context, m *member, n int) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	go func() {
-		w.ledger.more(ctx, n, longLife)
+		w.ledger.More(ctx, n, longLife)
 		cancel()
 	}()
 	end := (*device).close
@@ -134,8 +136,8 @@ func (w *world) live(ctx context.Context, m *member, n int) {
 		end = (*device).abandon
 	}
 	l := m.nextLife()
-	if err := l.live(ctx, m.seen, m.waiting, w.ledger.tell, end); err != nil {
-		w.ledger.tell(wrong, fmt.Sprintf("%s, life %d: %v", l.Name, l.Number, err))
+	if err := l.live(ctx, m.seen, m.waiting, w.ledger.Tell, end); err != nil {
+		w.ledger.Tell(ledger.Wrong, fmt.Sprintf("%s, life %d: %v", l.Name, l.Number, err))
 	}
 }
 
@@ -158,13 +160,13 @@ func (w *world) restored(ctx context.Context, m *member) {
 			os.RemoveAll(backup)
 			err = os.CopyFS(backup, os.DirFS(m.dir))
 		case m.lives%4 == 3:
-			w.ledger.lose(m.name)
+			w.ledger.Lose(m.name)
 			m.waiting = make(chan written, unsynced)
 			os.RemoveAll(m.dir)
 			err = os.CopyFS(m.dir, os.DirFS(backup))
 		}
 		if err != nil {
-			w.ledger.tell(wrong, err.Error())
+			w.ledger.Tell(ledger.Wrong, err.Error())
 		}
 	}
 }
@@ -175,41 +177,41 @@ func (w *world) killed(ctx context.Context, m *member) {
 	for w.going(ctx) {
 		p, err := startChild(m.nextLife())
 		if err != nil {
-			w.ledger.tell(wrong, err.Error())
+			w.ledger.Tell(ledger.Wrong, err.Error())
 			return
 		}
 		life, cancel := context.WithCancel(ctx)
 		reports := 50 + m.r.IntN(400)
 		go func() {
-			w.ledger.more(life, reports, longLife)
+			w.ledger.More(life, reports, longLife)
 			cancel()
-			p.cmd.Process.Kill()
+			p.Cmd.Process.Kill()
 		}()
-		for line := range p.lines {
+		for line := range p.Lines {
 			what, text, _ := strings.Cut(line, " ")
-			w.ledger.tell(what, text)
+			w.ledger.Tell(what, text)
 		}
 		if early := life.Err() == nil; early {
-			w.ledger.tell(wrong, fmt.Sprintf("%s, life %d, ended by itself: %s", m.name, m.lives, p.complaints()))
+			w.ledger.Tell(ledger.Wrong, fmt.Sprintf("%s, life %d, ended by itself: %s", m.name, m.lives, p.Complaints()))
 		}
 		cancel()
-		<-p.ended
+		<-p.Ended
 		if m.lives%4 == 2 && ctx.Err() == nil {
-			w.ledger.lose(m.name)
+			w.ledger.Lose(m.name)
 			os.RemoveAll(m.dir)
 		}
 	}
 }
 
 // startChild starts this test binary as a device.
-func startChild(l life) (*process, error) {
+func startChild(l life) (*program.Process, error) {
 	config, err := json.Marshal(l)
 	if err != nil {
 		return nil, err
 	}
 	cmd := exec.Command(os.Args[0])
 	cmd.Env = append(os.Environ(), childEnv+"="+string(config), "GORACE=halt_on_error=1")
-	return launch(cmd)
+	return program.Launch(cmd)
 }
 
 // beChild lives as the device that the config says, reports on standard output, and waits to be killed. It ends by

@@ -9,13 +9,13 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
-	"testing"
 	"time"
 
 	"vsync/core"
 	"vsync/core/change"
 	"vsync/core/watcher"
 	"vsync/edge/clock"
+	"vsync/edge/e2e/ledger"
 	"vsync/edge/host/sqlite"
 	"vsync/edge/ws"
 )
@@ -106,18 +106,6 @@ func (d *device) reach(ctx context.Context, what string, ok func(watcher.Status)
 	}
 }
 
-// A report is what a device tells the test: of a token, or that something is wrong.
-type report func(what, text string)
-
-// What is reported.
-const (
-	tried  = "tried"  // a write with this token begins
-	stored = "stored" // it is stored on the device
-	dodged = "dodged" // it was refused, as it had asked to be: what it was based on had changed
-	synced = "synced" // the feed has passed it
-	wrong  = "wrong"  // what may not be
-)
-
 // A life is what a device does from one start to its end.
 type life struct {
 	Name   string // of the device
@@ -132,7 +120,7 @@ const unsynced = 40
 
 // live opens a device, and writes, watches and scans until ctx ends; then it ends the device with end. What it
 // saw goes into seen; waiting holds what earlier lives wrote and have not seen synced, and then what this one leaves.
-func (l life) live(ctx context.Context, seen *mirror, waiting chan written, tell report, end func(*device) error) error {
+func (l life) live(ctx context.Context, seen *mirror, waiting chan written, tell ledger.Report, end func(*device) error) error {
 	d, err := openDevice(context.Background(), l.Dir, l.URL, l.Seed)
 	if err != nil {
 		return err
@@ -142,7 +130,7 @@ func (l life) live(ctx context.Context, seen *mirror, waiting chan written, tell
 	}
 	d.feed.Subscribe(func(s watcher.Status) {
 		if s.Phase == watcher.PhaseRefused || s.Phase == watcher.PhaseQuarantined {
-			tell(wrong, fmt.Sprintf("%s, life %d: nobody did anything wrong, and sync is %s: %+v", l.Name, l.Number, s.Phase, s.Fault))
+			tell(ledger.Wrong, fmt.Sprintf("%s, life %d: nobody did anything wrong, and sync is %s: %+v", l.Name, l.Number, s.Phase, s.Fault))
 		}
 	})
 	d.follow()
@@ -153,7 +141,7 @@ func (l life) live(ctx context.Context, seen *mirror, waiting chan written, tell
 		group.Go(func() {
 			err := f()
 			if err != nil && ctx.Err() == nil && !errors.Is(err, &core.Error{Code: core.Closed}) {
-				tell(wrong, fmt.Sprintf("%s, life %d, %s: %v", l.Name, l.Number, what, err))
+				tell(ledger.Wrong, fmt.Sprintf("%s, life %d, %s: %v", l.Name, l.Number, what, err))
 				stop(err)
 			}
 		})
@@ -174,7 +162,7 @@ type written struct {
 	version change.Version
 }
 
-func awaitSynced(ctx context.Context, r *core.Replica, waiting chan written, tell report) error {
+func awaitSynced(ctx context.Context, r *core.Replica, waiting chan written, tell ledger.Report) error {
 	for {
 		select {
 		case w := <-waiting:
@@ -182,7 +170,7 @@ func awaitSynced(ctx context.Context, r *core.Replica, waiting chan written, tel
 				keep(waiting, w)
 				return fmt.Errorf("%s: %w", w.token, err)
 			}
-			tell(synced, w.token)
+			tell(ledger.Synced, w.token)
 		case <-ctx.Done():
 			return nil
 		}
@@ -226,15 +214,4 @@ func dump(ctx context.Context, r *core.Replica) (lines []string, err error) {
 		lines = append(lines, fmt.Sprintf("%s %s %d conflict=%v %s", e.Key, e.Version, e.Time, e.Conflict, value))
 	}
 	return lines, nil
-}
-
-// checked fails the test if a replica's stored structures contradict each other.
-func checked(t *testing.T, name string, r *core.Replica) {
-	t.Helper()
-	from := time.Now()
-	report, err := r.Check(soon(t))
-	if err != nil || !report.OK {
-		t.Errorf("check of %s: %v %q", name, err, report.Findings)
-	}
-	t.Logf("check of %s: %d objects, %d batches, %v", name, report.Objects, report.Batches, time.Since(from))
 }

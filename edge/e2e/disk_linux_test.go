@@ -13,6 +13,8 @@ import (
 
 	"vsync/core/change"
 	"vsync/core/watcher"
+	"vsync/edge/e2e/judge"
+	"vsync/edge/e2e/program"
 )
 
 // smallDisk is a directory on a file system of that size; false where none may be mounted.
@@ -60,8 +62,8 @@ func TestDiskFull(t *testing.T) {
 	if err := os.WriteFile(filler, make([]byte, 6<<20), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	h := serve(t, filepath.Join(disk, "hub"))
-	url := databaseURL(h.addr(), database)
+	h := program.Serve(t, filepath.Join(disk, "hub"))
+	url := program.DatabaseURL(h.Addr(), database)
 	root := t.TempDir()
 	writer := join(t, filepath.Join(root, "writer"), url)
 	written := writeUntilFull(t, writer)
@@ -73,33 +75,33 @@ func TestDiskFull(t *testing.T) {
 	reader := join(t, filepath.Join(root, "reader"), url)
 	catchUp(t, reader, accepted)
 	other := put(t, reader, "from the reader", 200_000)
-	must(t, reader.reach(soon(t), "the refusal", full))
-	h.restart()
+	must(t, reader.reach(program.Soon(t), "the refusal", full))
+	h.Restart()
 	catchUp(t, join(t, filepath.Join(root, "late"), url), accepted)
-	if local, err := dump(soon(t), writer.Replica); err != nil || len(local) != written {
+	if local, err := dump(program.Soon(t), writer.Replica); err != nil || len(local) != written {
 		t.Errorf("the writer has %d of its own %d objects, %v", len(local), written, err)
 	}
 	must(t, writer.close())
 
 	must(t, errors.Join(os.Remove(filler), os.Remove(filler+"2")))
 	writer = join(t, filepath.Join(root, "writer"), url)
-	must(t, writer.Synced(soon(t)))
+	must(t, writer.Synced(program.Soon(t)))
 	must(t, reader.close())
 	reader = join(t, filepath.Join(root, "reader"), url) // it would come back by itself, when the hub has said
-	must(t, reader.WaitSynced(soon(t), other))
+	must(t, reader.WaitSynced(program.Soon(t), other))
 	devices := []*device{writer, reader, join(t, filepath.Join(root, "last"), url)}
 	var dumps [][]string
 	for _, d := range devices {
 		catchUp(t, d, written+1)
-		lines, err := dump(soon(t), d.Replica)
+		lines, err := dump(program.Soon(t), d.Replica)
 		must(t, err)
 		dumps = append(dumps, lines)
 	}
 	if len(dumps[0]) != written+1 || !slices.Equal(dumps[0], dumps[1]) || !slices.Equal(dumps[0], dumps[2]) {
 		t.Errorf("the devices hold %d, %d and %d objects of %d", len(dumps[0]), len(dumps[1]), len(dumps[2]), written+1)
 	}
-	h.stop(t)
-	judgeHub(t, h.dir, database, nil)
+	h.Stop(t)
+	judge.Hub(t, h.Dir, database, nil)
 }
 
 func must(t *testing.T, err error) {
@@ -112,7 +114,7 @@ func must(t *testing.T, err error) {
 // join opens a device whose feed runs. It is closed with the test.
 func join(t *testing.T, dir, url string) *device {
 	t.Helper()
-	d, err := openDevice(soon(t), dir, url, 1)
+	d, err := openDevice(program.Soon(t), dir, url, 1)
 	must(t, err)
 	d.follow()
 	t.Cleanup(func() { d.close() })
@@ -123,7 +125,7 @@ func put(t *testing.T, d *device, id string, size int) change.Version {
 	t.Helper()
 	value, err := change.Encode(bytes.Repeat([]byte{1}, size))
 	must(t, err)
-	receipt, err := d.Put(soon(t), change.Key{Collection: "files", ID: id}, value)
+	receipt, err := d.Put(program.Soon(t), change.Key{Collection: "files", ID: id}, value)
 	must(t, err)
 	return receipt.Version
 }
@@ -134,7 +136,7 @@ func writeUntilFull(t *testing.T, d *device) (n int) {
 	for d.feed.Status().Fault.Code != "QUOTA" {
 		n++
 		version := put(t, d, fmt.Sprintf("%04d", n), 100_000)
-		ctx, cancel := context.WithCancel(soon(t))
+		ctx, cancel := context.WithCancel(program.Soon(t))
 		go func() {
 			d.reach(ctx, "a refusal", func(s watcher.Status) bool { return s.Fault.Code == "QUOTA" })
 			cancel()
@@ -154,5 +156,5 @@ func writeUntilFull(t *testing.T, d *device) (n int) {
 // catchUp waits until a device has the feed up to a sequence.
 func catchUp(t *testing.T, d *device, seq int) {
 	t.Helper()
-	must(t, d.reach(soon(t), "the feed", func(s watcher.Status) bool { return s.Marker.Seq == uint64(seq) }))
+	must(t, d.reach(program.Soon(t), "the feed", func(s watcher.Status) bool { return s.Marker.Seq == uint64(seq) }))
 }

@@ -5,6 +5,11 @@
 //	device ─┼─▶ proxy ─▶ vsync serve        killed, cut off, filled up, started again
 //	device ─┘
 //
+//	program/   the program as a process, and as a hub
+//	proxy/     connections, treated badly
+//	ledger/    what became of each write
+//	judge/     what is in a hub's files
+//
 // The program is the one that VSYNC_BIN names; without it, one is built. TestThroughCuts prints its seed, and runs
 // again with it:
 //

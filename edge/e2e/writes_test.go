@@ -9,6 +9,7 @@ import (
 
 	"vsync/core"
 	"vsync/core/change"
+	"vsync/edge/e2e/ledger"
 )
 
 // Notes are single objects that all devices fight over. Crowds are groups of objects that are only ever written
@@ -30,7 +31,7 @@ func noteID(n int) string { return fmt.Sprintf("note %02d", n) }
 func crowdOf(id string) string { return id[:strings.IndexByte(id, '/')] }
 
 // write writes at random until ctx ends. What it does depends on the seed, and on what it finds.
-func (l life) write(ctx context.Context, replica *core.Replica, waiting chan<- written, tell report) error {
+func (l life) write(ctx context.Context, replica *core.Replica, waiting chan<- written, tell ledger.Report) error {
 	w := &writer{r: rand.New(rand.NewPCG(l.Seed, 2)), replica: replica}
 	for n := 1; ctx.Err() == nil; n++ {
 		w.pad = 100
@@ -43,16 +44,16 @@ func (l life) write(ctx context.Context, replica *core.Replica, waiting chan<- w
 			return err
 		}
 		batch.Note = w.token
-		tell(tried, w.token)
+		tell(ledger.Tried, w.token)
 		receipt, err := replica.Write(context.WithoutCancel(ctx), batch) // it is to be known what became of it
 		switch {
 		case errors.Is(err, core.ErrChanged):
-			tell(dodged, w.token)
+			tell(ledger.Dodged, w.token)
 			continue
 		case err != nil:
 			return fmt.Errorf("%s: %w", w.token, err)
 		}
-		tell(stored, w.token)
+		tell(ledger.Stored, w.token)
 		select {
 		case waiting <- written{w.token, receipt.Version}:
 		case <-ctx.Done():
