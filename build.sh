@@ -17,10 +17,10 @@ help() {
   cat <<'TEXT'
 usage: ./build.sh <command>
 
-  serve [flags]   build the hub and run it; flags go to `vsync serve`:
+  serve [flags]   build everything and run the hub; flags go to `vsync serve`:
                   --port N, --host ADDRESS, --data DIRECTORY (else .data), --origin URL …
   test            everything that is checked, in one run; installs what it needs
-  wasm            build what runs in browsers into web/dist
+  wasm            build what runs in browsers into web/dist, and print its sizes
   site            put the static page together in build/site, as wrangler deploys it
   sim [--seed S…] replay these seeds; without any, simulate a thousand new histories, and one for every store call
   bench           all Go benchmarks, as a table in build/bench.txt
@@ -41,29 +41,46 @@ build_hub() {
   CGO_ENABLED=0 go build -trimpath -o "$out/vsync" ./edge/host/vsync
 }
 
-# The static page: what was written by hand lies over what was built.
+# What runs in browsers, into web/dist: the SDK, the worker with the engine, and the service worker. No types are checked here.
+build_wasm() {
+  need_go
+  need_node
+  local made=$out/web
+  mkdir -p "$made"
+  bundle web/src/vsync.ts "$made/vsync.js" --format=esm
+  bundle web/src/worker.ts "$made/vsync-worker.js" --format=iife --inject:"$(go env GOROOT)/lib/wasm/wasm_exec.js"
+  build_engine "$made/vsync.wasm"
+  # The service worker knows which files are of one build with it.
+  bundle web/src/sw.ts "$made/vsync-sw.js" --format=iife --define:FILES="$(node web/pack.mjs sums "$made")"
+  node web/pack.mjs pack "$made"
+}
+
+# bundle ENTRY OUTPUT [FLAG…]; go only says where the bundler is, as it takes longer than the bundler does.
+esbuild=
+bundle() {
+  local entry=$1 output=$2
+  [[ -f $entry ]] || { rm -f "$output"; return 0; }
+  [[ -n $esbuild ]] || { go tool esbuild --version >/dev/null; esbuild=$(go tool -n esbuild); }
+  "$esbuild" "$entry" --bundle --target=es2022 --minify --legal-comments=none --log-level=warning --outfile="$output" "${@:3}"
+}
+
+# What the engine stands on has to compile in any case.
+build_engine() {
+  if compgen -G 'wasm/*.go' >/dev/null; then
+    GOOS=js GOARCH=wasm go build -trimpath -ldflags='-s -w' -o "$1" ./wasm
+  else
+    rm -f "$1"
+    GOOS=js GOARCH=wasm go build ./core/...
+  fi
+}
+
+# The static page: what was written by hand lies over what was built. Static hosts compress by themselves.
 build_site() {
+  build_wasm
   rm -rf "$out/site"
   mkdir -p "$out/site"
   cp -R web/dist/. web/static/. "$out/site/"
-  rm -f "$out/site/.keep"
-}
-
-# The engine for browsers is built where it exists; what it stands on has to compile in any case.
-build_wasm() {
-  need_go
-  GOOS=js GOARCH=wasm go build ./core/...
-  if [[ ! -f wasm/main.go ]]; then
-    say "core compiles for GOOS=js; there is no program for browsers on top of it yet"
-    return
-  fi
-  GOOS=js GOARCH=wasm go build -trimpath -ldflags='-s -w' -o web/dist/vsync.wasm ./wasm
-  cp "$(go env GOROOT)/lib/wasm/wasm_exec.js" web/dist/
-  need_node
-  node -e '
-    const { readFileSync } = require("fs"), { gzipSync, brotliCompressSync } = require("zlib");
-    const bytes = readFileSync("web/dist/vsync.wasm"), kib = (b) => (b.length / 1024).toFixed(0) + " KiB";
-    console.log(`web/dist/vsync.wasm: ${kib(bytes)}, gzip ${kib(gzipSync(bytes))}, brotli ${kib(brotliCompressSync(bytes))}`);'
+  rm -f "$out"/site/.[a-z]* "$out"/site/*.br "$out"/site/*.gz "$out/site/package.json"
 }
 
 # --- what is needed ---------------------------------------------------------------------------------------------
@@ -209,6 +226,7 @@ run_tests() {
   step "format" check_format
   step "vet, native" vet_native
   step "vet, js" vet_js
+  step "what runs in browsers" build_wasm
   step "the hub's program" build_hub
   step "tests, native, race detector" test_native
   step "tests of core, js" test_js
@@ -223,6 +241,7 @@ run_tests() {
 
 # The hub runs where the caller stands, so that a relative --data means what it says.
 serve() {
+  build_wasm >&2
   build_hub
   cd "$here"
   local flag

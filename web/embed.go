@@ -1,7 +1,7 @@
 // Package web holds the files that a hub serves to browsers, inside the binary.
 //
 //	static/   written by hand, committed: the page, its style, its script
-//	dist/     written by ./build.sh wasm, never committed: the engine and the SDK
+//	dist/     written by ./build.sh wasm, never committed: the engine, the SDK, and what is compressed of both directories
 //
 //	Files() = static over dist
 //
