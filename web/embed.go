@@ -10,6 +10,7 @@ package web
 
 import (
 	"embed"
+	"encoding/json"
 	"errors"
 	"io/fs"
 	"path"
@@ -23,6 +24,16 @@ var embedded embed.FS
 // a dot or an underscore is an instruction to some host, and does not exist here. Files can be seeked,
 // so http.FileServerFS serves them.
 func Files() fs.FS { return overlay{} }
+
+// Encoded returns which files are there in compressed form too, as NAME.br and NAME.gz, and the SHA-256, in hex, of the content
+// that these are of. Where it is not that of the file, they are left over from another build.
+func Encoded() map[string]string {
+	sums := map[string]string{}
+	if text, err := embedded.ReadFile("dist/.encoded.json"); err == nil {
+		_ = json.Unmarshal(text, &sums) // what cannot be read names nothing
+	}
+	return sums
+}
 
 // overlay looks into static first: what was written by hand is never older than what was built.
 type overlay struct{}

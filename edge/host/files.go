@@ -15,12 +15,23 @@ import (
 	"vsync/web"
 )
 
-// The headers of web/static/_headers, which static hosts read; a test holds the two together.
+// The headers of web/static/_headers, which static hosts read; a test holds the two together. 'self' lets a page connect to the
+// hub that it came from; WebAssembly is compiled, and no text is.
 var headers = map[string]string{
-	"Content-Security-Policy": "default-src 'self'; connect-src 'self'; base-uri 'none'; frame-ancestors 'none'; form-action 'none'",
-	"X-Content-Type-Options":  "nosniff",
-	"Referrer-Policy":         "no-referrer",
+	"Content-Security-Policy": "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'; connect-src 'self'; " +
+		"base-uri 'none'; frame-ancestors 'none'; form-action 'none'",
+	"X-Content-Type-Options": "nosniff",
+	"Referrer-Policy":        "no-referrer",
 }
+
+// Pages of every origin may load the SDK: it is public code, the same for all. What they may do with the hub is the guard's to say.
+var (
+	publicPaths   = map[string]bool{"/vsync.js": true, "/vsync-worker.js": true, "/vsync.wasm": true}
+	publicHeaders = map[string]string{
+		"Access-Control-Allow-Origin":  "*",
+		"Cross-Origin-Resource-Policy": "cross-origin",
+	}
+)
 
 // types by extension: what the system's tables say differs from machine to machine.
 var types = map[string]string{
@@ -41,69 +52,90 @@ var types = map[string]string{
 // silent is for what clients do wrong beneath HTTP: nobody here can mend it.
 var silent = log.New(io.Discard, "", 0)
 
-// files serves package web.
+// files serves package web, compressed where that is there and asked for.
 type files struct {
-	fs   fs.FS
-	mu   sync.Mutex
-	tags map[string]string // ETag by name, of what was asked for; as many as the program holds files
+	fs      fs.FS
+	encoded map[string]string // see web.Encoded
+	mu      sync.Mutex
+	sums    map[string]string // SHA-256 in hex by name, of what was asked for; as many as the program holds files
 }
 
-func newFiles() *files { return &files{fs: web.Files(), tags: map[string]string{}} }
+func newFiles() *files {
+	return &files{fs: web.Files(), encoded: web.Encoded(), sums: map[string]string{}}
+}
 
 func (f *files) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	name := strings.TrimPrefix(r.URL.Path, "/")
 	if name == "" {
 		name = "index.html"
 	}
-	content, tag, err := f.open(name)
+	content, sum, err := f.open(name)
 	if err != nil {
 		http.NotFound(w, r)
 		return
 	}
-	defer content.Close()
+	defer func() { content.Close() }()
 	kind, known := types[path.Ext(name)]
 	if !known {
 		kind = "application/octet-stream"
 	}
+	tag := sum[:24]
+	if f.encoded[name] == sum {
+		w.Header().Add("Vary", "Accept-Encoding")
+		if form := choose(r.Header); form.coding != "" {
+			if compressed, err := openFile(f.fs, name+form.suffix); err == nil {
+				content.Close()
+				content, tag = compressed, tag+form.suffix
+				w = encodedWriter{w, form.coding}
+			}
+		}
+	}
 	w.Header().Set("Content-Type", kind)
-	w.Header().Set("ETag", tag)
+	w.Header().Set("ETag", `"`+tag+`"`)
 	w.Header().Set("Cache-Control", "no-cache") // kept, and asked about by its tag
 	http.ServeContent(w, r, name, time.Time{}, content)
 }
 
-// open opens a file, and names what is in it. What is no file, or none that can be seeked, does not exist.
-func (f *files) open(name string) (io.ReadSeekCloser, string, error) {
-	file, err := f.fs.Open(name)
-	if err != nil {
+// open opens a file, and names what is in it.
+func (f *files) open(name string) (content io.ReadSeekCloser, sum string, err error) {
+	if content, err = openFile(f.fs, name); err != nil {
 		return nil, "", err
+	}
+	if sum, err = f.sum(name, content); err != nil {
+		content.Close()
+	}
+	return content, sum, err
+}
+
+// openFile opens what is a file and can be seeked; nothing else exists.
+func openFile(dir fs.FS, name string) (io.ReadSeekCloser, error) {
+	file, err := dir.Open(name)
+	if err != nil {
+		return nil, err
 	}
 	content, is := file.(io.ReadSeekCloser)
 	if info, err := file.Stat(); err != nil || info.IsDir() || !is {
 		file.Close()
-		return nil, "", fs.ErrNotExist
+		return nil, fs.ErrNotExist
 	}
-	tag, err := f.tag(name, content)
-	if err != nil {
-		file.Close()
-	}
-	return content, tag, err
+	return content, nil
 }
 
-func (f *files) tag(name string, content io.ReadSeeker) (string, error) {
+func (f *files) sum(name string, content io.ReadSeeker) (string, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if tag, known := f.tags[name]; known {
-		return tag, nil
+	if sum, known := f.sums[name]; known {
+		return sum, nil
 	}
-	sum := sha256.New()
-	if _, err := io.Copy(sum, content); err != nil {
+	hash := sha256.New()
+	if _, err := io.Copy(hash, content); err != nil {
 		return "", err
 	}
 	if _, err := content.Seek(0, io.SeekStart); err != nil {
 		return "", err
 	}
-	f.tags[name] = `"` + hex.EncodeToString(sum.Sum(nil)[:12]) + `"`
-	return f.tags[name], nil
+	f.sums[name] = hex.EncodeToString(hash.Sum(nil))
+	return f.sums[name], nil
 }
 
 // handler routes, behind the guard.
@@ -119,9 +151,16 @@ func (s *Server) handler() http.Handler {
 	})
 	mux.Handle("GET /", s.files)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		for name, value := range headers {
-			w.Header().Set(name, value)
+		setAll(w.Header(), headers)
+		if publicPaths[r.URL.Path] {
+			setAll(w.Header(), publicHeaders)
 		}
 		s.guard.ServeHTTP(w, r, mux.ServeHTTP)
 	})
+}
+
+func setAll(h http.Header, values map[string]string) {
+	for name, value := range values {
+		h.Set(name, value)
+	}
 }

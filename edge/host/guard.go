@@ -14,7 +14,7 @@ import (
 //
 // Host must be a name of this machine, or of an allowed origin: a website can give its own name this
 // machine's address, and then its page would be of the hub's own origin. Origin, where there is one (browsers
-// send it with every upgrade), must be the hub's own or an allowed one.
+// send it with every upgrade), must be the hub's own or an allowed one, but for the SDK's files.
 type guard struct{ allowed []origin }
 
 // An origin as --origin names it.
@@ -49,7 +49,7 @@ func (g guard) ServeHTTP(w http.ResponseWriter, r *http.Request, next http.Handl
 	switch {
 	case !g.knowsHost(r.Host):
 		http.Error(w, "this hub is not called "+r.Host+"; start it with --origin if it should be", http.StatusForbidden)
-	case !g.allows(r.Header.Get("Origin"), r.Host):
+	case !publicPaths[r.URL.Path] && !g.allows(r.Header.Get("Origin"), r.Host):
 		http.Error(w, "pages of "+r.Header.Get("Origin")+" may not use this hub; start it with --origin if they should", http.StatusForbidden)
 	default:
 		next(w, r)

@@ -222,46 +222,6 @@ func TestWhatIsNoDatabase(t *testing.T) {
 	}
 }
 
-func TestPage(t *testing.T) {
-	r := start(t, Config{})
-	for path, kind := range map[string]string{
-		"/": "text/html; charset=utf-8", "/index.html": "text/html; charset=utf-8", "/page.js": "text/javascript; charset=utf-8",
-		"/page.css": "text/css; charset=utf-8", "/icon.svg": "image/svg+xml",
-	} {
-		response, body := r.get(path)
-		if response.StatusCode != 200 || response.Header.Get("Content-Type") != kind || body == "" {
-			t.Errorf("%s: %d %v", path, response.StatusCode, response.Header)
-		}
-		tag := response.Header.Get("ETag")
-		if again, body := r.get(path, "If-None-Match", tag); tag == "" || again.StatusCode != 304 || body != "" {
-			t.Errorf("%s again: %d, tag %s", path, again.StatusCode, tag)
-		}
-	}
-}
-
-// The page has the same headers here as at hosts that read web/static/_headers.
-func TestHeaders(t *testing.T) {
-	text, err := os.ReadFile("../../web/static/_headers")
-	if err != nil {
-		t.Fatal(err)
-	}
-	want := map[string]string{}
-	for line := range strings.Lines(string(text)) {
-		if name, value, is := strings.Cut(strings.TrimSpace(line), ": "); is {
-			want[name] = value
-		}
-	}
-	response, _ := start(t, Config{}).get("/")
-	for name, value := range want {
-		if got := response.Header.Get(name); got != value {
-			t.Errorf("%s: %q, want %q", name, got, value)
-		}
-	}
-	if len(want) != len(headers) || len(want) < 3 {
-		t.Errorf("_headers has %d, the server %d", len(want), len(headers))
-	}
-}
-
 func TestGarbage(t *testing.T) {
 	r := start(t, Config{})
 	for _, frame := range [][]byte{nil, {0}, {0x92, 1, 0x80}, []byte(strings.Repeat("\xff", 1000))} {
