@@ -33,7 +33,8 @@ func (d Delays) complete() Delays {
 //
 //	attempt   grows with every delay; back to 0 only when a connection has lived
 //	own       the own batch that the hub refused:     settle ─▶ re-entry ─▶ push seldom, the feed goes on
-//	parting   the device id is another's too, or the hub does not want it: learn what it has ─▶ re-entry
+//	parting   the hub does not want what is sent under the device id: learn what it has ─▶ re-entry
+//	leaving   the device id is another's too: send what is left under it ─▶ re-entry
 //	stream    the place that could not be applied:    ask again ─▶ held there, pushing goes on, tried seldom
 //
 // It asks no clock and waits for nothing.
@@ -44,7 +45,8 @@ type Course struct {
 	atOnce  int // in a row, without a delay
 	own     trouble
 	stream  trouble
-	parting bool // the device id is to be given up
+	parting bool // the device id is to be given up, with what was not sent under it
+	leaving bool // the device id is to be given up, once all is sent
 }
 
 // A trouble is a fault that came n times in a row.
@@ -87,6 +89,9 @@ func (c *Course) Linger() time.Duration {
 // Parting reports whether the next session is to be a parting one: see Config.
 func (c *Course) Parting() bool { return c.parting }
 
+// Leaving reports whether the next session is to be a leaving one: see Config.
+func (c *Course) Leaving() bool { return c.leaving }
+
 // Standing returns the fault of earlier connections that s has not overcome; zero: none.
 func (c *Course) Standing(s *Session) Fault {
 	switch {
@@ -114,13 +119,13 @@ func (c *Course) After(now time.Time, s *Session) Step {
 	case Again:
 		return c.directly(step)
 	case Reentered:
-		c.parting = false
+		c.parting, c.leaving = false, false
 		return c.directly(step)
 	case Superseded:
-		c.parting = true
+		c.leaving = true
 		return c.directly(step)
 	case Parted:
-		c.parting, step.Reenter = false, true
+		c.parting, c.leaving, step.Reenter = false, false, true
 		return c.directly(step)
 	case Rejected:
 		return c.rejected(step)

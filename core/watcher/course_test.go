@@ -99,7 +99,7 @@ func TestAtOnceIsBounded(t *testing.T) {
 	for i := range 10 {
 		outcome := []Outcome{Again, Superseded, Parted, Reentered}[i%4]
 		step := c.After(epoch, past(Result{Outcome: outcome}, func(s *Session) { s.welcomed = epoch }))
-		if (step.Delay == 0) != (i < MaxAtOnce) || step.Reenter != (outcome == Parted) || c.Parting() != (outcome == Superseded) {
+		if (step.Delay == 0) != (i < MaxAtOnce) || step.Reenter != (outcome == Parted) || c.Leaving() != (outcome == Superseded) || c.Parting() {
 			t.Errorf("%d: %+v", i, step)
 		}
 	}

@@ -28,8 +28,8 @@
 //   - an own batch that the hub refuses by generation: settled again, then written again under a new
 //     device id, then held (phase quarantined, with its generation) and tried once in the longest
 //     delay. The feed goes on meanwhile
-//   - another replica under our device id (a copied disk): what the hub has of this id is learned in a
-//     parting session, which pushes nothing; then the rest is written again under a new id
+//   - another replica under our device id (a copied disk): what is not sent yet is sent, under this id,
+//     since the other may have the same; then a new id is taken
 //   - our own store (QUOTA, CORRUPT …): nothing of the message is applied; tried again with delays
 //
 // Panics are not caught: they are faults of this program.

@@ -20,8 +20,8 @@ const (
 	Ended                     // connection gone, or the hub goes: back after the usual delay
 	Again                     // settling went a step: hello at once
 	Reentered                 // settling gave the replica a new device id: hello at once
-	Superseded                // another replica has this device id: a parting session, at once
-	Parted                    // all that the hub has of this device id is known: re-entry, then hello at once
+	Superseded                // another replica has this device id: a leaving session, at once
+	Parted                    // the device id can be given up: re-entry, then hello at once
 	Rejected                  // the hub refuses own generation Gen: settle; if it comes again, re-entry
 	Faulty                    // the stream cannot be applied at sequence Seq: ask again; then it is held there
 	Held                      // no token, too many requests, no space: the queue waits
@@ -187,7 +187,7 @@ func (s *Session) dismissed(m *wire.Bye) {
 }
 
 // superseded ends the session because another replica has this device id. Where no own batch waits for
-// its answer, nothing is to be learned before re-entry, and the other replica is left in peace.
+// its answer, nothing is to be sent before re-entry, and the other replica is left in peace.
 func (s *Session) superseded() {
 	r := Result{Outcome: Superseded, Code: wire.CodeSuperseded, Text: "another replica has this device id"}
 	if s.replica.State().Pending == 0 {

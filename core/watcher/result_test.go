@@ -64,11 +64,7 @@ func TestReasonsFitACloseFrame(t *testing.T) {
 
 // A replica that gives up its id first learns what the hub has of it, or it would write that again.
 func TestParting(t *testing.T) {
-	k := greeted(t, func(k *talk) {})
-	k.give(&wire.Bye{Why: wire.WhySuperseded})
-	k.ended(Parted) // it has nothing to write again
-
-	k = newTalk(t)
+	k := newTalk(t)
 	k.s.cfg.Parting = true
 	k.r.put(t, 3)
 	k.r.put(t, 3)
@@ -88,6 +84,42 @@ func TestParting(t *testing.T) {
 	k = newTalk(t) // all is known at the welcome
 	k.s.cfg.Parting = true
 	k.r.put(t, 3)
+	k.s.Open(context.Background(), k.now)
+	k.give(k.h.welcome(expect[*wire.Hello](k)))
+	k.ended(Parted)
+}
+
+// A replica whose id another has too sends what it has under that id before it gives it up: the other may have the same
+// writes, and would send them under it as well.
+func TestLeaving(t *testing.T) {
+	k := greeted(t, func(k *talk) {})
+	k.give(&wire.Bye{Why: wire.WhySuperseded})
+	k.ended(Parted) // it has nothing to send
+
+	k = greeted(t, func(k *talk) { k.r.put(t, 3) })
+	k.give(&wire.Bye{Why: wire.WhySuperseded})
+	k.ended(Superseded)
+
+	k = greeted(t, func(k *talk) {
+		k.s.cfg.Leaving = true
+		k.r.put(t, 3)
+		k.r.put(t, 3)
+		k.h.write(2, put("a", 3))
+	})
+	push := expect[*wire.Push](k)
+	if push.Gen != 1 || len(push.Batches) != 2 {
+		t.Fatalf("pushed %d batches from %d", len(push.Batches), push.Gen)
+	}
+	k.h.take(k.r.own[0])
+	k.give(k.h.changes(1, 1))
+	k.give(k.h.accepted(2, 2))
+	k.running()
+	k.h.take(k.r.own[1])
+	k.give(k.h.accepted(3, 3))
+	k.ended(Parted)
+
+	k = newTalk(t) // nothing is left to send at the welcome
+	k.s.cfg.Leaving = true
 	k.s.Open(context.Background(), k.now)
 	k.give(k.h.welcome(expect[*wire.Hello](k)))
 	k.ended(Parted)

@@ -36,6 +36,10 @@ type Config struct {
 	// Parting sessions push nothing, and end Parted once the replica knows all that the hub has of this
 	// device: only then can the rest be written again under another device id, and nothing twice.
 	Parting bool
+	// Leaving sessions push as others do, and end Parted once nothing is left to be sent. A copy of this
+	// replica has the device id too: of what both wrote before they were two, the hub must not get one
+	// under this id and the other under a new one.
+	Leaving bool
 }
 
 type stage uint8

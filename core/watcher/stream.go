@@ -53,7 +53,7 @@ func (w *Watcher) dial(ctx context.Context) (wire.Conn, error) {
 func (w *Watcher) processStream(ctx context.Context, conn wire.Conn, token string) *Session {
 	s := New(w.replica, Config{
 		Database: w.feed.Database, Token: token, Agent: w.feed.Agent, Credit: w.feed.Credit,
-		Rest: w.course.Rest(), Linger: w.course.Linger(), Parting: w.course.Parting(),
+		Rest: w.course.Rest(), Linger: w.course.Linger(), Parting: w.course.Parting(), Leaving: w.course.Leaving(),
 	})
 	l := newLink(conn)
 	release := l.cancelWith(ctx)

@@ -40,10 +40,17 @@ func (s *Session) welcome(ctx context.Context, now time.Time, m *wire.Welcome) {
 	s.part()
 }
 
-// part ends a parting session once all that the hub has of this device is applied.
+// part ends a parting session once all that the hub has of this device is applied, and a leaving one once
+// the hub has all that this device has.
 func (s *Session) part() {
-	if s.cfg.Parting && s.stage == streaming && s.Live() && s.settled >= s.hubs {
+	if s.stage != streaming || !s.Live() || s.settled < s.hubs {
+		return
+	}
+	switch {
+	case s.cfg.Parting:
 		s.end(Result{Outcome: Parted, Text: "all that the hub has of this device id is applied"})
+	case s.cfg.Leaving && s.replica.State().Pending == 0:
+		s.end(Result{Outcome: Parted, Text: "the hub has all that was written under this device id"})
 	}
 }
 

@@ -82,7 +82,7 @@ func (d *device) pump() {
 	case d.r == nil:
 	case d.sess == nil && s.now >= d.dialAt && s.hub.r != nil:
 		d.sess = watcher.New(d.r, watcher.Config{Database: database, Agent: d.name, Credit: uint64(s.plan.credit),
-			Rest: d.course.Rest(), Linger: d.course.Linger()})
+			Rest: d.course.Rest(), Linger: d.course.Linger(), Parting: d.course.Parting(), Leaving: d.course.Leaving()})
 		d.conn = s.connect(d)
 		d.sess.Open(s.ctx, s.time())
 		d.noticed()
