@@ -23,6 +23,13 @@ type request struct {
 
 // submit queues a request and waits for its end. If ctx ends before the request was taken up, nothing has happened.
 func (r *Replica) submit(ctx context.Context, q *request) error {
+	if err := r.enqueue(ctx, q); err != nil {
+		return err
+	}
+	return r.await(ctx, q)
+}
+
+func (r *Replica) enqueue(ctx context.Context, q *request) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -41,6 +48,10 @@ func (r *Replica) submit(ctx context.Context, q *request) error {
 	if lead {
 		r.cfg.Go(r.lead)
 	}
+	return nil
+}
+
+func (r *Replica) await(ctx context.Context, q *request) error {
 	select {
 	case err := <-q.done:
 		return err
@@ -240,8 +251,8 @@ func (r *Replica) alive() error {
 	return r.failed
 }
 
-// changed returns what is closed at the next commit; nil once the replica is closed.
-func (r *Replica) changed() <-chan struct{} {
+// Changed returns a channel that is closed at the next commit, or at the end; nil once the replica was closed.
+func (r *Replica) Changed() <-chan struct{} {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.news

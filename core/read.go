@@ -118,15 +118,45 @@ func entryFrom(key change.Key, b []byte) (Entry, error) {
 // Errors: ABORTED if the reader stood still while very much was written: scan on from the last key.
 func (r *Replica) Scan(ctx context.Context, q ScanRange) iter.Seq2[Entry, error] {
 	return func(yield func(Entry, error) bool) {
-		if err := r.readable(); err != nil {
+		v, err := r.View()
+		if err != nil {
 			yield(Entry{}, err)
 			return
 		}
-		s := r.tables.Snapshot()
-		defer s.Release()
-		r.scan(ctx, s, q, yield)
+		defer v.Release()
+		r.scan(ctx, v.s, q, yield)
 	}
 }
+
+// A View is the objects as they are at one moment, and the place of that moment among the events of Watch. It must be released.
+type View struct {
+	r      *Replica
+	s      *pages.Snap
+	commit uint64
+}
+
+// View keeps the present moment readable. Checkpoints wait for it, up to a bound.
+func (r *Replica) View() (*View, error) {
+	if err := r.readable(); err != nil {
+		return nil, err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return &View{r: r, s: r.tables.Snapshot(), commit: r.head.commit}, nil
+}
+
+// Marker is where a Watch goes on that has seen what the view shows.
+func (v *View) Marker() string { return v.r.marker(v.commit).String() }
+
+// Scan yields the objects of a range in the order of their keys.
+//
+// Errors: ABORTED if the view was kept while very much was written.
+func (v *View) Scan(ctx context.Context, q ScanRange) iter.Seq2[Entry, error] {
+	return func(yield func(Entry, error) bool) { v.r.scan(ctx, v.s, q, yield) }
+}
+
+// Release ends the view. Further calls do nothing.
+func (v *View) Release() { v.s.Release() }
 
 func (r *Replica) scan(ctx context.Context, s *pages.Snap, q ScanRange, yield func(Entry, error) bool) {
 	from, to, err := q.bounds()
@@ -226,7 +256,7 @@ func (r *Replica) WaitSynced(ctx context.Context, v change.Version) error {
 		return errorf(LocalOnly, "the database was opened without a feed: there is no hub to be in sync with")
 	}
 	for {
-		news := r.changed()
+		news := r.Changed()
 		if news == nil {
 			return errorf(Closed, "the database was closed before the hub had confirmed %s; it is stored here and will be sent", v)
 		}

@@ -105,15 +105,14 @@ func (w *watch) run() error {
 }
 
 func (w *watch) now() {
-	commit := w.r.State().Commit
-	w.at = w.marker(commit)
+	w.at = w.r.marker(w.r.State().Commit)
 }
 
 // marker is the place after the whole of a commit.
-func (w *watch) marker(commit uint64) watchMarker {
-	inc, ok := w.r.log.IncarnationOf(commit)
+func (r *Replica) marker(commit uint64) watchMarker {
+	inc, ok := r.log.IncarnationOf(commit)
 	if !ok {
-		inc = w.r.inc
+		inc = r.inc
 	}
 	return watchMarker{inc, commit, 0}
 }
@@ -143,15 +142,15 @@ func (w *watch) present(reset bool) error {
 
 // initial yields what is there, in the order of keys. Only its last event's marker goes on from here; the others begin again.
 func (w *watch) initial(reset bool) error {
-	w.r.mu.Lock()
-	commit := w.r.head.commit
-	s := w.r.tables.Snapshot()
-	w.r.mu.Unlock()
-	defer s.Release()
-	w.at = w.marker(commit)
+	v, err := w.r.View()
+	if err != nil {
+		return err
+	}
+	defer v.Release()
+	w.at = w.r.marker(v.commit)
 	e := Event{Marker: FromStart, Initial: true, Reset: reset}
 	var failed error
-	w.r.scan(w.ctx, s, ScanRange{Collection: w.o.Collection, Prefix: w.o.Prefix}, func(x Entry, err error) bool {
+	w.r.scan(w.ctx, v.s, ScanRange{Collection: w.o.Collection, Prefix: w.o.Prefix}, func(x Entry, err error) bool {
 		if err != nil {
 			failed = err
 			return false
@@ -179,7 +178,7 @@ func (w *watch) initial(reset bool) error {
 // follow yields commit after commit.
 func (w *watch) follow() error {
 	for {
-		news := w.r.changed()
+		news := w.r.Changed()
 		if news == nil {
 			return errorf(Closed, "the database was closed")
 		}

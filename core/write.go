@@ -57,22 +57,35 @@ func (r *Replica) Delete(ctx context.Context, key change.Key) (Receipt, error) {
 // Errors: INVALID, KEY_TOO_LONG, VALUE_TOO_LARGE, BATCH_TOO_LARGE for what cannot be written; ErrChanged where a check does
 // not hold; QUOTA where no space is left; CLOSED, STORAGE_LOST.
 func (r *Replica) Write(ctx context.Context, w Write) (Receipt, error) {
+	return r.Begin(ctx, w)()
+}
+
+// Begin gives a write its place behind those begun before, and returns the way to wait for its end, as Write would. What is called
+// in one order is written in it, though nobody waits.
+func (r *Replica) Begin(ctx context.Context, w Write) (wait func() (Receipt, error)) {
+	fail := func(err error) func() (Receipt, error) { return func() (Receipt, error) { return Receipt{}, err } }
 	if r.cfg.Role != RoleDevice {
-		return Receipt{}, errorf(Invalid, "a hub's replica takes batches from devices, and writes none of its own")
+		return fail(errorf(Invalid, "a hub's replica takes batches from devices, and writes none of its own"))
 	}
 	if err := w.validate(); err != nil {
-		return Receipt{}, err
+		return fail(err)
 	}
 	durability := r.cfg.Durability
 	if w.Durability != nil {
 		durability = *w.Durability
 	}
 	var rec Receipt
-	err := r.submit(ctx, &request{strict: durability == store.Strict, weight: w.weight(), form: func(s *stage) (err error) {
+	q := &request{strict: durability == store.Strict, weight: w.weight(), form: func(s *stage) (err error) {
 		rec.Version, err = r.form(s, &w)
 		return err
-	}})
-	return rec, err
+	}}
+	if err := r.enqueue(ctx, q); err != nil {
+		return fail(err)
+	}
+	return func() (Receipt, error) {
+		err := r.await(ctx, q)
+		return rec, err
+	}
 }
 
 func (w *Write) weight() int {

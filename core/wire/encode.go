@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"vsync/core/change"
+	"vsync/core/wire/msgpack"
 )
 
 // Append adds the frame of m to dst. The error is a *MessageError, and dst is returned as it was: m
@@ -14,7 +15,7 @@ func Append(dst []byte, m Message) ([]byte, error) {
 	}
 	start := len(dst)
 	b := append(dst, 0x92)
-	b = appendUint(b, uint64(m.Type()))
+	b = msgpack.AppendUint(b, uint64(m.Type()))
 	b = m.append(b)
 	if n := len(b) - start; n > MaxFrame {
 		return b[:start], &MessageError{Message: m.Type(), Problem: fmt.Sprintf("expected a frame of at most %d bytes, got %d: split it", MaxFrame, n)}
@@ -25,7 +26,7 @@ func Append(dst []byte, m Message) ([]byte, error) {
 // Encoders below write the keys in the order of PROTOCOL.md's tables; decode.go reads them back.
 
 func (m *Hello) append(b []byte) []byte {
-	b = appendMap(b, 9+count(!m.Lineage.IsZero(), m.Token != "", !m.Marker.IsZero()))
+	b = msgpack.AppendMap(b, 9+count(!m.Lineage.IsZero(), m.Token != "", !m.Marker.IsZero()))
 	b = keyUint(b, "p", m.Protocol)
 	b = keyStr(b, "db", m.Database)
 	if !m.Lineage.IsZero() {
@@ -40,7 +41,7 @@ func (m *Hello) append(b []byte) []byte {
 	}
 	b = keyUint(b, "gen", uint64(m.Gen))
 	b = key16(b, "hash", m.Hash)
-	b = appendBinHeader(appendStr(b, "own"), len(m.Own)*change.HashSize)
+	b = msgpack.AppendBinHeader(msgpack.AppendStr(b, "own"), len(m.Own)*change.HashSize)
 	for i := range m.Own {
 		b = append(b, m.Own[i][:]...)
 	}
@@ -50,7 +51,7 @@ func (m *Hello) append(b []byte) []byte {
 }
 
 func (m *Welcome) append(b []byte) []byte {
-	b = appendMap(b, 11)
+	b = msgpack.AppendMap(b, 11)
 	b = keyUint(b, "p", m.Protocol)
 	b = key16(b, "lin", m.Lineage)
 	b = keyUint(b, "ep", m.Epoch)
@@ -61,11 +62,11 @@ func (m *Welcome) append(b []byte) []byte {
 	b = key16(b, "hash", m.Hash)
 	b = keyUint(b, "head", m.Head)
 	b = keyMarker(b, m.Marker)
-	return m.Limits.effective().append(appendStr(b, "lim"))
+	return m.Limits.effective().append(msgpack.AppendStr(b, "lim"))
 }
 
 func (l Limits) append(b []byte) []byte {
-	b = appendMap(b, 6)
+	b = msgpack.AppendMap(b, 6)
 	b = keyUint(b, "frame", l.Frame)
 	b = keyUint(b, "value", l.Value)
 	b = keyUint(b, "batch", l.Batch)
@@ -75,14 +76,14 @@ func (l Limits) append(b []byte) []byte {
 }
 
 func (m *Push) append(b []byte) []byte {
-	b = appendMap(b, 2+m.Part.keys())
+	b = msgpack.AppendMap(b, 2+m.Part.keys())
 	b = keyUint(b, "gen", uint64(m.Gen))
 	b = keyItems(b, "b", m.Batches)
 	return m.Part.append(b)
 }
 
 func (m *Changes) append(b []byte) []byte {
-	b = appendMap(b, 3+m.Part.keys())
+	b = msgpack.AppendMap(b, 3+m.Part.keys())
 	b = keyUint(b, "seq", m.Seq)
 	b = keyItems(b, "e", m.Entries)
 	b = key16(b, "hash", m.Hash)
@@ -90,7 +91,7 @@ func (m *Changes) append(b []byte) []byte {
 }
 
 func (m *Accepted) append(b []byte) []byte {
-	b = appendMap(b, 4+m.Part.keys())
+	b = msgpack.AppendMap(b, 4+m.Part.keys())
 	b = keyUint(b, "seq", m.Seq)
 	b = keyUint(b, "gen", uint64(m.Gen))
 	b = keyItems(b, "a", m.Annotations)
@@ -106,23 +107,23 @@ func (p Part) append(b []byte) []byte {
 		b = keyUint(b, "part", p.Index)
 	}
 	if p.More {
-		b = appendBool(appendStr(b, "more"), true)
+		b = msgpack.AppendBool(msgpack.AppendStr(b, "more"), true)
 	}
 	return b
 }
 
 func (m *Voided) append(b []byte) []byte {
-	b = appendMap(b, 6)
+	b = msgpack.AppendMap(b, 6)
 	b = keyUint(b, "seq", m.Seq)
 	b = keyUint(b, "gen", uint64(m.Gen))
-	b = appendBin(appendStr(b, "a"), m.Annotation)
+	b = msgpack.AppendBin(msgpack.AppendStr(b, "a"), m.Annotation)
 	b = keyStr(b, "code", string(m.Code))
 	b = keyStr(b, "msg", m.Text)
 	return key16(b, "hash", m.Hash)
 }
 
 func (m *Seen) append(b []byte) []byte {
-	b = appendMap(b, 1+count(!m.Hash.IsZero()))
+	b = msgpack.AppendMap(b, 1+count(!m.Hash.IsZero()))
 	b = keyUint(b, "seq", m.Seq)
 	if !m.Hash.IsZero() {
 		b = key16(b, "hash", m.Hash)
@@ -130,16 +131,18 @@ func (m *Seen) append(b []byte) []byte {
 	return b
 }
 
-func (m *Resend) append(b []byte) []byte { return keyUint(appendMap(b, 1), "gen", uint64(m.Gen)) }
+func (m *Resend) append(b []byte) []byte {
+	return keyUint(msgpack.AppendMap(b, 1), "gen", uint64(m.Gen))
+}
 
-func (m *Ping) append(b []byte) []byte { return keyUint(appendMap(b, 1), "n", m.N) }
+func (m *Ping) append(b []byte) []byte { return keyUint(msgpack.AppendMap(b, 1), "n", m.N) }
 
 func (m *Pong) append(b []byte) []byte {
-	return keyUint(keyUint(appendMap(b, 2), "n", m.N), "now", m.Now)
+	return keyUint(keyUint(msgpack.AppendMap(b, 2), "n", m.N), "now", m.Now)
 }
 
 func (m *Error) append(b []byte) []byte {
-	b = appendMap(b, 2+count(m.Retry > 0, m.Gen > 0))
+	b = msgpack.AppendMap(b, 2+count(m.Retry > 0, m.Gen > 0))
 	b = keyStr(b, "code", string(m.Code))
 	b = keyStr(b, "msg", m.Text)
 	if m.Retry > 0 {
@@ -152,17 +155,21 @@ func (m *Error) append(b []byte) []byte {
 }
 
 func (m *Bye) append(b []byte) []byte {
-	return keyUint(keyStr(appendMap(b, 2), "why", string(m.Why)), "retry", m.Retry)
+	return keyUint(keyStr(msgpack.AppendMap(b, 2), "why", string(m.Why)), "retry", m.Retry)
 }
 
-func keyUint(b []byte, key string, n uint64) []byte { return appendUint(appendStr(b, key), n) }
+func keyUint(b []byte, key string, n uint64) []byte {
+	return msgpack.AppendUint(msgpack.AppendStr(b, key), n)
+}
 
-func keyStr(b []byte, key, s string) []byte { return appendStr(appendStr(b, key), s) }
+func keyStr(b []byte, key, s string) []byte { return msgpack.AppendStr(msgpack.AppendStr(b, key), s) }
 
-func key16(b []byte, key string, v [16]byte) []byte { return appendBin(appendStr(b, key), v[:]) }
+func key16(b []byte, key string, v [16]byte) []byte {
+	return msgpack.AppendBin(msgpack.AppendStr(b, key), v[:])
+}
 
 func keyMarker(b []byte, m change.Marker) []byte {
-	b = appendStr(b, "mk")
+	b = msgpack.AppendStr(b, "mk")
 	at := len(b)
 	b = m.Append(append(b, 0xc4, 0)) // MaxMarker bytes fit bin8
 	b[at+1] = byte(len(b) - at - 2)
@@ -170,9 +177,9 @@ func keyMarker(b []byte, m change.Marker) []byte {
 }
 
 func keyItems(b []byte, key string, items [][]byte) []byte {
-	b = appendArray(appendStr(b, key), len(items))
+	b = msgpack.AppendArray(msgpack.AppendStr(b, key), len(items))
 	for _, item := range items {
-		b = appendBin(b, item)
+		b = msgpack.AppendBin(b, item)
 	}
 	return b
 }

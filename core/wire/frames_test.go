@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"vsync/core/change"
+	"vsync/core/wire/msgpack"
 )
 
 // A sample is a message that is right, of a direction.
@@ -71,13 +72,13 @@ func samples() []sample {
 // raw is msgpack bytes written for a test, right or wrong.
 type raw []byte
 
-func u(n uint64) raw     { return appendUint(nil, n) }
-func s(text string) raw  { return appendStr(nil, text) }
-func bin(n int) raw      { return appendBin(nil, bytes.Repeat([]byte{1}, n)) }
-func zeros(n int) raw    { return appendBin(nil, make([]byte, n)) }
-func binOf(b []byte) raw { return appendBin(nil, b) }
+func u(n uint64) raw     { return msgpack.AppendUint(nil, n) }
+func s(text string) raw  { return msgpack.AppendStr(nil, text) }
+func bin(n int) raw      { return msgpack.AppendBin(nil, bytes.Repeat([]byte{1}, n)) }
+func zeros(n int) raw    { return msgpack.AppendBin(nil, make([]byte, n)) }
+func binOf(b []byte) raw { return msgpack.AppendBin(nil, b) }
 func array(items ...raw) raw {
-	return append(appendArray(nil, len(items)), bytes.Join(asBytes(items), nil)...)
+	return append(msgpack.AppendArray(nil, len(items)), bytes.Join(asBytes(items), nil)...)
 }
 
 func asBytes(items []raw) [][]byte {
