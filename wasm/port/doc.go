@@ -42,7 +42,8 @@
 //	  8 SCAN     n, QUERY                                   ─▶ ITEMS ROWS …, END
 //	  9 LIVE     n, QUERY                                   ─▶ ITEMS part, marker str, ROWS, [KEY …] …, never END
 //	       part 0: a piece of the whole result, more follows. 1: its last piece; what was there before is void. 2: what one batch
-//	       changed: rows that are new or other than before, and keys that are gone; the marker stands behind that batch
+//	       changed: rows that are new or other than before, and keys that are gone; the marker stands behind that batch. 3: the
+//	       pieces since the last whole are void, and come anew
 //	 10 WATCH    n, COLLECTION ("": all), prefix str, from str ("start", "now", a marker)
 //	                                                        ─▶ ITEMS marker str, flags, device str, TIME, note str, [str …] devices,
 //	                                                           [CHANGE …] …, never END. flags: 1 initial, 2 reset, 4 local

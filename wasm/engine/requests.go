@@ -1,0 +1,268 @@
+package engine
+
+import (
+	"strings"
+
+	"vsync/core"
+	"vsync/core/change"
+	"vsync/core/wire/msgpack"
+	"vsync/wasm/port"
+)
+
+// request reads a request's fields and begins to answer it. Writes take their places here, so they happen in the order in which the
+// page asked for them.
+func (p *Port) request(r *port.Reader, kind, n uint64) {
+	switch kind {
+	case port.Write:
+		p.beginWrite(r, n)
+	case port.Get:
+		key := readKey(r)
+		p.answer(r, n, func(c *call) ([]byte, error) { return p.get(c, n, key) })
+	case port.GetMany:
+		collection, ids := r.Str(), r.Strs()
+		p.answer(r, n, func(c *call) ([]byte, error) { return p.getMany(c, n, collection, ids) })
+	case port.Read:
+		key := readKey(r)
+		p.answer(r, n, func(c *call) ([]byte, error) { return p.entry(c, n, key) })
+	case port.Count:
+		q := readQuery(r)
+		p.answer(r, n, func(c *call) ([]byte, error) { return p.count(c, n, q) })
+	case port.Synced:
+		version := r.Str()
+		p.answer(r, n, func(c *call) ([]byte, error) { return p.synced(c, n, version) })
+	case port.Pause, port.Resume:
+		p.answer(r, n, func(*call) ([]byte, error) { return p.pause(n, kind == port.Pause) })
+	case port.Dismiss, port.Retry:
+		version := r.Str()
+		p.answer(r, n, func(c *call) ([]byte, error) { return p.settle(c, n, version, kind == port.Retry) })
+	default:
+		p.streamRequest(r, kind, n)
+	}
+}
+
+// answer runs a request whose fields were read.
+func (p *Port) answer(r *port.Reader, n uint64, do func(c *call) ([]byte, error)) {
+	if r.Err() != nil {
+		return
+	}
+	if end := p.db.ended(); end != nil {
+		p.fail(n, end)
+		return
+	}
+	c := p.begin(n, false)
+	go func() {
+		frame, err := do(c)
+		p.reply(n, c, frame, err)
+	}()
+}
+
+// reply answers a call, unless its page left.
+func (p *Port) reply(n uint64, c *call, frame []byte, err error) {
+	p.finish(n, c)
+	if err != nil {
+		p.fail(n, err)
+		return
+	}
+	p.write(frame)
+}
+
+func readKey(r *port.Reader) change.Key {
+	return change.Key{Collection: r.Str(), ID: r.Str()}
+}
+
+func readQuery(r *port.Reader) core.ScanRange {
+	if r.Array() != 6 {
+		r.Fail("the six fields of a query")
+	}
+	return core.ScanRange{Collection: r.Str(), Prefix: r.Str(), From: r.Str(), To: r.Str(), Reverse: r.Bool(), Limit: int(r.Uint())}
+}
+
+// readVersions reads versions; a text that is none is the page's user's mistake, and fails his request alone.
+func readVersions(r *port.Reader, wrong *error) []change.Version {
+	texts := r.Strs()
+	out := make([]change.Version, 0, len(texts))
+	for _, text := range texts {
+		v, err := change.ParseVersion(text)
+		if err != nil && *wrong == nil {
+			*wrong = fail(core.Invalid, "%q is no version: give the version of an entry, as it was read", text)
+		}
+		out = append(out, v)
+	}
+	return out
+}
+
+func (p *Port) beginWrite(r *port.Reader, n uint64) {
+	var wrong error
+	w := readWrite(r, &wrong)
+	if r.Err() != nil {
+		return
+	}
+	if end := p.db.ended(); end != nil {
+		wrong = end
+	}
+	if wrong != nil {
+		p.fail(n, wrong)
+		return
+	}
+	c := p.begin(n, false)
+	wait := p.db.replica.Begin(c.ctx, w)
+	go func() {
+		rec, err := wait()
+		p.reply(n, c, msgpack.AppendStr(port.Frame(nil, port.OK, n, 1), rec.Version.String()), err)
+	}()
+}
+
+func readWrite(r *port.Reader, wrong *error) (w core.Write) {
+	collections := r.Strs()
+	collection := func() string {
+		i := r.Uint()
+		if i >= uint64(len(collections)) {
+			r.Fail("the index of a collection")
+			return ""
+		}
+		return collections[i]
+	}
+	w.Ops = make([]core.Op, r.Array())
+	for i := range w.Ops {
+		op := &w.Ops[i]
+		if r.Array() != 4 {
+			r.Fail("the four fields of an operation")
+			return w
+		}
+		op.Key = change.Key{Collection: collection(), ID: r.Str()}
+		if op.Delete = r.Nil(); !op.Delete {
+			op.Value = r.Bin()
+		}
+		if !r.Nil() {
+			op.Seen = readVersions(r, wrong)
+		}
+	}
+	w.Checks = make([]core.Check, r.Array())
+	for i := range w.Checks {
+		if r.Array() != 3 {
+			r.Fail("the three fields of a check")
+			return w
+		}
+		w.Checks[i].Key = change.Key{Collection: collection(), ID: r.Str()}
+		w.Checks[i].Frontier = readVersions(r, wrong)
+	}
+	w.Note = r.Str()
+	return w
+}
+
+func (p *Port) get(c *call, n uint64, key change.Key) ([]byte, error) {
+	e, ok, err := p.db.replica.Get(c.ctx, key)
+	return port.Value(port.Frame(make([]byte, 0, 16+len(e.Value)), port.OK, n, 1), e.Value, ok), err
+}
+
+func (p *Port) getMany(c *call, n uint64, collection string, ids []string) ([]byte, error) {
+	frame := msgpack.AppendArray(port.Frame(nil, port.OK, n, 1), len(ids))
+	for _, id := range ids {
+		e, ok, err := p.db.replica.Get(c.ctx, change.Key{Collection: collection, ID: id})
+		if err != nil {
+			return nil, err
+		}
+		frame = port.Value(frame, e.Value, ok)
+	}
+	return frame, nil
+}
+
+func (p *Port) entry(c *call, n uint64, key change.Key) ([]byte, error) {
+	e, ok, err := p.db.replica.Get(c.ctx, key)
+	if err != nil {
+		return nil, err
+	}
+	var rows rows
+	if ok {
+		rows.add(&e)
+	}
+	return appendVersions(rows.append(port.Frame(nil, port.OK, n, 3)), e.Frontier), nil
+}
+
+func (p *Port) count(c *call, n uint64, q core.ScanRange) ([]byte, error) {
+	objects := uint64(0)
+	for _, err := range p.db.replica.Scan(c.ctx, q) {
+		if err != nil {
+			return nil, err
+		}
+		objects++
+	}
+	return msgpack.AppendUint(port.Frame(nil, port.OK, n, 1), objects), nil
+}
+
+func (p *Port) synced(c *call, n uint64, version string) ([]byte, error) {
+	var err error
+	if version == "" {
+		if p.db.opt.feed == "" {
+			return nil, fail(core.LocalOnly, "the database was opened without a feed, so there is no hub to be in sync with: give open() a feed")
+		}
+		err = p.db.replica.Synced(c.ctx)
+	} else if v, parseErr := change.ParseVersion(version); parseErr != nil {
+		err = fail(core.Invalid, "%q is no version: give the version of a receipt", version)
+	} else {
+		err = p.db.replica.WaitSynced(c.ctx, v)
+	}
+	return port.Frame(nil, port.OK, n, 0), err
+}
+
+func (p *Port) pause(n uint64, pause bool) ([]byte, error) {
+	if w := p.db.watcher; w != nil && pause {
+		w.Pause()
+	} else if w != nil {
+		w.Resume()
+	}
+	return port.Frame(nil, port.OK, n, 0), nil
+}
+
+// settle takes a refused batch off the list, after it was written anew if that is asked for.
+func (p *Port) settle(c *call, n uint64, version string, again bool) ([]byte, error) {
+	v, err := change.ParseVersion(version)
+	if err != nil {
+		return nil, fail(core.Invalid, "%q is no version: give the version of a problem", version)
+	}
+	frame := port.Frame(nil, port.OK, n, 0)
+	if again {
+		rec, err := p.db.rewrite(c, v)
+		if err != nil {
+			return nil, err
+		}
+		frame = msgpack.AppendStr(port.Frame(nil, port.OK, n, 1), rec.Version.String())
+	}
+	if err := p.db.replica.Dismiss(c.ctx, v); err != nil {
+		return nil, err
+	}
+	p.db.board.changed()
+	return frame, nil
+}
+
+// rewrite writes what a refused batch had, over what is there now.
+func (db *database) rewrite(c *call, v change.Version) (core.Receipt, error) {
+	problems, err := db.replica.Problems(c.ctx)
+	if err != nil {
+		return core.Receipt{}, err
+	}
+	for _, problem := range problems {
+		if problem.Version != v {
+			continue
+		}
+		for i := range problem.Ops {
+			problem.Ops[i].Seen = nil
+		}
+		return db.replica.Write(c.ctx, core.Write{Ops: problem.Ops})
+	}
+	return core.Receipt{}, fail(core.Invalid, "there is no problem %s any more: it was dismissed, or written anew", v)
+}
+
+// appendVersions appends versions as texts.
+func appendVersions(b []byte, versions []change.Version) []byte {
+	b = msgpack.AppendArray(b, len(versions))
+	for _, v := range versions {
+		b = msgpack.AppendStr(b, v.String())
+	}
+	return b
+}
+
+// within says that a key is in the range of a query.
+func within(q *core.ScanRange, key change.Key) bool {
+	return key.Collection == q.Collection && strings.HasPrefix(key.ID, q.Prefix) && key.ID >= q.From && (q.To == "" || key.ID < q.To)
+}

@@ -1,0 +1,277 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"slices"
+
+	"vsync/core"
+	"vsync/core/change"
+	"vsync/core/wire/msgpack"
+	"vsync/wasm/port"
+)
+
+// streamRequest begins a request that is answered by ITEMS.
+func (p *Port) streamRequest(r *port.Reader, kind, n uint64) {
+	switch kind {
+	case port.Scan:
+		q := readQuery(r)
+		p.stream(r, n, func(c *call) error { return p.scan(c, n, q) })
+	case port.Live:
+		q := readQuery(r)
+		p.stream(r, n, func(c *call) error { return p.live(c, n, q) })
+	case port.Watch:
+		o := core.WatchOptions{Collection: r.Str(), Prefix: r.Str(), From: r.Str()}
+		p.stream(r, n, func(c *call) error { return p.watch(c, n, o) })
+	case port.History:
+		key, limit := readKey(r), r.Uint()
+		p.stream(r, n, func(c *call) error { return p.history(c, n, key, limit) })
+	default:
+		r.Fail("a request that this engine knows")
+	}
+}
+
+func (p *Port) stream(r *port.Reader, n uint64, do func(c *call) error) {
+	if r.Err() != nil {
+		return
+	}
+	if end := p.db.ended(); end != nil {
+		p.fail(n, end)
+		return
+	}
+	c := p.begin(n, true)
+	go func() {
+		err := do(c)
+		p.reply(n, c, port.Frame(nil, port.End, n, 0), err)
+	}()
+}
+
+// scan sends the objects of a range, as they were at one moment.
+func (p *Port) scan(c *call, n uint64, q core.ScanRange) error {
+	var rows rows
+	for e, err := range p.db.replica.Scan(c.ctx, q) {
+		if err != nil {
+			return err
+		}
+		if rows.add(&e); rows.full() {
+			if err := p.items(c, rows.append(port.Frame(nil, port.Items, n, 2))); err != nil {
+				return err
+			}
+			rows.reset()
+		}
+	}
+	if rows.n == 0 {
+		return nil
+	}
+	return p.items(c, rows.append(port.Frame(nil, port.Items, n, 2)))
+}
+
+// errAgain ends a round of a live result: the whole has to be read again.
+var errAgain = errors.New("engine: read again")
+
+// live sends a result, and what becomes of it. With a limit, an object that goes may let another one in, so the whole is read again
+// when something of it, or before its end, changes.
+func (p *Port) live(c *call, n uint64, q core.ScanRange) error {
+	if q.Collection == "" {
+		return fail(core.Invalid, "a subscription needs a collection")
+	}
+	var last window
+	for first := true; ; first = false {
+		w, marker, err := p.whole(c, n, q, last, first)
+		if err == nil {
+			last = w
+			err = p.follow(c, n, q, marker, &w)
+		}
+		if !errors.Is(err, errAgain) {
+			return err
+		}
+	}
+}
+
+// window is what a limited result shows.
+type window struct {
+	keys     []string
+	versions []change.Version
+	conflict []bool
+}
+
+func (w *window) add(e *core.Entry) {
+	w.keys, w.versions, w.conflict = append(w.keys, e.Key.ID), append(w.versions, e.Version), append(w.conflict, e.Conflict)
+}
+
+func (w *window) equal(o *window) bool {
+	return slices.Equal(w.keys, o.keys) && slices.Equal(w.versions, o.versions) && slices.Equal(w.conflict, o.conflict)
+}
+
+// touches says that a change of an object may change what the window shows.
+func (w *window) touches(q *core.ScanRange, id string) bool {
+	if len(w.keys) < q.Limit {
+		return true
+	}
+	if end := w.keys[len(w.keys)-1]; q.Reverse {
+		return id >= end
+	} else {
+		return id <= end
+	}
+}
+
+// whole sends the whole result, unless it shows the same as before, and returns the place behind it.
+func (p *Port) whole(c *call, n uint64, q core.ScanRange, last window, first bool) (w window, marker string, err error) {
+	v, err := p.db.replica.View()
+	if err != nil {
+		return w, "", err
+	}
+	defer v.Release()
+	marker = v.Marker()
+	frame := func(part int, r *rows) []byte {
+		b := msgpack.AppendStr(msgpack.AppendUint(port.Frame(nil, port.Items, n, 5), uint64(part)), marker)
+		return msgpack.AppendArray(r.append(b), 0)
+	}
+	var rows rows
+	for e, err := range v.Scan(c.ctx, q) {
+		if errors.Is(err, &core.Error{Code: core.Aborted}) { // the page took too long
+			rows.reset()
+			if err = p.items(c, frame(port.Void, &rows)); err == nil {
+				err = errAgain
+			}
+		}
+		if err != nil {
+			return window{}, "", err
+		}
+		if q.Limit > 0 {
+			w.add(&e)
+		}
+		if rows.add(&e); rows.full() && q.Limit == 0 {
+			if err := p.items(c, frame(port.Piece, &rows)); err != nil {
+				return w, "", err
+			}
+			rows.reset()
+		}
+	}
+	if !first && q.Limit > 0 && w.equal(&last) {
+		return w, marker, nil
+	}
+	return w, marker, p.items(c, frame(port.Whole, &rows))
+}
+
+// follow sends what changes the result, batch by batch, until the whole has to be read again.
+func (p *Port) follow(c *call, n uint64, q core.ScanRange, marker string, w *window) error {
+	for e, err := range p.db.replica.Watch(c.ctx, core.WatchOptions{Collection: q.Collection, Prefix: q.Prefix, From: marker}) {
+		if err != nil {
+			return err
+		}
+		if e.Initial {
+			return errAgain
+		}
+		var rows rows
+		var gone []string
+		for i := range e.Changes {
+			x := &e.Changes[i]
+			switch {
+			case !within(&q, x.Key):
+			case q.Limit > 0 && w.touches(&q, x.Key.ID):
+				return errAgain
+			case q.Limit > 0:
+			case x.Deleted:
+				gone = append(gone, x.Key.ID)
+			default:
+				rows.add(x)
+			}
+		}
+		if rows.n == 0 && len(gone) == 0 {
+			continue
+		}
+		b := msgpack.AppendStr(msgpack.AppendUint(port.Frame(nil, port.Items, n, 5), port.Delta), e.Marker)
+		b = msgpack.AppendArray(rows.append(b), len(gone))
+		for _, id := range gone {
+			b = msgpack.AppendStr(b, id)
+		}
+		if err := p.items(c, b); err != nil {
+			return err
+		}
+	}
+	return c.ctx.Err()
+}
+
+// watch sends events: batches, each whole.
+func (p *Port) watch(c *call, n uint64, o core.WatchOptions) error {
+	for e, err := range p.db.replica.Watch(c.ctx, o) {
+		if err != nil {
+			return err
+		}
+		if err := p.items(c, eventFrame(n, &e)); err != nil {
+			return err
+		}
+	}
+	return c.ctx.Err()
+}
+
+func eventFrame(n uint64, e *core.Event) []byte {
+	flags := flag(e.Initial, port.FlagInitial) | flag(e.Reset, port.FlagReset) | flag(e.Local, port.FlagLocal)
+	device := ""
+	if !e.Version.IsZero() {
+		device = e.Version.Device.String()
+	}
+	b := msgpack.AppendUint(msgpack.AppendStr(port.Frame(nil, port.Items, n, 7), e.Marker), flags)
+	b = msgpack.AppendStr(msgpack.AppendUint(msgpack.AppendStr(b, device), e.Time), e.Note)
+	var named devices
+	var changes []byte
+	for i := range e.Changes {
+		x := &e.Changes[i]
+		changes = msgpack.AppendStr(msgpack.AppendStr(msgpack.AppendArray(changes, 7), x.Key.Collection), x.Key.ID)
+		changes = msgpack.AppendBool(port.Value(changes, x.Value, !x.Deleted), x.Deleted)
+		changes = msgpack.AppendUint(msgpack.AppendUint(changes, named.index(x.Version.Device)), uint64(x.Version.Gen))
+		changes = msgpack.AppendBool(changes, x.Conflict)
+	}
+	return append(msgpack.AppendArray(named.append(b), len(e.Changes)), changes...)
+}
+
+func flag(on bool, bit uint64) uint64 {
+	if on {
+		return bit
+	}
+	return 0
+}
+
+// history sends the versions of an object, the newest first.
+func (p *Port) history(c *call, n uint64, key change.Key, limit uint64) error {
+	var versions []byte
+	count, all := 0, uint64(0)
+	flush := func() error {
+		if count == 0 {
+			return nil
+		}
+		frame := append(msgpack.AppendArray(port.Frame(nil, port.Items, n, 1), count), versions...)
+		versions, count = versions[:0], 0
+		return p.items(c, frame)
+	}
+	if limit == 0 {
+		limit = maxHistory
+	}
+	ctx, cancel := context.WithCancel(c.ctx)
+	defer cancel()
+	for h, err := range p.db.replica.History(ctx, key) {
+		if err != nil {
+			return err
+		}
+		versions = appendHistory(versions, &h)
+		count++
+		all++
+		if len(versions) >= port.MaxItems {
+			if err := flush(); err != nil {
+				return err
+			}
+		}
+		if all == limit {
+			break
+		}
+	}
+	return flush()
+}
+
+func appendHistory(b []byte, h *core.HistoryEntry) []byte {
+	b = msgpack.AppendStr(msgpack.AppendArray(b, 6), h.Version.String())
+	b = msgpack.AppendUint(appendVersions(b, h.Parents), h.Time)
+	b = port.Value(msgpack.AppendBool(b, h.Deleted), h.Value, !h.Deleted)
+	return msgpack.AppendStr(b, h.Note)
+}
