@@ -1,0 +1,361 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"vsync/core/wire"
+	"vsync/wasm/port"
+)
+
+func TestWriteAndRead(t *testing.T) {
+	e, _ := newEngine(t, nil)
+	a := e.tab(t)
+	device := a.hello("notes")
+	if got := a.put("a", 1); got != device+":1" {
+		t.Errorf("version %s of device %s", got, device)
+	}
+	a.put("b", 2)
+	if got := a.answer(a.say(port.Get, "docs", "a"))[0]; got != string(value(1)) {
+		t.Errorf("get: %v", got)
+	}
+	if got := a.answer(a.say(port.Get, "docs", "none"))[0]; got != nil {
+		t.Errorf("get of none: %v", got)
+	}
+	many := a.answer(a.say(port.GetMany, "docs", []string{"b", "none", "a"}))[0].([]any)
+	if len(many) != 3 || many[1] != nil || many[0] != string(value(2)) {
+		t.Errorf("getMany: %v", many)
+	}
+	entry := a.answer(a.say(port.Read, "docs", "b"))
+	if got := fmt.Sprint(entry[0], ids(entry[1]), entry[2]); got != fmt.Sprintf("[%s] [b] [%s:2]", device, device) {
+		t.Errorf("entry: %s", got)
+	}
+	if n := a.answer(a.say(port.Count, query("", "", "", false, 0)))[0]; number(n) != 2 {
+		t.Errorf("count: %v", n)
+	}
+}
+
+// Requests that nobody waits for are written in order, whatever runs beside them.
+func TestWritesKeepTheirOrder(t *testing.T) {
+	e, _ := newEngine(t, nil)
+	a := e.tab(t)
+	device := a.hello("notes")
+	var last uint64
+	for i := range 300 {
+		last = a.write(op("a", i))
+	}
+	if got := a.answer(last)[0]; got != device+":300" {
+		t.Errorf("the last of 300 writes is %v", got)
+	}
+}
+
+func TestChecksAndSeen(t *testing.T) {
+	e, _ := newEngine(t, nil)
+	a := e.tab(t)
+	a.hello("notes")
+	v1 := a.put("a", 1)
+	check := func(frontier ...string) []any { return []any{0, "a", frontier} }
+	n := a.say(port.Write, []string{"docs"}, []any{op("b", 1)}, []any{check(v1)}, "")
+	a.answer(n)
+	a.put("a", 2)
+	a.refused(a.say(port.Write, []string{"docs"}, []any{op("b", 2)}, []any{check(v1)}, ""), "CHANGED")
+	// A write that saw the first version only stands beside the second.
+	a.answer(a.write([]any{0, "a", value(3), []string{v1}}))
+	rows := a.answer(a.say(port.Read, "docs", "a"))
+	if row := rows[1].([]any)[0].([]any); row[5] != true || len(rows[2].([]any)) != 2 {
+		t.Errorf("no conflict: %v", rows)
+	}
+	if text := a.refused(a.write([]any{0, "a", value(3), []string{"nonsense"}}), "INVALID"); !strings.Contains(text, "nonsense") {
+		t.Errorf("message: %s", text)
+	}
+}
+
+func TestScanIsHeldBackByThePage(t *testing.T) {
+	e, _ := newEngine(t, nil)
+	a := e.tab(t)
+	a.hello("notes")
+	big := make([]byte, 60_000)
+	big[0], big[1], big[2] = 0xc5, byte((len(big)-3)>>8), byte((len(big)-3)&0xff)
+	const objects = 60
+	for i := range objects {
+		a.answer(a.write([]any{0, fmt.Sprintf("%03d", i), big, nil}))
+	}
+	n := a.say(port.Scan, query("", "", "", false, 0))
+	a.put("zzz", 1) // behind the scan's moment, and answered though the scan waits
+	var got []string
+	for len(got) < objects {
+		got = append(got, ids(a.items(n)[1])...)
+	}
+	a.answer(n)
+	if len(got) != objects || !slices.IsSorted(got) {
+		t.Errorf("%d ids: %v", len(got), got)
+	}
+	// A scan that nobody reads ends when it is cancelled.
+	n = a.say(port.Scan, query("", "", "", true, 0))
+	a.sayAs(n, port.Cancel)
+	a.refused(n, "ABORTED")
+}
+
+func TestLive(t *testing.T) {
+	e, _ := newEngine(t, nil)
+	a, b := e.tab(t), e.tab(t)
+	a.hello("notes")
+	b.hello("notes")
+	a.put("a", 1)
+	a.put("c", 1)
+	n := b.say(port.Live, query("", "a", "m", false, 0))
+	if f := b.items(n); number(f[0]) != port.Whole || !slices.Equal(ids(f[3]), []string{"a", "c"}) {
+		t.Fatalf("first: %v", f)
+	}
+	a.put("z", 1) // out of the range
+	a.answer(a.write(op("b", 1), []any{0, "c", nil, nil}))
+	if f := b.items(n); number(f[0]) != port.Delta || !slices.Equal(ids(f[3]), []string{"b"}) || !slices.Equal(texts(f[4]), []string{"c"}) {
+		t.Fatalf("one batch: %v", f)
+	}
+	b.sayAs(n, port.Cancel)
+	b.refused(n, "ABORTED")
+}
+
+func TestLiveWithALimit(t *testing.T) {
+	for _, reverse := range []bool{false, true} {
+		e, _ := newEngine(t, nil)
+		a := e.tab(t)
+		a.hello("notes")
+		for _, id := range []string{"b", "c", "d", "e"} {
+			a.put(id, 1)
+		}
+		n := a.say(port.Live, query("", "", "", reverse, 2))
+		expect := func(want ...string) {
+			t.Helper()
+			if f := a.items(n); number(f[0]) != port.Whole || !slices.Equal(ids(f[3]), want) {
+				t.Fatalf("reverse %v: %v, want %v", reverse, f, want)
+			}
+		}
+		remove := func(id string) { a.answer(a.write([]any{0, id, nil, nil})) }
+		if !reverse {
+			expect("b", "c")
+			remove("e") // beyond the end: nothing to tell
+			a.put("a", 1)
+			expect("a", "b")
+			remove("a")
+			expect("b", "c")
+			remove("b")
+			expect("c", "d")
+		} else {
+			expect("e", "d")
+			remove("b")
+			a.put("f", 1)
+			expect("f", "e")
+			remove("f")
+			expect("e", "d")
+			remove("e")
+			expect("d", "c")
+		}
+	}
+}
+
+func TestWatchGoesOnAfterItsMarker(t *testing.T) {
+	e, _ := newEngine(t, nil)
+	a := e.tab(t)
+	device := a.hello("notes")
+	a.put("a", 1)
+	n := a.say(port.Watch, "docs", "", "start")
+	f := a.items(n)
+	if number(f[1]) != port.FlagInitial || len(f[6].([]any)) != 1 {
+		t.Fatalf("initial: %v", f)
+	}
+	marker := f[0]
+	a.put("b", 2)
+	if f = a.items(n); number(f[1]) != port.FlagLocal || f[2] != device {
+		t.Fatalf("event: %v", f)
+	}
+	n = a.say(port.Watch, "", "", marker)
+	if g := a.items(n); g[0] != f[0] {
+		t.Errorf("after the marker: %v, want %v", g, f)
+	}
+	a.refused(a.say(port.Watch, "", "", "nonsense"), "UNKNOWN_MARKER")
+}
+
+func TestHistory(t *testing.T) {
+	e, _ := newEngine(t, nil)
+	a := e.tab(t)
+	a.hello("notes")
+	v1, v2 := a.put("a", 1), a.put("a", 2)
+	a.answer(a.say(port.Write, []string{"docs"}, []any{[]any{0, "a", nil, nil}}, []any{}, "a note"))
+	n := a.say(port.History, "docs", "a", 0)
+	f := a.items(n)[0].([]any)
+	a.answer(n)
+	last := f[0].([]any)
+	if len(f) != 3 || last[3] != true || last[4] != nil || last[5] != "a note" || !slices.Equal(texts(last[1]), []string{v2}) || f[2].([]any)[0] != v1 {
+		t.Errorf("history: %v", f)
+	}
+	n = a.say(port.History, "docs", "a", 1)
+	if f := a.items(n)[0].([]any); len(f) != 1 {
+		t.Errorf("limit 1: %v", f)
+	}
+}
+
+func TestTabsShareADatabase(t *testing.T) {
+	e, _ := newEngine(t, nil)
+	a, b := e.tab(t), e.tab(t)
+	device := a.hello("notes")
+	a.put("a", 1)
+	if other := b.hello("notes"); other != device {
+		t.Errorf("devices %s and %s", device, other)
+	}
+	c := e.tab(t)
+	text := c.refused(c.say(port.Hello, port.Protocol, helloOf("notes", "durability", "strict")), "INVALID")
+	if !strings.Contains(text, "durability") || !strings.Contains(text, "strict") {
+		t.Errorf("message: %s", text)
+	}
+	a.answer(a.say(port.Close))
+	if got := b.answer(b.say(port.Get, "docs", "a"))[0]; got == nil {
+		t.Error("the second tab lost the database with the first one's close")
+	}
+	b.answer(b.say(port.Close))
+	if d := e.tab(t); d.hello("notes", "durability", "strict") != device {
+		t.Error("another device after closing and opening")
+	}
+}
+
+func TestAPageThatVanishesIsAwaited(t *testing.T) {
+	e, p := newEngine(t, nil)
+	a := e.tab(t)
+	a.hello("notes")
+	a.put("a", 1)
+	a.p.Gone()
+	b := e.tab(t)
+	b.hello("notes")
+	if db := e.current(); db == nil || !p.open["notes"].used {
+		t.Error("the database was closed between two pages")
+	}
+	b.answer(b.say(port.Close))
+	if p.open["notes"].used {
+		t.Error("the database is open after the last close")
+	}
+}
+
+func TestDestroy(t *testing.T) {
+	e, p := newEngine(t, nil)
+	a := e.tab(t)
+	a.hello("notes")
+	a.put("a", 1)
+	b := e.tab(t)
+	text := b.refused(b.say(port.Destroy, port.Protocol, "notes", false), "UNSENT")
+	if !strings.Contains(text, "1 batch") || !strings.Contains(text, "force") {
+		t.Errorf("message: %s", text)
+	}
+	a.put("a", 2) // still open
+	c := e.tab(t)
+	c.answer(c.say(port.Destroy, port.Protocol, "notes", true))
+	if p.open["notes"] != nil {
+		t.Error("the storage is still there")
+	}
+	f := a.hear("the end", func(kind int, _ uint64, fields []any) bool {
+		return kind == port.Status && fields[0].(map[string]any)["phase"] == "closed"
+	})
+	if f[0].(map[string]any)["code"] != "CLOSED" {
+		t.Errorf("status: %v", f)
+	}
+	a.refused(a.say(port.Get, "docs", "a"), "CLOSED")
+	a.refused(a.write(op("a", 3)), "CLOSED")
+	d := e.tab(t)
+	d.hello("notes")
+	if got := d.answer(d.say(port.Get, "docs", "a"))[0]; got != nil {
+		t.Errorf("destroyed, and still there: %v", got)
+	}
+	d.answer(d.say(port.Close))
+	// What is not open is destroyed as well, and not opened for it where it holds unsent changes.
+	g := e.tab(t)
+	g.hello("notes")
+	g.put("a", 1)
+	g.answer(g.say(port.Close))
+	h := e.tab(t)
+	h.refused(h.say(port.Destroy, port.Protocol, "notes", false), "UNSENT")
+	if p.open["notes"].used {
+		t.Error("left open after a refusal")
+	}
+}
+
+func TestStorageTakenAway(t *testing.T) {
+	e, p := newEngine(t, nil)
+	a := e.tab(t)
+	a.hello("notes")
+	a.put("a", 1)
+	n := a.say(port.Live, query("", "", "", false, 0))
+	a.items(n)
+	p.open["notes"].lost()
+	f := a.hear("the end", func(kind int, _ uint64, fields []any) bool {
+		return kind == port.Status && fields[0].(map[string]any)["phase"] == "closed"
+	})
+	if s := f[0].(map[string]any); s["code"] != "STORAGE_LOST" || !strings.Contains(s["message"].(string), "open it again") {
+		t.Errorf("status: %v", s)
+	}
+	a.refused(n, "STORAGE_LOST")
+	a.refused(a.say(port.Get, "docs", "a"), "STORAGE_LOST")
+	b := e.tab(t)
+	b.hello("notes")
+	b.put("b", 1)
+}
+
+func TestTokensComeFromPages(t *testing.T) {
+	tokens := make(chan string, 10)
+	dial := func(ctx context.Context, url string) (wire.Conn, error) {
+		tokens <- url
+		return nil, fmt.Errorf("no network")
+	}
+	e, _ := newEngine(t, dial)
+	a := e.tab(t)
+	a.hello("notes", "feed", "ws://hub.test/", "token", true)
+	asked := uint64(0)
+	a.hear("a question", func(kind int, n uint64, _ []any) bool { asked = n; return kind == port.Ask })
+	a.sayAs(asked, port.Token, "secret", "")
+	if url := <-tokens; url != "ws://hub.test/v1/notes" {
+		t.Errorf("dialed %s", url)
+	}
+	a.hear("waiting", func(kind int, _ uint64, fields []any) bool {
+		return kind == port.Status && fields[0].(map[string]any)["phase"] == "waiting"
+	})
+}
+
+func TestWhatCannotBeReadEndsThePort(t *testing.T) {
+	for name, packet := range map[string][]byte{
+		"no frame":       {0x01},
+		"an empty array": {0x90},
+		"too short":      {0x93, 0x06, 0x01},
+		"before hello":   {0x94, 0x03, 0x01, 0xa1, 'a', 0xa1, 'b'},
+		"huge array":     {0xdd, 0xff, 0xff, 0xff, 0xff},
+	} {
+		t.Run(name, func(t *testing.T) {
+			e, _ := newEngine(t, nil)
+			a := e.tab(t)
+			a.p.Receive(packet)
+			a.refused(0, "PROTOCOL")
+		})
+	}
+	e, _ := newEngine(t, nil)
+	a := e.tab(t)
+	if text := a.refused(a.say(port.Hello, 99, map[string]any{}), "VERSION"); !strings.Contains(text, "reload") {
+		t.Errorf("message: %s", text)
+	}
+}
+
+// FuzzPacket: whatever a page says, the engine answers or ends the port, and serves the next page.
+func FuzzPacket(f *testing.F) {
+	for _, seed := range [][]byte{{0x93, 0x03, 0x02, 0xa0}, {0x94, 0x03, 0x02, 0xa4, 'd', 'o', 'c', 's', 0xa1, 'a'}, {0xdc, 0, 0}} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, packet []byte) {
+		e, _ := newEngine(t, nil)
+		a := e.tab(t)
+		a.hello("notes")
+		a.p.Receive(packet)
+		b := e.tab(t)
+		b.hello("notes")
+		b.put("a", 1)
+		b.answer(b.say(port.Close))
+	})
+}
