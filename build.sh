@@ -26,7 +26,7 @@ usage: ./build.sh <command>
   bench           all Go benchmarks, as a table in build/bench.txt
   clean           remove what was built; data and installed packages stay
 
-needs Go 1.26 and Node 20; `test` also gcc, which it installs when run as root on Debian
+needs Go 1.26 and Node 20; `test` also gcc and Chromium, which it installs when run as root on Debian
 TEXT
 }
 
@@ -108,6 +108,22 @@ need_gcc() {
   die "gcc and the C library's headers are missing, the race detector needs them: apt-get install gcc libc6-dev"
 }
 
+# Tests run in a real browser: the program that web/browser finds.
+need_chromium() {
+  local name
+  if [[ -n ${CHROMIUM:-} ]]; then
+    command -v "$CHROMIUM" >/dev/null || die "CHROMIUM is $CHROMIUM, which is no program"
+    return
+  fi
+  for name in chromium chromium-browser google-chrome google-chrome-stable; do
+    command -v "$name" >/dev/null && return
+  done
+  if [[ $(id -u) == 0 ]] && command -v apt-get >/dev/null; then
+    apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends chromium && return
+  fi
+  die "Chromium is missing: install chromium, or set CHROMIUM"
+}
+
 # The copy of the lock says what is installed; npm's own takes seconds to compare.
 need_node_modules() {
   need_node
@@ -121,6 +137,7 @@ need_everything() {
   need_go
   need_node
   need_gcc
+  need_chromium
   need_node_modules
 }
 
