@@ -25,6 +25,7 @@ var headers = map[string]string{
 }
 
 // Pages of every origin may load the SDK: it is public code, the same for all. What they may do with the hub is the guard's to say.
+// They may read why they get no socket, too, as the browser itself does not tell them.
 var (
 	publicPaths   = map[string]bool{"/vsync.js": true, "/vsync-worker.js": true, "/vsync.wasm": true}
 	publicHeaders = map[string]string{
@@ -142,21 +143,26 @@ func (f *files) sum(name string, content io.ReadSeeker) (string, error) {
 func (s *Server) handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /v1/{database}", func(w http.ResponseWriter, r *http.Request) {
-		// A database may be called health too: only an upgrade means it.
-		if r.PathValue("database") == "health" && r.Header.Get("Upgrade") == "" {
+		if isFeed(r) {
+			s.serveFeed(w, r)
+		} else {
 			s.serveHealth(w, r)
-			return
 		}
-		s.serveFeed(w, r)
 	})
 	mux.Handle("GET /", s.files)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		setAll(w.Header(), headers)
-		if publicPaths[r.URL.Path] {
+		if publicPaths[r.URL.Path] || isFeed(r) {
 			setAll(w.Header(), publicHeaders)
 		}
 		s.guard.ServeHTTP(w, r, mux.ServeHTTP)
 	})
+}
+
+// isFeed says whether a request is about a database. One may be called health too: only an upgrade means it.
+func isFeed(r *http.Request) bool {
+	name, is := strings.CutPrefix(r.URL.Path, "/v1/")
+	return is && (name != "health" || r.Header.Get("Upgrade") != "")
 }
 
 func setAll(h http.Header, values map[string]string) {

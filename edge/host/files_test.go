@@ -77,17 +77,23 @@ func TestHeaders(t *testing.T) {
 	}
 }
 
-// Any page may load the SDK; the feed, the health and the page are for those that may use the hub.
+// Any page may load the SDK, and read why it gets no socket; the hub is for those that may use it.
 func TestTheSDKIsForEveryOrigin(t *testing.T) {
 	r := start(t, Config{Origins: []string{"https://app.example"}})
-	for path, want := range map[string]bool{"/vsync.js": true, "/vsync-worker.js": true, "/vsync.wasm": true, "/": false, "/vsync-sw.js": false, "/v1/health": false, "/v1/notes": false} {
+	for path, want := range map[string]struct{ let, read bool }{
+		"/vsync.js": {true, true}, "/vsync-worker.js": {true, true}, "/vsync.wasm": {true, true}, "/v1/notes": {false, true},
+		"/": {}, "/vsync-sw.js": {}, "/v1/health": {},
+	} {
 		response, body := r.get(path, "Origin", "https://elsewhere.example")
-		if (response.StatusCode != 403) != want || (response.Header.Get("Access-Control-Allow-Origin") == "*") != want {
+		if (response.StatusCode != 403) != want.let || (response.Header.Get("Access-Control-Allow-Origin") == "*") != want.read {
 			t.Errorf("%s: %d %s %v", path, response.StatusCode, body, response.Header)
 		}
 		if response, _ := r.get(path, "Origin", "https://app.example"); response.StatusCode == 403 {
 			t.Errorf("%s: an allowed origin is refused", path)
 		}
+	}
+	if response, body := r.get("/v1/notes", "Origin", "https://app.example"); response.StatusCode != 426 || !strings.Contains(body, "vsync.1") {
+		t.Errorf("a request that is no upgrade: %d %q", response.StatusCode, body)
 	}
 }
 

@@ -33,6 +33,15 @@ type Harness struct {
 	// MaxBuffered is the most bytes that may be on the way to a reader who does not read; 0: 32 MiB,
 	// which is more than the kernel's buffers.
 	MaxBuffered int
+
+	// Code returns the close code that a sees when b closes with code; nil: the same. Browsers keep
+	// the codes of WebSocket itself to themselves.
+	Code func(code int) int
+
+	// Overflow is for a b that cannot stop a writer, as browsers take whatever comes: the error that
+	// its Read ends with when too much was not read. Nil: a's Write blocks. The stories of a Write
+	// that blocks are then told of that end instead.
+	Overflow error
 }
 
 // Bounds of the suite. They are far above what is measured, as machines that test are busy.
@@ -43,16 +52,34 @@ const (
 	chunk    = 256 << 10
 )
 
+// A story is one connection from its beginning to its end.
+type story struct {
+	name string
+	run  func(t *testing.T, a, b wire.Conn)
+}
+
 // Run checks everything that wire.Conn promises.
 func Run(t *testing.T, h Harness) {
 	if h.MaxBuffered == 0 {
 		h.MaxBuffered = 32 << 20
 	}
+	if h.Code == nil {
+		h.Code = func(code int) int { return code }
+	}
 	s := suite{h}
-	for _, story := range []struct {
-		name string
-		run  func(t *testing.T, a, b wire.Conn)
-	}{
+	for _, story := range append(s.always(), s.unread()...) {
+		t.Run(story.name, func(t *testing.T) {
+			a, b := s.Pair(t)
+			defer s.gone(t)
+			defer b.Close(wire.CloseNormal, "")
+			defer a.Close(wire.CloseNormal, "")
+			story.run(t, a, b)
+		})
+	}
+}
+
+func (s suite) always() []story {
+	return []story{
 		{"messages keep their borders", s.borders},
 		{"the written bytes stay the writer's", s.notKept},
 		{"both ways at the same time", s.bothWays},
@@ -62,21 +89,22 @@ func Run(t *testing.T, h Harness) {
 		{"what was sent before a close is read", s.sentBeforeClose},
 		{"code and reason arrive", s.codeAndReason},
 		{"closing unblocks the own Read", s.closeOwnRead},
-		{"closing unblocks the own Write", s.closeOwnWrite},
-		{"closing unblocks the peer's Read and Write", s.closePeer},
 		{"a context ends a Read", s.contextRead},
-		{"a context ends a Write", s.contextWrite},
-		{"a reader who does not read stops the writer", s.backPressure},
 		{"closing again does nothing", s.closeTwice},
 		{"closing while everything runs", s.closeInTheMiddle},
-	} {
-		t.Run(story.name, func(t *testing.T) {
-			a, b := s.Pair(t)
-			defer s.gone(t)
-			defer b.Close(wire.CloseNormal, "")
-			defer a.Close(wire.CloseNormal, "")
-			story.run(t, a, b)
-		})
+	}
+}
+
+// unread returns the stories of a reader who does not read.
+func (s suite) unread() []story {
+	if s.Overflow != nil {
+		return []story{{"a reader who does not read ends the connection", s.overflow}}
+	}
+	return []story{
+		{"closing unblocks the own Write", s.closeOwnWrite},
+		{"closing unblocks the peer's Read and Write", s.closePeer},
+		{"a context ends a Write", s.contextWrite},
+		{"a reader who does not read stops the writer", s.backPressure},
 	}
 }
 
@@ -269,7 +297,7 @@ func (s suite) overLimit(t *testing.T, a, b wire.Conn) {
 		t.Errorf("expected ErrTooLarge, got %d bytes, %v", len(message), err)
 	}
 	sent.ends(t, patience, "writing")
-	closedWith(t, answer.ends(t, patience, "the writer's Read"), wire.CloseTooLarge)
+	closedWith(t, answer.ends(t, patience, "the writer's Read"), s.Code(wire.CloseTooLarge))
 	s.afterwards(t, b)
 }
 
@@ -282,7 +310,7 @@ func (s suite) textRefused(t *testing.T, a, b wire.Conn) {
 	if message, err := b.Read(s.soon(t)); !errors.Is(err, wire.ErrText) {
 		t.Errorf("expected ErrText, got %q, %v", message, err)
 	}
-	closedWith(t, answer.ends(t, patience, "the writer's Read"), wire.CloseText)
+	closedWith(t, answer.ends(t, patience, "the writer's Read"), s.Code(wire.CloseText))
 	s.afterwards(t, b)
 }
 
@@ -425,6 +453,29 @@ func (s suite) backPressure(t *testing.T, a, b wire.Conn) {
 	if err := writing.ends(t, patience, "writing"); err != nil {
 		t.Error(err)
 	}
+}
+
+// overflow lets a writer run into a reader who sleeps and cannot stop him.
+func (s suite) overflow(t *testing.T, a, b wire.Conn) {
+	answer := s.startRead(a, s.soon(t))
+	sent := 0
+	writing := s.start(func() error {
+		for {
+			if err := a.Write(s.soon(t), make([]byte, chunk)); err != nil {
+				return err
+			}
+			sent += chunk
+		}
+	})
+	closedWith(t, answer.ends(t, patience, "the writer's Read"), wire.CloseFault)
+	writing.ends(t, patience, "writing")
+	if sent > s.MaxBuffered {
+		t.Errorf("%d bytes went to a reader who sleeps, expected at most %d", sent, s.MaxBuffered)
+	}
+	if message, err := b.Read(s.soon(t)); !errors.Is(err, s.Overflow) {
+		t.Errorf("expected %q, got %d bytes, %v", s.Overflow, len(message), err)
+	}
+	s.afterwards(t, b)
 }
 
 func (s suite) closeTwice(t *testing.T, a, b wire.Conn) {
