@@ -331,7 +331,7 @@ func (r *Replica) step(ctx context.Context) (done bool, err error) {
 		return false, typed(err, "writing a checkpoint")
 	}
 	tx := &store.Tx{Durability: r.cfg.Durability}
-	written, err := cp.Step(ctx, tx, pages.Stamp{Commit: h.commit, Epoch: h.marker.Epoch, Seq: h.marker.Seq}, stepBytes)
+	written, err := cp.Step(ctx, tx, pages.Stamp{Commit: h.commit, Epoch: h.marker.Epoch, Seq: h.marker.Seq}, r.cfg.StepBytes)
 	if err != nil {
 		return false, typed(err, "writing a checkpoint")
 	}

@@ -9,8 +9,8 @@ const (
 	groupRequests = 4096
 	// defaultCheckpointBytes is the log after which pages are written. Replay at opening is bounded by about twice this.
 	defaultCheckpointBytes = 4 << 20
-	// stepBytes is what one checkpoint step writes: a write that comes meanwhile waits for no more than this.
-	stepBytes = 1 << 20
+	// defaultStepBytes is what one checkpoint step writes: a write that comes meanwhile waits for no more than this.
+	defaultStepBytes = 1 << 20
 	// forceFactor times the checkpoint bytes is how long a checkpoint waits for readers of snapshots, so that memory stays bounded.
 	forceFactor = 8
 	// helloHashes is how many of its unsent generations a device names in one hello.

@@ -34,8 +34,10 @@ type Config struct {
 	Durability store.Durability // of writes that do not say
 	// CheckpointBytes is the log after which pages are written; 0: 4 MiB.
 	CheckpointBytes int
-	HubKey          []byte // RoleHub: key of the entries' MAC, at least 16 bytes
-	Feed            bool   // RoleDevice: there is a hub
+	// StepBytes is about what one transaction of a checkpoint writes; 0: 1 MiB. A write that comes meanwhile waits for no more.
+	StepBytes int
+	HubKey    []byte // RoleHub: key of the entries' MAC, at least 16 bytes
+	Feed      bool   // RoleDevice: there is a hub
 }
 
 func (c *Config) validate() error {
@@ -52,6 +54,9 @@ func (c *Config) validate() error {
 	}
 	if c.CheckpointBytes <= 0 {
 		c.CheckpointBytes = defaultCheckpointBytes
+	}
+	if c.StepBytes <= 0 {
+		c.StepBytes = defaultStepBytes
 	}
 	return nil
 }

@@ -75,7 +75,7 @@ func (c *Checkpoint) Step(ctx context.Context, tx *store.Tx, stamp Stamp, maxByt
 		if err := cmp.Or(c.t.writePage(ctx, s, key, maxBytes), s.err); err != nil {
 			return nil, err
 		}
-		cursor = s.moved[len(s.moved)-1].key + "\x00"
+		cursor = max(cursor, s.moved[len(s.moved)-1].key+"\x00")
 	}
 	for _, row := range slices.Backward(s.gone) {
 		tx.Delete(row)
@@ -129,7 +129,12 @@ func (t *Tables) writePage(ctx context.Context, s *step, first string, maxBytes 
 	if err != nil {
 		return err
 	}
-	changes, more := t.changesUpTo(table, key, p, max(maxBytes-s.bytes, pageTarget))
+	// From the beginning of the page: its stamp will say that it has everything, what came below the cursor meanwhile too.
+	from := ""
+	if low != "" {
+		from = low + "\x00"
+	}
+	changes, more := t.changesUpTo(table, from, p, max(maxBytes-s.bytes, pageTarget))
 	s.moved = append(s.moved, changes...)
 	if more {
 		t.writeLeft(s, p, low, table, changes)

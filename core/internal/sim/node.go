@@ -76,7 +76,7 @@ func (n *node) reborn(m *store.Memory) *store.Memory {
 
 func (n *node) config() core.Config {
 	return core.Config{Role: n.role, Database: database, Now: n.clock, Rand: n.s.entropy, Feed: true,
-		HubKey: []byte("a key of the simulation"), CheckpointBytes: n.cp, Go: func(f func()) { f() }}
+		HubKey: []byte("a key of the simulation"), CheckpointBytes: n.cp, StepBytes: n.s.plan.stepBytes, Go: func(f func()) { f() }}
 }
 
 const database = "sim"

@@ -26,6 +26,7 @@ type plan struct {
 	large      bool
 	checkBytes int // log after which devices write pages
 	hubBytes   int
+	stepBytes  int // of a checkpoint's transaction
 	maxBatch   int
 	frame      int
 	pushFrame  int
@@ -49,7 +50,8 @@ func (s *Sim) draw() plan {
 		rogue: maybe(3), garbage: maybe(2), checkpoint: maybe(4), damage: maybe(1),
 		hubFaults: r.IntN(2) == 0, halfOpen: r.IntN(2) == 0, strict: oneOf(0, 20, 100), large: r.IntN(8) == 0,
 		checkBytes: oneOf(1, 500, 3000, 20_000, 1<<20), hubBytes: oneOf(1, 500, 3000, 20_000, 1<<20),
-		maxBatch: oneOf(0, 0, 700), frame: oneOf(0, 4096), pushFrame: oneOf(0, 4096), recent: oneOf(0, 1, 3000),
+		stepBytes: oneOf(0, 1, 1),
+		maxBatch:  oneOf(0, 0, 700), frame: oneOf(0, 4096), pushFrame: oneOf(0, 4096), recent: oneOf(0, 1, 3000),
 		credit: oneOf(0, 0, 500, 4000), keys: 1 + r.IntN(6),
 	}
 	for k := store.Fail; k <= store.Cut; k++ {
