@@ -3,6 +3,7 @@ package core
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"vsync/core/change"
@@ -200,4 +201,54 @@ func TestReentriesAreBounded(t *testing.T) {
 	b.put("y", "1")
 	b.crash()
 	b.want("y", "1")
+}
+
+// What a refused batch had replaced is replaced by those that come after it and name it: the hub says so beside them, and every
+// replica takes that, also when the hub was opened anew in between. The batch is refused for an annotation that would be too large:
+// it names a version that was refused before it, in very many mutations.
+func TestAVoidPassesItsParentsOn(t *testing.T) {
+	w := newWorld(t)
+	reader := w.device()
+	accept := func(d change.DeviceID, want VerdictKind, batch []byte) {
+		t.Helper()
+		if vs, err := w.hub.Accept(w.ctx, []Incoming{{Device: d, Bytes: batch}}); err != nil || vs[0].Kind != want {
+			t.Fatalf("%v %+v, want %v", err, vs, want)
+		}
+	}
+	var seen []change.Version
+	for i := range change.MaxParents - 1 {
+		d := change.DeviceID{1, byte(i)}
+		_, b := raw(t, d, 1, change.Hash{}, putOf("x"))
+		accept(d, Accepted, b)
+		seen = append(seen, change.Version{Device: d, Gen: 1})
+	}
+	d := change.DeviceID{2}
+	h1, b1 := raw(t, d, 1, change.Hash{}, putOf("x"))
+	b1[len(b1)-1] ^= 1
+	accept(d, Voided, b1)
+	many := []change.Mutation{putOf("x", append(slices.Clone(seen), change.Version{Device: d, Gen: 1})...)}
+	for i := range 4500 {
+		many = append(many, putOf(fmt.Sprint("y", i), append(slices.Clone(seen), change.Version{Device: d, Gen: 1})...))
+	}
+	h2, b2 := raw(t, d, 2, h1, many...)
+	accept(d, Voided, b2)
+	w.hub.crash()
+	h3, b3 := raw(t, d, 3, h2, putOf("x", change.Version{Device: d, Gen: 2}))
+	accept(d, Accepted, b3)
+	reader.pull()
+	for _, n := range []*node{w.hub, reader} {
+		e, _, err := n.Get(w.ctx, key("x"))
+		if err != nil || len(e.Frontier) != 1 || e.Frontier[0] != (change.Version{Device: d, Gen: 3}) {
+			t.Errorf("%v: what was refused had replaced %d versions, and the next one left %d leaves", err, len(seen), len(e.Frontier))
+		}
+	}
+	// One of another object had none of these before it: what it names besides stays.
+	_, b4 := raw(t, d, 4, h3, putOf("z", change.Version{Device: d, Gen: 2}))
+	accept(d, Accepted, b4)
+	reader.pull()
+	reader.crash()
+	w.hub.crash()
+	if a, b := w.hub.dump(), reader.dump(); a != b {
+		t.Errorf("hub and device differ:\n%s\n%s", a, b)
+	}
 }
