@@ -150,7 +150,7 @@ check_format() {
 }
 
 vet_native() { go vet ./...; }
-vet_js() { GOOS=js GOARCH=wasm go vet ./core/...; }
+vet_js() { GOOS=js GOARCH=wasm go vet ./core/... ./wasm/...; }
 
 # edge/e2e runs programs against each other for minutes: a step of its own.
 test_native() {
@@ -166,6 +166,12 @@ test_js() {
   local exec="env -i 'PATH=$PATH' 'HOME=${HOME:-/}' 'TMPDIR=${TMPDIR:-/tmp}'"
   exec+=" node --stack-size=8192 '$(go env GOROOT)/lib/wasm/wasm_exec_node.js'"
   GOOS=js GOARCH=wasm go test -short -count=1 -timeout=10m -exec="$exec" ./core/...
+}
+
+# What runs in a worker of a browser is tested there.
+test_chromium() {
+  go build -o "$out/runner" ./web/browser/wasmtest/runner
+  GOOS=js GOARCH=wasm go test -short -count=1 -timeout=10m -exec="'$out/runner'" ./core/... ./wasm/...
 }
 
 # One line for each fuzz function in the tree: directory and name.
@@ -247,6 +253,7 @@ run_tests() {
   step "the hub's program" build_hub
   step "tests, native, race detector" test_native
   step "tests of core, js" test_js
+  step "tests in Chromium" test_chromium
   step "tests, node" test_node
   step "fuzzing, $fuzz_time each" fuzz_all
   step "end to end" test_e2e

@@ -24,6 +24,8 @@ export interface GoInstance {
   exports?: GoExports;
   /** Set when the program has ended: os.Exit's code, 2 after a panic, -1 where WebAssembly itself failed. */
   exitCode?: number;
+  /** What WebAssembly threw, where exitCode is -1. */
+  failure?: unknown;
   /** Calls fn when the program ends, or in a microtask if it has. */
   onExit(fn: (code: number) => void): void;
 }
@@ -87,6 +89,7 @@ interface GoRuntime {
 class Program implements GoInstance {
   exports?: GoExports;
   exitCode?: number;
+  failure?: unknown;
   #ends: ((code: number) => void)[] = [];
 
   onExit(fn: (code: number) => void): void {
@@ -106,6 +109,7 @@ class Program implements GoInstance {
 
 /** A trap of WebAssembly (its stack, its memory) leaves a program that nobody may call again. */
 function broken(go: GoInstance, err: unknown): unknown {
+  go.failure = err;
   (go as Program).end(-1);
   return err;
 }
@@ -126,9 +130,6 @@ export async function run(wasm: BufferSource | Response | Promise<Response>, par
       ? await WebAssembly.instantiate(wasm, imports)
       : await WebAssembly.instantiateStreaming(wasm, imports);
   go.exports = instance.exports as unknown as GoExports;
-  void runtime.run(instance).catch((err: unknown) => {
-    broken(go, err);
-    throw err;
-  });
+  runtime.run(instance).catch((err: unknown) => broken(go, err));
   return go;
 }
