@@ -1,0 +1,97 @@
+// Where the engine runs: a SharedWorker for all tabs, or a worker of this page.
+import { VsyncError, invalid } from './errors.js';
+
+export type Hosting = 'shared' | 'tab';
+
+/** A way to an engine that may still have to start. */
+export interface Host {
+  hosting: Hosting;
+  port: MessagePort;
+  /** Says the first message, over which the engine learns of this page. */
+  greet(message: object): void;
+  /** Calls fn if the worker's script cannot be loaded or run. */
+  onError(fn: (err: VsyncError) => void): void;
+  /** This page does not need it any more. */
+  release(): void;
+}
+
+/** Workers of this page, by database: one each, however often the page opens it. */
+const workers = new Map<string, { worker: Worker; users: number }>();
+
+export function host(name: string, wanted: 'auto' | Hosting): Host {
+  const script = new URL('./vsync-worker.js', import.meta.url);
+  checkOrigin(script);
+  const running = workers.has(name) && wanted !== 'shared';
+  try {
+    if (wanted !== 'tab' && !running && typeof SharedWorker === 'function') return shared(name, script);
+    if (wanted === 'shared') throw invalid('hosting: this browser has no SharedWorker: leave hosting out, or choose "tab"');
+    return tab(name, script);
+  } catch (err) {
+    if (err instanceof VsyncError) throw err;
+    throw new VsyncError('ENGINE_LOST', `the browser did not start the worker ${script.href}: ${String(err)}`, { cause: err });
+  }
+}
+
+/** The engine's WebAssembly. */
+export const wasm = (): string => new URL('./vsync.wasm', import.meta.url).href;
+
+/** Browsers start workers from the page's own origin only. */
+function checkOrigin(script: URL): void {
+  const page = globalThis.location;
+  if (!page || page.origin === script.origin) return;
+  throw invalid(
+    `vsync.js was loaded from ${script.origin}, and this page is of ${page.origin}: browsers start workers from a page's own origin only. ` +
+      `Serve vsync.js, vsync-worker.js and vsync.wasm from ${page.origin === 'null' ? 'the web server of this page' : page.origin}`,
+  );
+}
+
+function shared(name: string, script: URL): Host {
+  // A literal `new URL` inside, which bundlers know; extendedLifetime keeps the engine through a reload of the only tab.
+  const worker = new SharedWorker(new URL('./vsync-worker.js', import.meta.url), { type: 'classic', name: 'vsync:' + name, extendedLifetime: true } as WorkerOptions);
+  const { port } = worker;
+  return {
+    hosting: 'shared',
+    port,
+    greet: (message) => port.postMessage(message),
+    onError: (fn) => worker.addEventListener('error', (event) => fn(failed(script, event)), { once: true }),
+    release: () => port.close(),
+  };
+}
+
+function tab(name: string, script: URL): Host {
+  let here = workers.get(name);
+  if (!here) {
+    here = { worker: new Worker(new URL('./vsync-worker.js', import.meta.url), { type: 'classic', name: 'vsync' }), users: 0 };
+    workers.set(name, here);
+  }
+  here.users++;
+  const { worker } = here;
+  const { port1, port2 } = new MessageChannel();
+  let released = false;
+  return {
+    hosting: 'tab',
+    port: port1,
+    greet: (message) => worker.postMessage(message, [port2]),
+    onError: (fn) => worker.addEventListener('error', (event) => fn(failed(script, event)), { once: true }),
+    release: () => {
+      if (released) return;
+      released = true;
+      port1.close();
+      here.users--;
+      if (here.users === 0) {
+        worker.terminate();
+        if (workers.get(name) === here) workers.delete(name);
+      }
+    },
+  };
+}
+
+/** A worker that failed is not used by those who open after this. */
+export function forget(name: string): void {
+  workers.delete(name);
+}
+
+function failed(script: URL, event: Event): VsyncError {
+  const said = event instanceof ErrorEvent && event.message ? `: ${event.message}` : ': is the file there, and served as JavaScript?';
+  return new VsyncError('ENGINE_LOST', `the worker ${script.href} could not be started${said}`);
+}

@@ -1,0 +1,260 @@
+// Requests and streams over a port: who waits for which number.
+import type { ErrorCode } from '../vsync.js';
+import { VsyncError, again, report } from './errors.js';
+import { ASK, CANCEL, END, FAIL, ITEMS, MORE, OK, Outbox, STATUS, type Fields } from './frame.js';
+import { Malformed, Reader } from './reader.js';
+
+/** Where packets go to and come from: a MessagePort. */
+export interface Port {
+  postMessage(message: unknown, transfer: Transferable[]): void;
+}
+
+/** Who waits for a number. `fields` is how many the answer has. */
+interface Waiting {
+  ok?(r: Reader): void;
+  fail(err: VsyncError): void;
+  fields: number;
+  items?(r: Reader): void;
+  end?(): void;
+  /** It is to be answered before the database closes. */
+  write?: boolean;
+  /** Stops listening for the caller's signal. */
+  quiet?: () => void;
+}
+
+export interface Stream {
+  /** How many fields its ITEMS have. */
+  fields: number;
+  items(r: Reader): void;
+  end?(): void;
+  fail(err: VsyncError): void;
+}
+
+/** What comes without having been asked for. */
+export interface Listener {
+  status(r: Reader): void;
+  ask(n: number): void;
+  /** The port is over; told once. */
+  lost(err: VsyncError): void;
+}
+
+export class Link {
+  readonly #out: Outbox;
+  readonly #listener: Listener;
+  readonly #waiting = new Map<number, Waiting>();
+  #last = 0;
+  #over: VsyncError | undefined; // the port is
+  #quitting: VsyncError | undefined; // the port will be
+  #later: (() => void)[] = [];
+  #reading = false;
+
+  constructor(port: Port, listener: Listener) {
+    this.#out = new Outbox((packet) => port.postMessage(packet, [packet.buffer]));
+    this.#listener = listener;
+  }
+
+  /** Rejects at once when the signal aborts, and tells the engine. */
+  request<T>(kind: number, fields: number, write: Fields | undefined, answer: number, read: (r: Reader) => T, options: { signal?: AbortSignal | undefined; write?: boolean } = {}): Promise<T> {
+    return new Promise<T>((resolve, reject) => {
+      if (this.over) throw again(this.over);
+      const { signal } = options;
+      if (signal?.aborted) throw aborted(signal);
+      const n = ++this.#last;
+      this.#out.frame(kind, n, fields, write);
+      const waiting: Waiting = { ok: (r) => resolve(read(r)), fail: reject, fields: answer };
+      if (options.write) waiting.write = true;
+      this.#waiting.set(n, waiting);
+      if (signal) this.#listen(n, waiting, signal, reject);
+    });
+  }
+
+  #listen(n: number, waiting: Waiting, signal: AbortSignal, reject: (err: VsyncError) => void): void {
+    const abort = (): void => {
+      this.cancel(n);
+      reject(aborted(signal));
+    };
+    signal.addEventListener('abort', abort, { once: true });
+    waiting.quiet = () => signal.removeEventListener('abort', abort);
+  }
+
+  /** Begins a stream, and returns its number for more() and cancel(). Throws where it cannot begin. */
+  stream(kind: number, fields: number, write: Fields, to: Stream): number {
+    if (this.over) throw again(this.over);
+    const n = ++this.#last;
+    this.#out.frame(kind, n, fields, write);
+    this.#waiting.set(n, to);
+    return n;
+  }
+
+  /** Says that so many ITEMS were consumed. */
+  more(n: number, count: number): void {
+    if (!this.#over && this.#waiting.has(n)) this.#out.frame(MORE, n, 1, (w) => w.int(count));
+  }
+
+  /** Nobody waits for this number any more. */
+  cancel(n: number): void {
+    if (this.#drop(n) && !this.#over) this.#out.frame(CANCEL, n, 0);
+  }
+
+  #drop(n: number): Waiting | undefined {
+    const waiting = this.#waiting.get(n);
+    if (waiting) {
+      this.#waiting.delete(n);
+      waiting.quiet?.();
+    }
+    return waiting;
+  }
+
+  /** Says something that is not answered. */
+  say(kind: number, n: number, fields: number, write?: Fields): void {
+    if (!this.#over) this.#out.frame(kind, n, fields, write);
+  }
+
+  flush(): void {
+    if (!this.#over) this.#out.flush();
+  }
+
+  /** Runs fn after the packet that is being read, or soon. Application code never runs in the middle of one. */
+  later(fn: () => void): void {
+    if (this.#reading) this.#later.push(fn);
+    else queueMicrotask(fn);
+  }
+
+  /** Takes a packet from the port. */
+  receive(packet: Uint8Array<ArrayBuffer>): void {
+    if (this.#over) return;
+    this.#reading = true;
+    try {
+      const r = new Reader(packet);
+      while (r.more() && !this.#over) this.#frame(r);
+    } catch (err) {
+      this.end(
+        err instanceof Malformed
+          ? new VsyncError('PROTOCOL', `the engine said what this page cannot read, ${err.message}: reload the page, so that both are of one build`)
+          : new VsyncError('INTERNAL', `reading what the engine said went wrong: ${String(err)}; open the database again`, { cause: err }),
+      );
+    } finally {
+      this.#reading = false;
+      const later = this.#later;
+      if (later.length > 0) {
+        this.#later = [];
+        for (const fn of later) fn();
+      }
+    }
+  }
+
+  #frame(r: Reader): void {
+    const fields = r.array() - 2;
+    const kind = r.int();
+    const n = r.int();
+    switch (kind) {
+      case OK:
+        return this.#answer(r, n, fields);
+      case FAIL:
+        return this.#failure(r, n, fields);
+      case ITEMS: {
+        const to = this.#waiting.get(n);
+        if (!to?.items) return skip(r, fields);
+        expect(r, fields, to.fields);
+        return to.items(r);
+      }
+      case END:
+        skip(r, fields);
+        return this.#drop(n)?.end?.();
+      case STATUS:
+        expect(r, fields, 1);
+        return this.#listener.status(r);
+      case ASK:
+        skip(r, fields);
+        return this.#listener.ask(n);
+    }
+    throw new Malformed('a known kind of frame', r);
+  }
+
+  #answer(r: Reader, n: number, fields: number): void {
+    const waiting = this.#drop(n);
+    if (!waiting?.ok) return skip(r, fields);
+    try {
+      expect(r, fields, waiting.fields);
+      waiting.ok(r);
+    } catch (err) {
+      this.#waiting.set(n, waiting); // fails with the port
+      throw err;
+    }
+  }
+
+  #failure(r: Reader, n: number, fields: number): void {
+    expect(r, fields, 2);
+    const err = new VsyncError(r.name() as ErrorCode, r.str());
+    if (n === 0) this.end(err);
+    else this.#drop(n)?.fail(err);
+  }
+
+  /** Those who wait for answers to writes, when all are there. */
+  async written(): Promise<void> {
+    const left = [...this.#waiting.values()].filter((waiting) => waiting.write);
+    await Promise.all(left.map((waiting) => new Promise<void>((resolve) => {
+      const { ok, fail } = waiting;
+      waiting.ok = (r) => { ok!.call(waiting, r); resolve(); };
+      waiting.fail = (err) => { fail.call(waiting, err); resolve(); };
+    })));
+  }
+
+  /** Why nothing goes any more. */
+  get over(): VsyncError | undefined {
+    return this.#over ?? this.#quitting;
+  }
+
+  /** Nothing new is taken from now on. Fails whoever waits, but for writes. */
+  quit(err: VsyncError): void {
+    this.#quitting = err;
+    for (const [n, waiting] of this.#waiting) {
+      if (waiting.write) continue;
+      this.cancel(n);
+      waiting.fail(again(err));
+    }
+  }
+
+  /** Says the last request, which is answered even after quit. Nothing is waited for where the engine is gone. */
+  bye(kind: number): Promise<void> {
+    if (this.#over) return Promise.resolve();
+    const n = ++this.#last;
+    this.#out.frame(kind, n, 0);
+    return new Promise((resolve, reject) => {
+      const fail = (err: VsyncError): void => (err.code === 'CLOSED' || err.code === 'ENGINE_LOST' ? resolve() : reject(err));
+      this.#waiting.set(n, { ok: () => resolve(), fail, fields: 0 });
+    });
+  }
+
+  /** The port is over: whoever waits, and whoever comes, fails with this. */
+  end(err: VsyncError): void {
+    if (this.#over) return;
+    this.#over = err;
+    for (const [n, waiting] of this.#waiting) {
+      this.#drop(n);
+      waiting.fail(again(err));
+    }
+    this.#listener.lost(err);
+  }
+}
+
+function skip(r: Reader, fields: number): void {
+  for (; fields > 0; fields--) r.skip();
+}
+
+function expect(r: Reader, fields: number, want: number): void {
+  if (fields !== want) throw new Malformed(`${want} fields instead of ${fields}`, r);
+}
+
+export function aborted(signal: AbortSignal): VsyncError {
+  return new VsyncError('ABORTED', 'the caller gave up: its signal was aborted', { cause: signal.reason });
+}
+
+/** Calls what an application gave; what it throws is its own affair. */
+export function callback<A extends unknown[]>(fn: (...args: A) => void, ...args: A): void {
+  try {
+    fn(...args);
+  } catch (err) {
+    report(err);
+  }
+}

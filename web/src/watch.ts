@@ -1,0 +1,56 @@
+import type { WatchEvent, WatchOptions } from '../vsync.js';
+import { checkText, fieldsOf, signalOf } from './arguments.js';
+import { invalid } from './errors.js';
+import { INITIAL, LOCAL, RESET, WATCH } from './frame.js';
+import { Malformed, type Reader } from './reader.js';
+import type { Link } from './request.js';
+import { Versions } from './rows.js';
+import { iterable, type Source } from './stream.js';
+
+/** Watches a collection, or with an empty name all of them. */
+export function watch<T>(link: Link, collection: string, options: WatchOptions | undefined): AsyncIterable<WatchEvent<T>> {
+  const { signal } = options ?? {};
+  return iterable(link, () => source<T>(collection, options), signal instanceof AbortSignal ? signal : undefined);
+}
+
+function source<T>(collection: string, options: WatchOptions | undefined): Source<WatchEvent<T>> {
+  fieldsOf('watch', options, ['prefix', 'from', 'signal']);
+  signalOf('watch', options);
+  const { prefix = '', from = 'start' } = options ?? {};
+  checkText('watch: prefix', prefix);
+  checkText('watch: from', from);
+  if (collection === '' && prefix !== '') throw invalid('watch: a prefix of ids needs a collection: use db.collection(name).watch');
+  if (from === '') throw invalid('watch: from: expected "start", "now" or the marker of an event, got an empty string');
+  const write: Source<WatchEvent<T>>['write'] = (w) => {
+    w.str(collection);
+    w.str(prefix);
+    w.str(from);
+  };
+  return { kind: WATCH, fields: 3, write, itemFields: 7, read: (r) => [readEvent<T>(r)] };
+}
+
+function readEvent<T>(r: Reader): WatchEvent<T> {
+  const marker = r.str();
+  const flags = r.int();
+  const device = r.str();
+  const time = r.int();
+  const note = r.str();
+  const event: WatchEvent<T> = { marker, initial: (flags & INITIAL) > 0, source: flags & LOCAL ? 'local' : 'remote', changes: [] };
+  if (flags & RESET) event.reset = true;
+  if (!event.initial) {
+    event.device = device;
+    event.time = time;
+  }
+  if (note !== '') event.note = note;
+  const versions = new Versions(r.strs(), r);
+  for (let n = r.array(); n > 0; n--) {
+    if (r.array() !== 7) throw new Malformed('a change of 7', r);
+    const collection = r.name();
+    const id = r.str();
+    const value = r.bin() as T | undefined;
+    const deleted = r.bool();
+    const version = versions.name(r.int(), r.int());
+    event.changes.push({ collection, id, value, deleted, version, conflict: r.bool() });
+  }
+  return event;
+}

@@ -1,0 +1,361 @@
+// What a page may use of vsync: `import { open } from 'vsync'` (ESM, browsers).
+//
+//   const db = await open('notes', { feed: 'ws://localhost:8787' })
+//   const todos = db.collection<{ text: string; done: boolean }>('todos')
+//   await todos.put('1', { text: 'milk', done: false })      // stored on this device, with or without a network
+//   const stop = todos.subscribe({ prefix: '' }, (entries) => render(entries))
+//
+// Every time is in ms since 1970, as Date.now(). Every promise that can fail rejects with a VsyncError: `code` is for programs,
+// `message` says what was expected, what came and what to do.
+
+/** A value as it is stored: one JSON-like document, bytes and dates included, at most 1 MiB encoded and 64 levels deep. */
+export type Value = null | boolean | number | bigint | string | Date | Uint8Array | Value[] | { [key: string]: Value };
+
+/**
+ * Opens a database, and makes it where there is none. All tabs of an origin work on one replica, which an engine in a worker holds.
+ *
+ * `name` has 1 to 64 characters out of `a-z 0-9 . _ -`, and is neither `.` nor `..`.
+ *
+ * Rejects with INVALID for a wrong name or option, for options that differ from those it is open with already (another tab's, or
+ * this page's own), or in a page that browsers give no Web Locks (neither https nor localhost); LOCKED if another engine has it;
+ * VERSION if another tab runs another build; STORAGE_LOST, CORRUPT; ENGINE_LOST if the engine could not be started; ABORTED.
+ */
+export function open(name: string, options?: OpenOptions): Promise<Database>;
+
+/**
+ * Deletes this device's replica of a database. Whoever has it open finds it closed. Other devices and the hub keep theirs.
+ *
+ * Rejects with UNSENT while it holds changes that the hub has not confirmed, unless `force` gives them up.
+ */
+export function destroy(name: string, options?: { force?: boolean }): Promise<void>;
+
+export interface OpenOptions {
+  /**
+   * Address of a hub: `wss://…`, `ws://…`, or `https://…`, `http://…`, which mean the same. The feed is `/v1/<name>` below it.
+   * Left out, the database is local: nothing is sent anywhere.
+   */
+  feed?: string | URL;
+  /** Bearer token for the hub, or a function that is asked for one each time that the hub wants it. */
+  token?: string | (() => string | Promise<string>);
+  /**
+   * When a write counts as stored. `relaxed` (default): the browser has taken it, and it survives a crash of the tab or of the
+   * browser. `strict`: it is on the disk, and survives loss of power; a write then takes a disk's sync.
+   */
+  durability?: 'relaxed' | 'strict';
+  /**
+   * Where the engine runs. `shared`: in a SharedWorker, one for all tabs. `tab`: in a worker of this page, which then has the database
+   * to itself (other tabs get LOCKED). `auto` (default): shared where the browser can, else tab.
+   */
+  hosting?: 'auto' | 'shared' | 'tab';
+  /** Gives up opening: `open` rejects with ABORTED. Without effect on a database that is open. */
+  signal?: AbortSignal;
+}
+
+/**
+ * An open database. After `close()`, and after the engine was lost, every call rejects, and every iteration and subscription ends,
+ * with CLOSED or ENGINE_LOST.
+ */
+export interface Database extends AsyncDisposable {
+  readonly name: string;
+  /** Id of this device's replica, 32 hexadecimal digits. It changes if the replica has to begin anew, as after loss of its storage. */
+  readonly device: string;
+  /**
+   * A collection: 1 to 64 bytes of UTF-8 without control characters, and not beginning with `$`. It need not be made first. Throws
+   * INVALID or KEY_TOO_LONG. `T` is not checked.
+   */
+  collection<T = unknown>(name: string): Collection<T>;
+  /**
+   * Writes to several objects as one: all of it or nothing, on disk, on the wire, at the hub, and in every watcher's event.
+   *
+   * `fn` puts the batch together, and may wait. What it reads through `tx.get` is checked when the batch is written: if any of it has
+   * changed, nothing is written and `fn` runs again, so it should do nothing but read and write. If it throws, nothing is written, and
+   * `batch` rejects with what was thrown. Of several writes to one object the last counts.
+   *
+   * `note` (at most 1024 bytes) is a label for people: history and watchers show it.
+   *
+   * Rejects with INVALID (also if nothing was written), VALUE_TOO_LARGE, BATCH_TOO_LARGE past 20,000 objects or 8 MiB, QUOTA;
+   * ABORTED after 100 runs each of which others overtook.
+   */
+  batch(fn: (tx: Batch) => void | Promise<void>, options?: { note?: string }): Promise<Receipt>;
+  /** All collections' changes, batch by batch; see Collection.watch. */
+  watch(options?: WatchOptions): AsyncIterable<WatchEvent>;
+  readonly status: StatusSource;
+  /**
+   * Resolves when the hub has everything that was written before the call. Batches that the hub refused do not stop it: see
+   * `Status.problems`. Rejects with LOCAL_ONLY if there is no feed; ABORTED; the hub's reason if it takes nothing at all.
+   */
+  synced(options?: { signal?: AbortSignal }): Promise<void>;
+  /** Stops the exchange with the hub until resume(). Reading and writing go on. Throws CLOSED. */
+  pause(): void;
+  /** Takes the exchange with the hub up again; also tries at once where it waits for its next attempt. Throws CLOSED. */
+  resume(): void;
+  /** Resolves when the writes that were called before are stored and the replica is let go of. A second call does nothing. */
+  close(): Promise<void>;
+}
+
+/** What `Database.batch` hands to its function; of no use once that has ended. */
+export interface Batch {
+  /** An object's value, as this batch has it: what was put or deleted before in the same run shows. */
+  get<T>(collection: Collection<T>, id: string): Promise<T | undefined>;
+  /** Throws as Collection.put rejects: INVALID, KEY_TOO_LONG, VALUE_TOO_LARGE. The value is taken as it is at this moment. */
+  put<T>(collection: Collection<T>, id: string, value: T): void;
+  delete<T>(collection: Collection<T>, id: string): void;
+}
+
+/** A batch that is stored on this device. */
+export interface Receipt {
+  /** `device:generation`: names the batch, and is the version of each object that it wrote. */
+  readonly version: string;
+  /**
+   * Resolves when the hub has stored the batch, which may be days later. Rejects with the hub's reason if it refused the batch (then
+   * its values are among `Status.problems`); LOCAL_ONLY without a feed; ABORTED; CLOSED, ENGINE_LOST (the batch is stored and will
+   * still be sent).
+   */
+  synced(options?: { signal?: AbortSignal }): Promise<void>;
+}
+
+/**
+ * The objects of one collection. An `id` has 1 to 512 bytes of UTF-8, any characters; ids are ordered by those bytes. Whatever takes
+ * an id rejects with INVALID (empty, an unpaired surrogate) or KEY_TOO_LONG.
+ */
+export interface Collection<T> {
+  readonly name: string;
+  /** The value of an object; undefined where there is none. */
+  get(id: string): Promise<T | undefined>;
+  /** The values of many objects, in the order of the ids; much faster than as many `get`. */
+  getMany(ids: readonly string[]): Promise<(T | undefined)[]>;
+  /** Value, version, time, device, and whether it is in conflict; undefined where there is none. */
+  entry(id: string): Promise<Entry<T> | undefined>;
+  /**
+   * Writes an object; resolves when it is stored on this device, which is before anybody sees it.
+   *
+   * A value is null, a boolean, a number, a bigint of 64 bits, a string, a Date, a Uint8Array, or an array or plain object of such. It
+   * comes back equal, apart from: a bigint within ±(2^53-1) comes back as a number, and keys of an object that are whole numbers come
+   * first, as JavaScript orders them. Anything else is INVALID and named by its path (`$.a[3].b`): undefined inside a value,
+   * functions, symbols, NaN, invalid dates, instances of classes, unpaired surrogates, more than 64 levels (cycles, that is).
+   *
+   * `seen`, an Entry's version, says what the writer had before him. If the object is another by now, what was written meanwhile is
+   * kept beside it, as a conflict. Left out, whatever is there now is replaced.
+   *
+   * Rejects with INVALID, KEY_TOO_LONG, VALUE_TOO_LARGE, QUOTA (nothing was written).
+   */
+  put(id: string, value: T, options?: { seen?: string }): Promise<Receipt>;
+  /**
+   * Writes many objects as one batch: all or none. The entries are read once, before this returns; each id may come once.
+   * Rejects as put does, and with BATCH_TOO_LARGE past 20,000 objects or 8 MiB; INVALID if there are none.
+   */
+  putMany(entries: Iterable<readonly [string, T]>): Promise<Receipt>;
+  /**
+   * Reads, changes and writes an object as one step: `fn` gets the value (undefined where there is none) and returns the new one;
+   * undefined deletes. If the object changes meanwhile, nothing is written and `fn` runs again with what is there then. It must not
+   * be async: `Database.batch` may wait. Rejects with what `fn` throws; as put; ABORTED after 100 runs that others overtook.
+   */
+  update(id: string, fn: (current: T | undefined) => T | undefined): Promise<Receipt>;
+  /** Deletes an object. Its history stays. Deleting what is not there is a write like any other. */
+  delete(id: string): Promise<Receipt>;
+  /** The objects that a query selects, all at once; `scan` holds less in memory at a time. */
+  query(query?: Query): Promise<Entry<T>[]>;
+  /**
+   * The same, one by one, as they were when the iteration began. The engine reads only a little ahead of the loop. Each iteration
+   * reads anew; leaving the loop ends it. Rejects with ABORTED if the loop stood still while very much was written.
+   */
+  scan(query?: Query): AsyncIterable<Entry<T>>;
+  count(query?: Query): Promise<number>;
+  /**
+   * Calls `fn` with the whole result soon, and again after every batch that changes it: a new array each time, in which entries
+   * that are as they were are the same objects. `event.marker` is where `watch` would go on from.
+   *
+   * Returns the way to stop; after it, `fn` is not called any more. What `fn` throws is reported as an uncaught error and stops
+   * nothing. `onError` hears once of what ends the subscription; without it that is reported too, unless it is CLOSED.
+   */
+  subscribe(
+    query: Query,
+    fn: (entries: Entry<T>[], event: { marker: string }) => void,
+    onError?: (error: VsyncError) => void,
+  ): () => void;
+  /**
+   * What happens, batch by batch, in the order in which this device took it up. Never ends by itself: leaving the loop or the signal
+   * (ABORTED) ends it. The engine waits for a slow loop, and nothing is lost: keep `marker`, and go on from it after a reload.
+   * Rejects with UNKNOWN_MARKER for a `from` that is none.
+   */
+  watch(options?: WatchOptions): AsyncIterable<WatchEvent<T>>;
+  /** An object's versions, the newest first: each once, and before those it replaced; as far back as history is kept. */
+  history(id: string, options?: { limit?: number }): AsyncIterable<HistoryEntry<T>>;
+}
+
+/** Which objects of a collection, and in which order. Left out: all, in the order of their ids. */
+export interface Query {
+  /** Ids that begin so. */
+  prefix?: string;
+  /** The first id; need not exist. */
+  from?: string;
+  /** The id before which it ends; need not exist. */
+  to?: string;
+  /** At most so many, 1 or more. */
+  limit?: number;
+  /** From the last to the first. */
+  reverse?: boolean;
+}
+
+export interface Entry<T> {
+  id: string;
+  value: T;
+  /** `device:generation` of the batch that wrote the value. */
+  version: string;
+  /** When it was written, by its writer's clock; ms since 1970. */
+  time: number;
+  /** Who wrote it. */
+  device: string;
+  /** Others wrote at the same time, and their values are other than this: they are in the history. */
+  conflict: boolean;
+}
+
+export interface HistoryEntry<T> {
+  id: string;
+  /** undefined if this version deleted the object. */
+  value: T | undefined;
+  deleted: boolean;
+  version: string;
+  /** The versions that this one replaced; several where it ended a conflict, none where it began. */
+  parents: string[];
+  time: number;
+  device: string;
+  note?: string;
+}
+
+export interface WatchOptions {
+  /** Only ids that begin so. Needs a collection. */
+  prefix?: string;
+  /** `start` (default): what is there, then what comes. `now`: what comes. Else the marker of an earlier event: what came after it. */
+  from?: string | 'start' | 'now';
+  signal?: AbortSignal;
+}
+
+/** One batch, whole (its changes that this watch is about), or a part of what was there before. */
+export interface WatchEvent<T = unknown> {
+  /** Give it to `from` to go on after this event, also after a reload; of an `initial` one before the last it means `start`. */
+  marker: string;
+  /** What was there before, in the order of keys: no batch. */
+  initial: boolean;
+  /** On an initial event: forget all that came before. The marker that was asked for is too old, or very much has changed. */
+  reset?: boolean;
+  /** Whether this device wrote the batch, in any of its tabs. Without meaning in an initial event. */
+  source: 'local' | 'remote';
+  /** Of the batch: who wrote it, when (ms since 1970, the writer's clock) and what the writer noted. */
+  device?: string;
+  time?: number;
+  note?: string;
+  /** Objects as they were after the batch; none twice. */
+  changes: { collection: string; id: string; value: T | undefined; deleted: boolean; version: string; conflict: boolean }[];
+}
+
+export interface StatusSource {
+  /** Where the database stands. Always there, never changed afterwards: another status is another object. */
+  readonly current: Status;
+  /** Calls `fn` with the current status soon, and then with each new one. Returns the way to stop. */
+  subscribe(fn: (status: Status) => void): () => void;
+}
+
+export interface Status {
+  /**
+   * `local`: no feed. `connecting`. `catching-up`: receiving what the hub has (`progress`). `live`: what the hub has is here.
+   * `waiting`: for the next attempt (`nextAttemptAt`), or for resume() where `paused`. `refused`: the hub wants something changed,
+   * `error` says what. `quarantined`: something that the hub sent, or that is to be sent, is held back, `error` says what. `closed`.
+   */
+  phase: 'local' | 'connecting' | 'catching-up' | 'live' | 'waiting' | 'refused' | 'quarantined' | 'closed';
+  /** pause() was called, in this tab or another. */
+  paused: boolean;
+  /** Batches written here that the hub has not confirmed. */
+  pending: number;
+  /** Age of the oldest of them in ms when this status was made; 0 if there is none. */
+  oldestPendingMs: number;
+  /** When that one was written. */
+  oldestPendingAt?: number;
+  /** While catching up: changes received, and expected. */
+  progress?: { received: number; expected: number };
+  /** When the hub last confirmed something written here. */
+  lastConfirmedAt?: number;
+  nextAttemptAt?: number;
+  /** How far the hub's feed is applied here. Two replicas with the same marker hold the same, apart from unsent writes. */
+  marker?: string;
+  hosting: 'shared' | 'tab';
+  /** `memory`: the browser lets nothing be kept (as in some private windows); all is gone with the last tab. Bytes of the whole origin. */
+  storage: { mode: 'indexeddb' | 'memory'; usage: number; quota: number; persisted: boolean };
+  /** What the hub refused; listed until it is retried or dismissed. */
+  problems: readonly Problem[];
+  /** Why the exchange does not go on, or why the database is closed. */
+  error?: { code: ErrorCode; message: string };
+}
+
+/** A batch of this device that the hub refused. Its values are here and in the history; nothing shows them otherwise. */
+export interface Problem {
+  kind: 'rejected';
+  code: ErrorCode;
+  message: string;
+  /** Of the batch. */
+  version: string;
+  /** When the hub refused it. */
+  time: number;
+  /** What the batch would have written; `value` is undefined for deletions. */
+  changes: readonly { collection: string; id: string; value: unknown; deleted: boolean }[];
+  /** Its only change, if it has one only. */
+  collection?: string;
+  id?: string;
+  value?: unknown;
+  /** Writes the same again as a new batch, and takes this one off the list. */
+  retry(): Promise<Receipt>;
+  /** Takes it off the list. */
+  dismiss(): Promise<void>;
+}
+
+export type ErrorCode =
+  /** The database was closed, by this page or because another destroyed it. Open it again. */
+  | 'CLOSED'
+  /** The caller gave up (AbortSignal), or others were faster each time. */
+  | 'ABORTED'
+  /** An argument that cannot be taken; the message names it. */
+  | 'INVALID'
+  /** There is no feed to be in sync with. */
+  | 'LOCAL_ONLY'
+  /** An id, or a collection's name, is too long. */
+  | 'KEY_TOO_LONG'
+  /** A value is too large. */
+  | 'VALUE_TOO_LARGE'
+  /** A batch is too large: split it. */
+  | 'BATCH_TOO_LARGE'
+  /** The browser gives no more space. Nothing was written, reading goes on. */
+  | 'QUOTA'
+  /** The browser took the storage away. Open again. */
+  | 'STORAGE_LOST'
+  /** What is stored is not what was written. */
+  | 'CORRUPT'
+  /** There are changes that the hub does not have. */
+  | 'UNSENT'
+  /** Another engine has the database: another tab without shared workers, or one with another build. Close that tab. */
+  | 'LOCKED'
+  /** The engine's worker ended or could not start. What was confirmed is stored; open the database again. */
+  | 'ENGINE_LOST'
+  /** The hub wants a token, or another one. */
+  | 'UNAUTHENTICATED'
+  /** The token does not allow it. */
+  | 'FORBIDDEN'
+  /** Too much at once; it is tried again later. */
+  | 'RATE_LIMITED'
+  /** The other side, hub or engine, said what cannot be understood. */
+  | 'PROTOCOL'
+  /** The other side, hub or engine, is of another version: reload, or update it. */
+  | 'VERSION'
+  /** The hub is not the one that this replica belongs to. */
+  | 'OTHER_HUB'
+  /** A marker that no event carried. */
+  | 'UNKNOWN_MARKER'
+  /** The hub cannot be reached; only in `Status.error`. It is tried again by itself. */
+  | 'OFFLINE'
+  /** A defect of vsync: please report the message. */
+  | 'INTERNAL';
+
+export class VsyncError extends Error {
+  constructor(code: ErrorCode, message: string, options?: ErrorOptions);
+  readonly name: 'VsyncError';
+  readonly code: ErrorCode;
+}
