@@ -208,6 +208,8 @@ fuzz_run() {
   go test -run='^$' -fuzz="^$2\$" -fuzztime="$fuzz_time" -fuzzminimizetime=5s -parallel=2 -timeout=3m "./$1"
 }
 
+check_types() { web/node_modules/.bin/tsc -p web; }
+
 test_node() { (cd web && node --test test/*.test.mjs); }
 
 # Real input, and a proxy that cuts and stalls; with the program that users run.
@@ -254,6 +256,7 @@ run_tests() {
   step "tests, native, race detector" test_native
   step "tests of core, js" test_js
   step "tests in Chromium" test_chromium
+  step "types" check_types
   step "tests, node" test_node
   step "fuzzing, $fuzz_time each" fuzz_all
   step "end to end" test_e2e

@@ -87,7 +87,7 @@ export interface Database extends AsyncDisposable {
   synced(options?: { signal?: AbortSignal }): Promise<void>;
   /** Stops the exchange with the hub until resume(). Reading and writing go on. Throws CLOSED. */
   pause(): void;
-  /** Takes the exchange with the hub up again; also tries at once where it waits for its next attempt. Throws CLOSED. */
+  /** Takes the exchange with the hub up again. Throws CLOSED. */
   resume(): void;
   /** Resolves when the writes that were called before are stored and the replica is let go of. A second call does nothing. */
   close(): Promise<void>;

@@ -37,10 +37,11 @@ export const END = 67;
 export const STATUS = 68;
 export const ASK = 69;
 
-/** Parts of a live result: a piece of the whole, its last piece, what one batch changed. */
+/** Parts of a live result: a piece of the whole, its last piece, what one batch changed; the pieces so far are void. */
 export const PIECE = 0;
 export const WHOLE = 1;
 export const DELTA = 2;
+export const VOID = 3;
 
 /** Flags of a watch event. */
 export const INITIAL = 1;

@@ -149,10 +149,14 @@ export class Reader {
       case 0xd1: return view.getInt16(this.#take(2, 'a number'));
       case 0xd2: return view.getInt32(this.#take(4, 'a number'));
       case 0xd3: return this.#eight(true);
-      case 0xca: return view.getFloat32(this.#take(4, 'a number'));
-      case 0xcb: return view.getFloat64(this.#take(8, 'a number'));
+      case 0xca: return this.#float(view.getFloat32(this.#take(4, 'a number')));
+      case 0xcb: return this.#float(view.getFloat64(this.#take(8, 'a number')));
     }
     return this.#fail('a value');
+  }
+
+  #float(n: number): number {
+    return n === n ? n : this.#fail('a number that is one');
   }
 
   /** 64 bits: a number where one holds it. */
@@ -196,8 +200,10 @@ export class Reader {
     const view = this.#view;
     if (size === 4) return new Date(view.getUint32(at) * 1000);
     const first = view.getUint32(at);
-    if (size === 8) return new Date(((first & 3) * 0x1_0000_0000 + view.getUint32(at + 4)) * 1000 + Math.floor((first >>> 2) / 1_000_000));
-    return new Date((view.getInt32(at + 4) * 0x1_0000_0000 + view.getUint32(at + 8)) * 1000 + Math.floor(first / 1_000_000));
+    const high = size === 8 ? first & 3 : view.getInt32(at + 4);
+    const seconds = high * 0x1_0000_0000 + view.getUint32(size === 8 ? at + 4 : at + 8);
+    const date = new Date(seconds * 1000 + Math.floor((size === 8 ? first >>> 2 : first) / 1_000_000));
+    return date.getTime() === date.getTime() ? date : this.#fail('a timestamp that a Date holds');
   }
 
   /** The length of a string that begins with this code; -1 if none does. */

@@ -2,7 +2,7 @@
 import type { Entry, Query } from '../vsync.js';
 import { checkFunction } from './arguments.js';
 import { VsyncError, report } from './errors.js';
-import { DELTA, LIVE, PIECE } from './frame.js';
+import { DELTA, LIVE, VOID, WHOLE } from './frame.js';
 import { compareIds } from './order.js';
 import { queryFields } from './query.js';
 import { callback, type Link } from './request.js';
@@ -60,8 +60,9 @@ class Live<T> {
   #items(part: number, marker: string, rows: Entry<T>[], gone: string[]): void {
     if (part === DELTA) this.#result = merge(this.#result, rows, gone, this.#reverse);
     else {
+      if (part === VOID) this.#pieces = [];
       for (const row of rows) this.#pieces.push(row);
-      if (part === PIECE) return this.#link.more(this.#n, 1);
+      if (part !== WHOLE) return this.#link.more(this.#n, 1);
       this.#result = keepSame(this.#result, this.#pieces);
       this.#pieces = [];
     }
