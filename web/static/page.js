@@ -1,114 +1,356 @@
-// The hub's page: asks v1/health every two seconds while it is visible, and says what came.
+// The board at "/": opens the database that the address names, and brings together what it holds, what people do, and what the
+// page shows.
+//
+//	subscribe lists, cards, devices ─▶ Model ─▶ Board, Sheet        actions ─▶ database
+//	watch ─▶ Activity                  status ─▶ StatusView
 
-const INTERVAL = 2000; // ms between two questions
-const PATIENCE = 5000; // ms until an answer counts as missing
+import { destroy, open } from "/vsync.js";
+import { Actions } from "./board/actions.js";
+import { Activity } from "./board/activity.js";
+import { Board } from "./board/board.js";
+import { at, h, icon, setText } from "./board/dom.js";
+import { dragging } from "./board/drag.js";
+import { keyboard } from "./board/keys.js";
+import { remember, remembered } from "./board/memory.js";
+import { askName, askRemove, boardsMenu, forgetBoard, listMenu, mainMenu, showBox, showKeys } from "./board/menu.js";
+import { isEmptySearch, LOOSE, Model, parseSearch } from "./board/model.js";
+import { Names } from "./board/names.js";
+import { banner, bannerFor, say, sayRemote, toast, unbanner, undoLast } from "./board/notices.js";
+import { Sheet } from "./board/sheet.js";
+import { StatusView } from "./board/status.js";
+import { keepForOffline } from "./board/update.js";
+import { boardName, count, deviceName, explain, hubURL, many, short } from "./board/words.js";
 
-/**
- * What to show for one answer of the hub.
- * @param {{status?: number, health?: any}} answer status 0 = nothing answered; health = the parsed JSON, or
- *   undefined where the answer was something else
- * @returns {{state: "good"|"bad", word: string, detail: string, facts: [string, string][], databases: string[][]}}
- */
-export function describe({ status = 0, health }) {
-  const bad = (word, detail) => ({ state: "bad", word, detail, facts: [], databases: [] });
-  if (status === 0) {
-    return bad("not reachable", "Nothing answers. Replicas go on locally; what they write is sent when the hub is back.");
+const TRIAL = 5000; // cards
+const TOLD = 20; // changes of one batch that are told one by one
+
+const { name, wrong } = boardName(location.search);
+const tell = { toast, say, fail };
+let session; // of the database while it is open: {db, model, names, actions, tell, ends}
+
+// --- what is always there -------------------------------------------------------------------------------------------------
+
+const board = new Board(at("board"), {
+  open: (id, typing) => openSheet("cards", id, "card", typing),
+  add: (list, text) => addCard(list, text),
+  rename: (list, title) => session?.actions.renameList(list, title),
+  menu: (id, button) => openListMenu(id, button),
+  conflict: (list) => openSheet("lists", list, "list"),
+  newList: (title) => session?.actions.addList(title),
+});
+const sheet = new Sheet(at("sheet"), (id, back, opener) => {
+  board.setOpen(undefined);
+  cover();
+  if (activityWanted()) activity.toggle(true, { focus: false });
+  if (back && !(opener === "card" && board.focus(id))) at("board").focus({ preventScroll: true });
+});
+const activity = new Activity({
+  open: (kind, id) => openSheet(kind, id),
+  bringBack: (gone) => session?.actions.bringBack(gone),
+  fail,
+  shown: (isOpen) => {
+    if (isOpen && sheet.isOpen) sheet.close(false);
+    if (WIDE.matches) remember("vsync.activity", isOpen ? "open" : "closed");
+    cover();
+  },
+});
+const status = new StatusView(tell);
+const WIDE = matchMedia("(min-width: 80rem)"), NARROW = matchMedia("(max-width: 46rem)");
+
+/** On a wide screen the activity stands beside the board unless somebody closed it. */
+function activityWanted() {
+  return WIDE.matches && remembered("vsync.activity") !== "closed";
+}
+
+/** What covers the whole window leaves nothing behind it to be reached. */
+function cover() {
+  const covered = NARROW.matches && (sheet.isOpen || activity.isOpen);
+  for (const element of [document.querySelector(".top"), at("board")]) element.inert = covered;
+}
+
+/** @param {string} [opener] where the focus goes back to @param {boolean} [typing] whether it was opened with the keyboard */
+function openSheet(kind, id, opener, typing = false) {
+  if (!session) return;
+  if (activity.isOpen) {
+    at("activity").hidden = true;
+    at("activity-button").setAttribute("aria-expanded", "false");
   }
-  if (!health || typeof health !== "object" || typeof health.status !== "string") {
-    return bad("no hub here", "This page is served without a hub behind it. Start one with ./build.sh serve and open the address it prints.");
-  }
-  const databases = Array.isArray(health.databases) ? health.databases : [];
-  return {
-    state: health.status === "ok" ? "good" : "bad",
-    word: health.status === "ok" ? "running" : health.status,
-    detail: health.message || (health.status === "ok" ? "It accepts writes and sends changes." : "It answers, but not everything works."),
-    facts: facts(health),
-    databases: databases.map((d) => [String(d.name), count(d.devices), count(d.connections), count(d.head)]),
-  };
+  sheet.open(session, kind, id, { opener, focus: typing ? "title" : "heading" });
+  board.setOpen(kind === "cards" ? id : undefined);
+  cover();
 }
 
-function facts(health) {
-  const rows = [];
-  if (health.version) rows.push(["Version", String(health.version)]);
-  if (Number.isFinite(health.uptime)) rows.push(["Running for", duration(health.uptime)]);
-  if (Number.isFinite(health.connections)) rows.push(["Connections", count(health.connections)]);
-  return rows;
+function openListMenu(id, button) {
+  const list = session?.model.list(id);
+  if (!list) return;
+  const { actions } = session;
+  listMenu(button, list, {
+    rename: () => setTimeout(() => board.column(id)?.rename()), add: () => setTimeout(() => board.column(id)?.compose()),
+    history: () => openSheet("lists", id, "list"), left: () => actions.moveList(id, -1), right: () => actions.moveList(id, 1),
+    remove: () => actions.removeList(session.model.list(id) ?? list),
+  });
 }
 
-/** A number with separators, or a dash where the hub does not say. */
-export function count(n) {
-  return Number.isFinite(n) ? n.toLocaleString("en") : "–";
+async function addCard(list, text) {
+  const id = await session?.actions.addCard(list, text);
+  if (id === undefined) return;
+  board.column(list)?.cards.reveal(id);
+  say("Card added");
 }
 
-/** Seconds in the two largest units: 59 s, 3 min 20 s, 5 h 2 min, 12 d 4 h. */
-export function duration(seconds) {
-  const s = Math.max(0, Math.floor(seconds));
-  const parts = [[Math.floor(s / 86400), "d"], [Math.floor(s / 3600) % 24, "h"], [Math.floor(s / 60) % 60, "min"], [s % 60, "s"]];
-  const first = parts.findIndex(([n]) => n > 0);
-  if (first < 0) return "0 s";
-  return parts.slice(first, first + 2).filter(([n]) => n > 0).map(([n, unit]) => `${n} ${unit}`).join(" ");
-}
+// --- the database ---------------------------------------------------------------------------------------------------------
 
-/** The address a replica is given for the hub that served the page. */
-export function hubURL({ protocol, host }) {
-  return `${protocol === "https:" ? "wss" : "ws"}://${host}`;
-}
-
-async function ask() {
-  let status = 0;
+async function connect() {
+  unbanner("closed");
+  status.show(undefined);
+  let db;
   try {
-    const response = await fetch("v1/health", { cache: "no-store", signal: AbortSignal.timeout(PATIENCE) });
-    status = response.status;
-    return { status, health: await response.json() };
-  } catch {
-    // What is not JSON did answer: describe tells the two apart by the status.
-    return { status };
+    db = await open(name, { feed: hubURL(location) });
+  } catch (error) {
+    return closed(error);
+  }
+  const names = new Names(db.device), model = new Model();
+  session = { db, model, names, actions: new Actions(db, model, tell), tell, ends: [], ready: false };
+  const mine = session;
+  status.set(db, names);
+  const ended = (error) => session === mine && closed(error);
+  // The board appears when both are there: cards without their lists would jump.
+  const first = new Set(["lists", "cards"]);
+  const arrived = (what) => {
+    if (mine.ready || !first.delete(what) || first.size) return mine.ready;
+    mine.ready = true;
+    board.show(model);
+    activity.follow(mine);
+    afterChange();
+    return false;
+  };
+  session.ends.push(
+    db.collection("devices").subscribe({}, (entries) => names.take(entries) && mine.ready && sheet.refresh(true), ended),
+    db.collection("lists").subscribe({}, (entries) => {
+      const { changes, shape } = model.takeLists(entries);
+      if (!arrived("lists")) return;
+      if (changes.length || shape) board.showLists();
+      told("lists", changes);
+      afterChange();
+    }, ended),
+    db.collection("cards").subscribe({}, (entries) => {
+      const { changes, lists } = model.takeCards(entries);
+      if (!arrived("cards")) return;
+      board.showCards(lists);
+      told("cards", changes);
+      afterChange();
+    }, ended),
+    db.status.subscribe((now) => {
+      status.show(now);
+      if (now.phase === "closed") ended(now.error ?? { code: "CLOSED" });
+      else troubled(now.error);
+      welcome();
+    }),
+  );
+}
+
+/** The database ended: everything stays in sight, and can be opened again. */
+function closed(error) {
+  for (const end of session?.ends.splice(0) ?? []) end();
+  session = undefined;
+  status.set(undefined);
+  status.show({ phase: "closed", pending: 0, paused: false, problems: [], error });
+  at("board").removeAttribute("aria-busy");
+  bannerFor("closed", error, { reopen: connect, reload: () => location.reload(), remove: removeHere, retry: connect });
+}
+
+/** What the hub says against this device stands above the board until it is over. */
+function troubled(error) {
+  const lasting = error && error.code !== "OFFLINE" && error.code !== "RATE_LIMITED";
+  if (lasting) bannerFor("trouble", error, { reload: () => location.reload(), remove: removeHere, retry: () => session?.db.resume() });
+  else unbanner("trouble");
+}
+
+function fail(error, again) {
+  bannerFor("failed", error, { retry: again && (() => (unbanner("failed"), again())), reload: () => location.reload(), reopen: connect });
+  say(explain(error).title);
+}
+
+/** What other devices changed is shown in their colour, and said. */
+function told(kind, changes) {
+  const { names } = session;
+  const remote = changes.filter(({ was, now }) => now ? !names.isOwn(now.entry.device) && now.entry.version !== was?.entry.version : false);
+  if (kind === "cards") {
+    board.changed(remote.map(({ now }) => ({ id: now.id, name: names.of(now.entry.device), hue: names.hue(now.entry.device) })));
+  }
+  const what = kind === "cards" ? "card" : "list";
+  const by = new Map();
+  for (const change of remote) {
+    const { device } = change.now.entry;
+    if (by.has(device)) by.get(device).push(change);
+    else by.set(device, [change]);
+  }
+  for (const [device, theirs] of by) {
+    if (theirs.length > TOLD) sayRemote(names.of(device), `changed ${many(theirs.length, what)}`);
+    else for (const { was, now } of theirs) sayRemote(names.of(device), `${was ? "changed" : "added"} the ${what} ${short(now.title) || "without a title"}`);
   }
 }
 
-function show(view) {
-  const at = (id) => document.getElementById(id);
-  // Written only where it changed, so that a screen reader is not told the same every two seconds.
-  const text = (id, value) => at(id).textContent === value || (at(id).textContent = value);
-  text("state", view.word);
-  // Where no hub answers, this page's address is no hub's: the example keeps its own.
-  if (view.state === "good") for (const span of document.querySelectorAll(".hub")) span.textContent = hubURL(location);
-  at("state").dataset.state = view.state;
-  text("detail", view.detail);
-  at("facts").replaceChildren(...view.facts.map(fact));
-  at("facts").hidden = view.facts.length === 0;
-  at("rows").replaceChildren(...view.databases.map(row));
-  at("list").hidden = view.databases.length === 0;
-  at("none").hidden = view.databases.length > 0;
-  text("none", view.state === "good" ? "None yet. A database is made by the first replica that asks for it." : "Not known while the hub does not answer.");
+/** What depends on all of the model. */
+function afterChange() {
+  sheet.refresh();
+  const n = session.model.conflicts, button = at("conflicts");
+  button.hidden = n === 0 && !board.query.conflict;
+  setText(at("conflicts-count"), count(n));
+  setText(at("conflicts-word"), n === 1 ? "conflict" : "conflicts");
+  button.setAttribute("aria-label", many(n, "conflict"));
+  if (!isEmptySearch(board.query)) showFound(board.search(board.query));
+  welcome();
 }
 
-function fact([term, value]) {
-  const div = document.createElement("div");
-  div.append(element("dt", term), element("dd", value));
-  return div;
+// --- an empty board -------------------------------------------------------------------------------------------------------
+
+/** Only where the board is known to be empty: not while its first cards are still on their way. */
+function welcome() {
+  if (!session?.ready) return;
+  const { model, db } = session, { phase, paused } = db.status.current;
+  const empty = model.lists.length === 0 && model.cards.size === 0;
+  const waiting = empty && !paused && (phase === "connecting" || phase === "catching-up");
+  const wanted = empty ? (waiting ? "waiting" : "welcome") : "";
+  if (welcome.shown === wanted) return;
+  welcome.shown = wanted;
+  board.welcome({
+    welcome: () => h("div.welcome", {},
+      h("h1", {}, "A board that is always at hand"),
+      h("p", {}, "Lists and cards, shared live with whoever opens this address, and there without a network too."),
+      h("ul", {},
+        h("li", {}, icon("check"), h("span", {}, "Every change is stored on this device at once, and synced when the hub can be reached.")),
+        h("li", {}, icon("clock"), h("span", {}, "Every card keeps its history, and you can go back to any version.")),
+        h("li", {}, icon("fork"), h("span", {}, "When two devices change the same card, both versions are kept until you choose."))),
+      h("div.row", {},
+        h("button.button.main", { type: "button", onclick: () => session?.actions.addSample() }, "Fill in sample cards"),
+        h("button.button", { type: "button", onclick: () => board.addList() }, "Begin with a list"))),
+    waiting: () => h("div.welcome", { role: "status" }, h("h1", {}, "Fetching the board…"), h("p", {}, "This device has nothing of it yet. What the hub has is on its way.")),
+  }[wanted]?.());
 }
 
-function row(cells) {
-  const tr = document.createElement("tr");
-  tr.append(...cells.map((value, i) => Object.assign(element("td", value), { className: i ? "n" : "" })));
-  return tr;
+// --- searching ------------------------------------------------------------------------------------------------------------
+
+function search() {
+  const query = parseSearch(at("search").value);
+  query.conflict = at("conflicts").getAttribute("aria-pressed") === "true";
+  showFound(board.search(query));
 }
 
-function element(name, text) {
-  return Object.assign(document.createElement(name), { textContent: text });
+function showFound({ shown }) {
+  setText(at("found"), isEmptySearch(board.query) ? "" : `${count(shown)} found`);
 }
 
-async function watch() {
-  let wake = () => {};
-  document.addEventListener("visibilitychange", () => wake());
-  for (;;) {
-    if (!document.hidden) show(describe(await ask()));
-    await new Promise((resolve) => {
-      wake = resolve;
-      setTimeout(resolve, INTERVAL);
-    });
+function clearSearch() {
+  if (sheet.isOpen) return sheet.close();
+  at("search").value = "";
+  at("conflicts").setAttribute("aria-pressed", "false");
+  search();
+}
+
+at("search").addEventListener("input", search);
+at("search").addEventListener("keydown", (event) => {
+  if (event.isComposing) return;
+  if (event.key === "Escape") {
+    if (event.target.value) clearSearch();
+    else if (board.place !== undefined) board.focus(board.place);
+    event.preventDefault();
   }
+  if (event.key === "Enter" || event.key === "ArrowDown") {
+    const first = board.columns.find((column) => column.cards.size)?.cards.items[0];
+    if (first) event.preventDefault(), board.focus(first.id);
+  }
+});
+at("conflicts").addEventListener("click", () => {
+  const button = at("conflicts");
+  button.setAttribute("aria-pressed", String(button.getAttribute("aria-pressed") !== "true"));
+  search();
+  if (session) afterChange();
+});
+
+// --- keys, menus ------------------------------------------------------------------------------------------------------------
+
+async function moveByKey(id, way, step) {
+  if (!session) return;
+  const { actions, model } = session, card = model.cards.get(id), list = model.home(card);
+  if (way === "across") {
+    const target = board.listBeside(list, step);
+    if (target === undefined) return;
+    const height = board.shownIn(list).findIndex((item) => item.id === id);
+    await actions.move(id, target, board.shownIn(target)[height]?.id);
+  } else {
+    const shown = board.shownIn(list), i = shown.findIndex((item) => item.id === id);
+    if (!shown[i + step] || list === LOOSE) return;
+    await actions.move(id, list, step < 0 ? shown[i - 1].id : shown[i + 2]?.id);
+  }
+  requestAnimationFrame(() => {
+    if (!session) return;
+    board.focus(id);
+    const now = session.model.cards.get(id), home = now && session.model.home(now);
+    if (now) say(`${session.model.list(home)?.title ?? ""}, place ${board.shownIn(home).findIndex((item) => item.id === id) + 1} of ${board.shownIn(home).length}`);
+  });
 }
 
-if (typeof document !== "undefined") watch();
+const does = {
+  open: (id) => openSheet("cards", id, "card", true),
+  newCard: (list) => board.column(list)?.compose(),
+  newList: () => board.addList(),
+  move: moveByKey,
+  remove: (id, next) => {
+    const card = session?.model.cards.get(id);
+    if (!card) return;
+    session.actions.removeCard(card);
+    if (next !== undefined) board.focus(next);
+    say(`Deleted ${short(card.title)}. Z brings it back`);
+  },
+  undo: () => undoLast() || say("Nothing to undo"),
+  search: () => at("search").focus(),
+  clear: clearSearch,
+  help: showKeys,
+  offline: () => at("offline").click(),
+  activity: () => activity.toggle(),
+  sample: () => session?.actions.addSample(),
+  trial: async () => {
+    const list = await session?.actions.addTrial(TRIAL);
+    board.column(list)?.element.scrollIntoView({ block: "nearest", inline: "end" });
+  },
+  nameDevice: () => {
+    if (!session) return;
+    const { db, names, actions } = session;
+    askName(names.given(db.device), deviceName(db.device), (given) => actions.nameDevice(given));
+  },
+  remove_: () => removeHere(),
+};
+
+function removeHere() {
+  askRemove(name, async (force) => {
+    for (const end of session?.ends.splice(0) ?? []) end();
+    const db = session?.db;
+    session = undefined;
+    await db?.close();
+    try {
+      await destroy(name, { force });
+    } catch (error) {
+      await connect();
+      throw error;
+    }
+    forgetBoard(name);
+    showBox("Removed", [h("p", {}, "This browser holds nothing of the board any more.")], () => [h("button.button.main", { type: "button", onclick: () => location.reload() }, "Open it again")]);
+  });
+}
+
+// --- begin ------------------------------------------------------------------------------------------------------------------
+
+setText(at("board-name"), name === "board" ? "Board" : name);
+document.title = `${name === "board" ? "Board" : name} – vsync`;
+if (wrong !== undefined) {
+  banner("name", { title: `“${short(wrong)}” cannot be a board's name.`, detail: "Names are of small letters, digits, dots, dashes and underscores. This is the board named “board”.", bad: true });
+}
+mainMenu({ ...does, remove: does.remove_ });
+boardsMenu(name);
+keyboard({ board, does });
+dragging(at("board"), board, (id, list, before) => session?.actions.move(id, list, before));
+NARROW.addEventListener("change", cover);
+if (activityWanted()) activity.toggle(true, { focus: false });
+connect();
+keepForOffline();

@@ -22,12 +22,32 @@ test("the lock names no registry and no place of one machine", () => {
   }
 });
 
-test("the page loads its own files and nothing from elsewhere", () => {
-  const html = read("../static/index.html");
-  const names = [...html.matchAll(/(?:src|href)="([^"]+)"/g)].map((match) => match[1]).filter((name) => name !== "v1/health");
-  assert.ok(names.length >= 3);
-  for (const name of names) {
-    assert.ok(existsSync(new URL(`../static/${name}`, import.meta.url)), `${name} is not in static/`);
-  }
-  assert.doesNotMatch(html, /<(script|style)>|\sstyle=|\son\w+=/, "inline code does not pass the content security policy");
+const modules = (path) => [...read(path).matchAll(/^(?:import|export) [^;]*?from "([^"]+)";/gms)].map((match) => match[1]);
+
+for (const page of ["index.html", "hub.html"]) {
+  test(`${page} loads its own files and nothing from elsewhere`, () => {
+    const html = read(`../static/${page}`);
+    // What is built, or answered by the hub, is no file here.
+    const names = [...html.matchAll(/(?:src|href)="([^"#]+)"/g)].map((match) => match[1]).filter((name) => !["v1/health", "/vsync.js", "./"].includes(name));
+    assert.ok(names.length >= 4);
+    for (const name of names) {
+      assert.ok(existsSync(new URL(`../static/${name}`, import.meta.url)), `${name} is not in static/`);
+    }
+    assert.doesNotMatch(html, /<(script|style)>|\sstyle=|\son\w+=/, "inline code does not pass the content security policy");
+  });
+}
+
+test("the board's modules are there, and are all loaded at once", () => {
+  const met = new Set();
+  const follow = (path) => {
+    for (const target of modules(`../static/${path}`)) {
+      const name = target.startsWith("/") ? target : new URL(target, `file:///${path}`).pathname.slice(1);
+      if (met.has(name)) continue;
+      met.add(name);
+      if (name !== "/vsync.js") follow(name);
+    }
+  };
+  follow("page.js");
+  const preloaded = [...read("../static/index.html").matchAll(/rel="modulepreload" href="([^"]+)"/g)].map((match) => match[1]);
+  assert.deepEqual(preloaded.toSorted(), [...met].toSorted());
 });
