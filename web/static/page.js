@@ -36,7 +36,7 @@ const board = new Board(at("board"), {
   rename: (list, title) => session?.actions.renameList(list, title),
   menu: (id, button) => openListMenu(id, button),
   conflict: (list) => openSheet("lists", list, "list"),
-  newList: (title) => session?.actions.addList(title),
+  newList: async (title) => board.revealList(await session?.actions.addList(title)),
 });
 const sheet = new Sheet(at("sheet"), (id, back, opener) => {
   board.setOpen(undefined);
@@ -199,7 +199,7 @@ function afterChange() {
   setText(at("conflicts-count"), count(n));
   setText(at("conflicts-word"), n === 1 ? "conflict" : "conflicts");
   button.setAttribute("aria-label", many(n, "conflict"));
-  if (!isEmptySearch(board.query)) showFound(board.search(board.query));
+  showFound();
   welcome();
 }
 
@@ -234,11 +234,12 @@ function welcome() {
 function search() {
   const query = parseSearch(at("search").value);
   query.conflict = at("conflicts").getAttribute("aria-pressed") === "true";
-  showFound(board.search(query));
+  board.search(query);
+  showFound();
 }
 
-function showFound({ shown }) {
-  setText(at("found"), isEmptySearch(board.query) ? "" : `${count(shown)} found`);
+function showFound() {
+  setText(at("found"), isEmptySearch(board.query) ? "" : `${count(board.found)} found`);
 }
 
 function clearSearch() {
@@ -310,10 +311,7 @@ const does = {
   offline: () => at("offline").click(),
   activity: () => activity.toggle(),
   sample: () => session?.actions.addSample(),
-  trial: async () => {
-    const list = await session?.actions.addTrial(TRIAL);
-    board.column(list)?.element.scrollIntoView({ block: "nearest", inline: "end" });
-  },
+  trial: async () => board.revealList(await session?.actions.addTrial(TRIAL)),
   nameDevice: () => {
     if (!session) return;
     const { db, names, actions } = session;

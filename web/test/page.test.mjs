@@ -92,7 +92,7 @@ test("times, sizes and numbers", () => {
   assert.deepEqual([-5000, 44_000, 50_000, 30 * minute, 5 * 60 * minute, 30 * 60 * minute, 3 * 1440 * minute].map((age) => ago(now - age, now)),
     ["now", "now", "1 min ago", "30 min ago", "5 h ago", "yesterday", "3 days ago"]);
   assert.match(ago(now - 30 * 1440 * minute, now), /^\d+ \w+ \d{4}$/);
-  assert.deepEqual([0, 320, 12_000, 3 * minute, 90 * minute, 4 * 1440 * minute].map(lasting), ["0.0 s", "0.3 s", "12 s", "3 min", "2 h", "4 days"]);
+  assert.deepEqual([-1, 320, 1234, 12_000, 3 * minute, 90 * minute, 4 * 1440 * minute].map(lasting), ["0 ms", "320 ms", "1.2 s", "12 s", "3 min", "2 h", "4 days"]);
   assert.deepEqual([0, 999, 1500, 4.2e6, 999_960, 6e10].map(size), ["0 B", "999 B", "1.5 kB", "4.2 MB", "1.0 MB", "60 GB"]);
   assert.deepEqual([many(1, "card"), many(5000, "card")], ["1 card", "5,000 cards"]);
 });

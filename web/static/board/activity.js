@@ -154,10 +154,11 @@ export class Activity {
   #line(event, device, time, text, told) {
     const names = this.#names, own = event.source === "local";
     const opens = told.one && event.changes[0].deleted !== true;
+    const words = [h("b", {}, own ? "You" : names.of(device)), ` ${text}`];
     return h("li.event.entering", {}, names.disc(device),
-      h("p", { dir: "auto" }, h("b", {}, own ? "You" : names.of(device)), ` ${text}`),
+      opens ? h("button.line", { type: "button", dir: "auto", title: "Open", onclick: () => this.#does.open(told.one.collection, told.one.id) }, ...words)
+        : h("p", { dir: "auto" }, ...words),
       this.#time(h("time"), time),
-      opens && h("button.button.quiet", { type: "button", onclick: () => this.#does.open(told.one.collection, told.one.id) }, "Open"),
       told.gone.length > 0 && h("button.button.quiet", { type: "button", onclick: (e) => (e.currentTarget.remove(), this.#does.bringBack(told.gone)) }, "Bring back"));
   }
 

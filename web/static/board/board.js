@@ -13,8 +13,10 @@ export class Board {
   #query = { words: [], starts: [], labels: [], conflict: false };
   #fresh = new Map(); // id of a card: {name, hue, until}
   #place; // id of the card that tabbing goes to
+  #visited = false; // whether it was ever in focus: until then it is the first one
   #open; // id of the card that is open beside the board
   #newList;
+  #awaited; // id of a list that is to be brought into sight as soon as it is there
 
   /** @param {HTMLElement} root @param {object} does what the columns ask for, and {open, newList} */
   constructor(root, does) {
@@ -26,7 +28,9 @@ export class Board {
     });
     root.addEventListener("focusin", (event) => {
       const slot = event.target.closest(".slot");
-      if (slot) this.#setPlace(slot.dataset.id);
+      if (!slot) return;
+      this.#visited = true;
+      this.#setPlace(slot.dataset.id);
     });
     // A card that scrolls out of the window and back is a new element: it gets the marks of its card again.
     new MutationObserver((records) => {
@@ -73,37 +77,54 @@ export class Board {
     const held = document.activeElement;
     arrange(this.#root, [...this.#root.querySelectorAll(":scope > .welcome"), ...shown.map((list) => this.#columns.get(list.id).element), this.#newList]);
     if (held !== document.activeElement && held?.isConnected) held.focus({ preventScroll: true });
-    for (const list of shown) this.#showCards(list.id, false);
+    for (const list of shown) this.#showCards(list.id);
+    this.#revealAwaited();
+  }
+
+  /** Brings a list into sight, now or when it comes. */
+  revealList(id) {
+    this.#awaited = id;
+    this.#revealAwaited();
+  }
+
+  #revealAwaited() {
+    const column = this.#columns.get(this.#awaited);
+    if (!column) return;
+    this.#awaited = undefined;
+    const last = this.#ordered().at(-1) === column;
+    (last ? this.#newList : column.element).scrollIntoView({ block: "nearest", inline: "nearest" });
+    column.element.scrollIntoView({ block: "nearest", inline: "nearest" });
   }
 
   /** The cards of some lists changed. */
   showCards(lists) {
     if (lists.has(LOOSE) && (this.#model.loose.length > 0) !== this.#columns.has(LOOSE)) return this.showLists();
     const held = this.#heldCard();
-    for (const list of lists) this.#showCards(list, isEmptySearch(this.#query));
+    for (const list of lists) this.#showCards(list, { settle: isEmptySearch(this.#query) });
     if (held !== undefined && document.activeElement === document.body) this.focus(held);
   }
 
   #heldCard() { return document.activeElement?.closest?.(".slot")?.dataset.id; }
 
-  #showCards(id, settle) {
+  #showCards(id, how) {
     const column = this.#columns.get(id);
     if (!column) return;
     const all = this.#model.in(id);
     const shown = isEmptySearch(this.#query) ? all.slice() : all.filter((card) => matches(card, this.#query));
-    column.showCards(shown, all.length, settle);
+    column.showCards(shown, all.length, how);
     this.#keepPlace();
   }
 
-  /** @returns {{shown: number, all: number}} */
   search(query) {
     this.#query = query;
-    let shown = 0;
-    for (const [id, column] of this.#columns) {
-      this.#showCards(id, false);
-      shown += column.cards.size;
-    }
-    return { shown, all: this.#model?.cards.size ?? 0 };
+    for (const id of this.#columns.keys()) this.#showCards(id, { top: true });
+  }
+
+  /** How many cards are shown. */
+  get found() {
+    let n = 0;
+    for (const column of this.#columns.values()) n += column.cards.size;
+    return n;
   }
 
   // --- the keyboard's place -----------------------------------------------------------------------------------------
@@ -125,8 +146,7 @@ export class Board {
 
   /** One card of the board can be reached by Tab: the last one that was in focus, or else the first. */
   #keepPlace() {
-    if (this.#place !== undefined && this.#columnOf(this.#place)) return;
-    this.#place = undefined;
+    if (this.#visited && this.#place !== undefined && this.#columnOf(this.#place)) return;
     for (const column of this.#ordered()) {
       if (column.cards.size) return this.#setPlace(column.cards.items[0].id);
     }
@@ -233,7 +253,7 @@ export class Board {
   #makeNewList() {
     const root = h("div.newlist");
     const button = h("button.add", { type: "button" }, icon("add"), "Add a list");
-    const close = () => root.replaceChildren(button);
+    const close = () => root.firstChild === button || root.replaceChildren(button);
     button.addEventListener("click", () => {
       const field = h("input.field", { placeholder: "Title of the list", "aria-label": "Title of the new list", maxLength: 500, dir: "auto" });
       const form = h("form", { onsubmit: (event) => {
@@ -241,7 +261,6 @@ export class Board {
         if (field.value.trim() === "") return field.focus();
         this.#does.newList(field.value.trim());
         field.value = "";
-        root.scrollIntoView({ block: "nearest", inline: "nearest" });
       } }, field, h("div.row", {}, h("button.button.main", {}, "Add"), h("button.button.quiet", { type: "button", onclick: () => (close(), button.focus()) }, "Close")));
       form.addEventListener("keydown", (event) => {
         if (event.key !== "Escape" || event.isComposing) return;
@@ -250,7 +269,7 @@ export class Board {
         button.focus();
       });
       form.addEventListener("focusout", (event) => {
-        if (!form.contains(event.relatedTarget) && document.hasFocus() && field.value.trim() === "") close();
+        if (!form.contains(event.relatedTarget) && document.hasFocus() && field.value.trim() === "") setTimeout(close);
       });
       root.replaceChildren(form);
       field.focus();
@@ -260,8 +279,9 @@ export class Board {
   }
 
   addList() {
-    const button = this.#newList?.querySelector(".add");
-    button?.click();
+    const root = this.#newList;
+    root?.querySelector(".add")?.click();
+    root?.querySelector("input")?.focus();
   }
 }
 

@@ -56,12 +56,12 @@ export class Column {
     if (!mark) this.#count.before(h("button.mark", { type: "button", title: "Several versions", onclick: () => this.#does.conflict(this.id) }, icon("fork"), h("span.sr", {}, "Several versions")));
   }
 
-  /** @param {object[]} shown the cards to show @param {number} all how many there are */
-  showCards(shown, all, settle) {
+  /** @param {object[]} shown the cards to show @param {number} all how many there are @param {object} how as Windowed.set has it */
+  showCards(shown, all, how) {
     setText(this.#count, shown.length === all ? count(all) : `${count(shown.length)} of ${count(all)}`);
     setText(this.#none, all === 0 ? "No cards yet" : "Nothing found here");
     this.#none.hidden = shown.length > 0;
-    this.cards.set(shown, { settle });
+    this.cards.set(shown, how);
   }
 
   rename() {
@@ -103,8 +103,10 @@ export class Column {
       field.value = "";
       field.focus();
     };
+    let closed = false; // taking the field away ends its focus, which asks to close once more
     const close = (focus) => {
-      if (field.value.trim() !== "" && !focus) return; // what was typed stays until somebody gives it up
+      if (closed || (field.value.trim() !== "" && !focus)) return; // what was typed stays until somebody gives it up
+      closed = true;
       this.#showAdd();
       if (focus) this.addButton.focus();
     };

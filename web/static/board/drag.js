@@ -28,6 +28,7 @@ export function dragging(root, board, drop) {
   });
   // A finger that holds a card scrolls nothing, and opens no menu of the browser.
   root.addEventListener("touchmove", (event) => drag?.ghost && event.preventDefault(), { passive: false });
+  addEventListener("selectstart", (event) => drag && event.preventDefault());
   root.addEventListener("contextmenu", (event) => drag?.touch && event.preventDefault());
 
   function moved(event) {

@@ -118,6 +118,7 @@ export function showBox(title, content, buttons = []) {
     if (event.target === box && (event.clientX < left || event.clientX > right || event.clientY < top || event.clientY > bottom)) close();
   };
   box.showModal();
+  if (!box.querySelector(".field")) box.querySelector(".button.main")?.focus();
 }
 
 const plain = (text, run, kind = "") => h(`button.button${kind}`, { type: "button", onclick: run }, text);

@@ -82,7 +82,7 @@ export function bannerFor(key, error, can) {
 /** Said once, politely. */
 export function say(text) {
   const root = at("said");
-  root.append(h("span", {}, `${text}. `));
+  root.append(h("span", {}, `${text.replace(/[.\s]+$/, "")}. `));
   while (root.childNodes.length > 4) root.firstChild.remove();
 }
 

@@ -28,7 +28,8 @@ export class Sheet {
       event.stopPropagation();
       this.close();
     });
-    addEventListener("pagehide", () => this.#store());
+    document.addEventListener("visibilitychange", () => document.hidden && this.#store());
+    addEventListener("pagehide", () => this.#leavePage());
   }
 
   get isOpen() { return this.#id !== undefined; }
@@ -185,14 +186,25 @@ export class Sheet {
     this.#timer = setTimeout(() => this.#store(), IDLE);
   }
 
-  #store() {
+  #takeEdits() {
     clearTimeout(this.#timer);
-    if (this.#dirty.size === 0) return;
+    if (this.#dirty.size === 0) return undefined;
     const was = readBack(this.#kind, this.#seen.value);
     const edits = Object.fromEntries([...this.#dirty].filter(([field, value]) => value !== was[field]));
     this.#dirty.clear();
-    if (Object.keys(edits).length) this.#put(edits, this.#seen);
-    else this.#tellSaved("");
+    return Object.keys(edits).length ? edits : undefined;
+  }
+
+  #store() {
+    const typing = this.#dirty.size > 0, edits = this.#takeEdits();
+    if (edits) this.#put(edits, this.#seen);
+    else if (typing) this.#tellSaved("");
+  }
+
+  /** A page that is going away waits for no answer: one write upon what its writer saw. */
+  #leavePage() {
+    const edits = this.#takeEdits();
+    if (edits) this.#session.actions.editNow(this.#kind, this.#id, this.#current(this.#seen), edits);
   }
 
   /** One after the other, so that each sees what the one before wrote. */

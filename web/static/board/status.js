@@ -20,7 +20,7 @@ export class StatusView {
     at("offline").addEventListener("click", toggle);
     this.#parts = {
       word: h("span"), detail: h("p.detail.soft"), progress: h("progress", { hidden: true, "aria-label": "Catching up" }),
-      offline: h("button.switch", { type: "button", role: "switch", onclick: toggle }, h("span.switch-track", { "aria-hidden": "true" }), h("span", {}, "Offline")),
+      offline: h("button.switch.offline", { type: "button", role: "switch", onclick: toggle }, h("span.switch-track", { "aria-hidden": "true" }), h("span", {}, "Offline")),
       pairs: h("dl.pairs"), problems: h("div.sync"),
     };
     const { word, detail, progress, offline, pairs, problems } = this.#parts;
@@ -99,7 +99,7 @@ export class StatusView {
   }
 
   #fillPairs(status) {
-    if (!status) return;
+    if (!status?.storage) return this.#parts.pairs.replaceChildren(); // there is no database
     const rows = [
       ["To send", status.pending ? `${many(status.pending, "change")}, the oldest ${lasting(status.oldestPendingAt ? Date.now() - status.oldestPendingAt : status.oldestPendingMs)} old` : "Nothing"],
       ["Last confirmed", status.lastConfirmedAt ? moment(status.lastConfirmedAt) : "Nothing since the start"],

@@ -1,30 +1,20 @@
-// The service worker keeps page, SDK and engine, so that the page opens without a network; a new version of them waits until
-// somebody reloads.
+// A service worker keeps page, SDK and engine, so that the page opens without a network. A new version of them waits until
+// somebody takes it.
 
+import * as sdk from "/vsync.js";
 import { banner } from "./notices.js";
 
-const WORKER = "/vsync-sw.js";
-
-/** Does nothing where there is no service worker, in the browser or at the host. */
+/** Does nothing where there is no service worker, in the browser or at the host: then opening needs the network. */
 export async function keepForOffline() {
-  const workers = navigator.serviceWorker;
-  if (!workers) return;
+  // All that the page loads is named in its head: a test holds that.
+  const files = [...document.querySelectorAll("link[href], script[src]")].map((element) => element.href || element.src);
   try {
-    const registration = await workers.register(WORKER);
-    if (registration.waiting && workers.controller) offer(registration.waiting);
-    registration.addEventListener("updatefound", () => {
-      const worker = registration.installing;
-      worker?.addEventListener("statechange", () => worker.state === "installed" && workers.controller && offer(worker));
-    });
-  } catch {
-    // A host without the file, or a browser that allows none: the page works, but needs the network to open.
+    await sdk.keepOffline?.({ files, onUpdate: offer });
+  } catch (error) {
+    console.info("The page is not kept for later:", error.message);
   }
 }
 
-function offer(worker) {
-  const take = () => {
-    navigator.serviceWorker.addEventListener("controllerchange", () => location.reload(), { once: true });
-    worker.postMessage("skipWaiting");
-  };
+function offer(take) {
   banner("update", { title: "A new version is ready.", detail: "What you wrote is stored.", buttons: [["Reload", take]] });
 }

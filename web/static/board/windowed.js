@@ -49,8 +49,9 @@ export class Windowed {
   element(id) { return this.#slots.get(id)?.element; }
   get shown() { return this.#slots.keys(); }
 
-  /** The whole list anew; `settle`: what moves in sight is seen moving. */
-  set(items, { settle = false } = {}) {
+  /** The whole list anew; `settle`: what moves in sight is seen moving; `top`: another list, to be seen from its beginning. */
+  set(items, { settle = false, top = false } = {}) {
+    if (top) this.#scroller.scrollTop = 0;
     const anchor = this.#anchor();
     this.#items = items;
     this.#index = new Map(items.map((item, i) => [item.id, i]));
