@@ -198,7 +198,6 @@ function afterChange() {
   button.hidden = n === 0 && !board.query.conflict;
   setText(at("conflicts-count"), count(n));
   setText(at("conflicts-word"), n === 1 ? "conflict" : "conflicts");
-  button.setAttribute("aria-label", many(n, "conflict"));
   showFound();
   welcome();
 }
@@ -216,7 +215,7 @@ function welcome() {
   welcome.shown = wanted;
   board.welcome({
     welcome: () => h("div.welcome", {},
-      h("h1", {}, "A board that is always at hand"),
+      h("h2", {}, "A board that is always at hand"),
       h("p", {}, "Lists and cards, shared live with whoever opens this address, and there without a network too."),
       h("ul", {},
         h("li", {}, icon("check"), h("span", {}, "Every change is stored on this device at once, and synced when the hub can be reached.")),
@@ -225,7 +224,7 @@ function welcome() {
       h("div.row", {},
         h("button.button.main", { type: "button", onclick: () => session?.actions.addSample() }, "Fill in sample cards"),
         h("button.button", { type: "button", onclick: () => board.addList() }, "Begin with a list"))),
-    waiting: () => h("div.welcome", { role: "status" }, h("h1", {}, "Fetching the board…"), h("p", {}, "This device has nothing of it yet. What the hub has is on its way.")),
+    waiting: () => h("div.welcome", { role: "status" }, h("h2", {}, "Fetching the board…"), h("p", {}, "This device has nothing of it yet. What the hub has is on its way.")),
   }[wanted]?.());
 }
 
@@ -339,6 +338,7 @@ function removeHere() {
 
 // --- begin ------------------------------------------------------------------------------------------------------------------
 
+document.documentElement.dataset.started = "true";
 setText(at("board-name"), name === "board" ? "Board" : name);
 document.title = `${name === "board" ? "Board" : name} – vsync`;
 if (wrong !== undefined) {

@@ -132,7 +132,7 @@ export class History {
       h("div.version-head", {}, names.disc(tip.device), h("b", { dir: "auto" }, names.isOwn(tip.device) ? "This device" : who),
         h("time", { datetime: new Date(tip.time).toISOString() }, moment(tip.time))),
       now ? value(now, was, listTitle) : h("p", {}, "Deleted it."),
-      h("div.row", {}, h("button.button", { type: "button", "aria-label": `${now ? "Use the version" : "Delete, as"} of ${who}`,
+      h("div.row", {}, h("button.button", { type: "button", "aria-label": `${now ? "Use this one, " : "Delete it, as "}${who}`,
         onclick: () => restore(tip.value, `the version of ${who} chosen`) }, now ? "Use this one" : "Delete it")));
   }
 }
