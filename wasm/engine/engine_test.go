@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"fmt"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -226,10 +227,16 @@ func TestAPageThatVanishesIsAwaited(t *testing.T) {
 	a := e.tab(t)
 	a.hello("notes")
 	a.put("a", 1)
+	db := e.current()
 	a.p.Gone()
+	for held := true; held; runtime.Gosched() {
+		db.mu.Lock()
+		held = db.ports[a.p]
+		db.mu.Unlock()
+	}
 	b := e.tab(t)
 	b.hello("notes")
-	if db := e.current(); db == nil || !p.open["notes"].used {
+	if e.current() != db || !p.open["notes"].used {
 		t.Error("the database was closed between two pages")
 	}
 	b.answer(b.say(port.Close))

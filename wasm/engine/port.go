@@ -28,8 +28,9 @@ type Port struct {
 	asks    uint64
 }
 
-// call is a request that was not answered yet.
+// call is a request that was not answered yet. It may outlive the port's hold of the database.
 type call struct {
+	db     *database
 	ctx    context.Context
 	cancel context.CancelFunc
 	credit chan struct{} // of a stream: one for each ITEMS that may be sent
@@ -110,11 +111,6 @@ func (p *Port) ok(n uint64) { p.write(port.Frame(nil, port.OK, n, 0)) }
 
 func (p *Port) fail(n uint64, err error) {
 	code, message := explain(err)
-	if code != core.Aborted && code != changed && p.db != nil {
-		if end := p.db.ended(); end != nil && code != core.StorageLost {
-			code, message = end.Code, end.Message
-		}
-	}
 	p.write(port.Failure(n, string(code), message))
 }
 
@@ -248,7 +244,7 @@ func (p *Port) ended(why *core.Error) {
 
 // begin notes a call that may be cancelled.
 func (p *Port) begin(n uint64, stream bool) *call {
-	c := &call{}
+	c := &call{db: p.db}
 	c.ctx, c.cancel = context.WithCancel(p.ctx)
 	if stream {
 		c.credit = make(chan struct{}, port.Window)

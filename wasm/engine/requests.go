@@ -1,6 +1,8 @@
 package engine
 
 import (
+	"context"
+	"errors"
 	"strings"
 
 	"vsync/core"
@@ -31,7 +33,7 @@ func (p *Port) request(r *port.Reader, kind, n uint64) {
 		version := r.Str()
 		p.answer(r, n, func(c *call) ([]byte, error) { return p.synced(c, n, version) })
 	case port.Pause, port.Resume:
-		p.answer(r, n, func(*call) ([]byte, error) { return p.pause(n, kind == port.Pause) })
+		p.answer(r, n, func(c *call) ([]byte, error) { return p.pause(c, n, kind == port.Pause) })
 	case port.Dismiss, port.Retry:
 		version := r.Str()
 		p.answer(r, n, func(c *call) ([]byte, error) { return p.settle(c, n, version, kind == port.Retry) })
@@ -59,11 +61,14 @@ func (p *Port) answer(r *port.Reader, n uint64, do func(c *call) ([]byte, error)
 // reply answers a call, unless its page left.
 func (p *Port) reply(n uint64, c *call, frame []byte, err error) {
 	p.finish(n, c)
-	if err != nil {
+	switch end := c.db.ended(); {
+	case err == nil:
+		p.write(frame)
+	case end != nil && !errors.Is(err, context.Canceled): // what went wrong on the way is of no use to anybody
+		p.fail(n, end)
+	default:
 		p.fail(n, err)
-		return
 	}
-	p.write(frame)
 }
 
 func readKey(r *port.Reader) change.Key {
@@ -105,7 +110,7 @@ func (p *Port) beginWrite(r *port.Reader, n uint64) {
 		return
 	}
 	c := p.begin(n, false)
-	wait := p.db.replica.Begin(c.ctx, w)
+	wait := c.db.replica.Begin(c.ctx, w)
 	go func() {
 		rec, err := wait()
 		p.reply(n, c, msgpack.AppendStr(port.Frame(nil, port.OK, n, 1), rec.Version.String()), err)
@@ -151,14 +156,14 @@ func readWrite(r *port.Reader, wrong *error) (w core.Write) {
 }
 
 func (p *Port) get(c *call, n uint64, key change.Key) ([]byte, error) {
-	e, ok, err := p.db.replica.Get(c.ctx, key)
+	e, ok, err := c.db.replica.Get(c.ctx, key)
 	return port.Value(port.Frame(make([]byte, 0, 16+len(e.Value)), port.OK, n, 1), e.Value, ok), err
 }
 
 func (p *Port) getMany(c *call, n uint64, collection string, ids []string) ([]byte, error) {
 	frame := msgpack.AppendArray(port.Frame(nil, port.OK, n, 1), len(ids))
 	for _, id := range ids {
-		e, ok, err := p.db.replica.Get(c.ctx, change.Key{Collection: collection, ID: id})
+		e, ok, err := c.db.replica.Get(c.ctx, change.Key{Collection: collection, ID: id})
 		if err != nil {
 			return nil, err
 		}
@@ -168,7 +173,7 @@ func (p *Port) getMany(c *call, n uint64, collection string, ids []string) ([]by
 }
 
 func (p *Port) entry(c *call, n uint64, key change.Key) ([]byte, error) {
-	e, ok, err := p.db.replica.Get(c.ctx, key)
+	e, ok, err := c.db.replica.Get(c.ctx, key)
 	if err != nil {
 		return nil, err
 	}
@@ -181,7 +186,7 @@ func (p *Port) entry(c *call, n uint64, key change.Key) ([]byte, error) {
 
 func (p *Port) count(c *call, n uint64, q core.ScanRange) ([]byte, error) {
 	objects := uint64(0)
-	for _, err := range p.db.replica.Scan(c.ctx, q) {
+	for _, err := range c.db.replica.Scan(c.ctx, q) {
 		if err != nil {
 			return nil, err
 		}
@@ -193,20 +198,21 @@ func (p *Port) count(c *call, n uint64, q core.ScanRange) ([]byte, error) {
 func (p *Port) synced(c *call, n uint64, version string) ([]byte, error) {
 	var err error
 	if version == "" {
-		if p.db.opt.feed == "" {
+		if c.db.opt.feed == "" {
 			return nil, fail(core.LocalOnly, "the database was opened without a feed, so there is no hub to be in sync with: give open() a feed")
 		}
-		err = p.db.replica.Synced(c.ctx)
+		err = c.db.replica.Synced(c.ctx)
 	} else if v, parseErr := change.ParseVersion(version); parseErr != nil {
 		err = fail(core.Invalid, "%q is no version: give the version of a receipt", version)
 	} else {
-		err = p.db.replica.WaitSynced(c.ctx, v)
+		err = c.db.replica.WaitSynced(c.ctx, v)
 	}
+	c.db.tell() // so that a page that has waited sees a status that agrees
 	return port.Frame(nil, port.OK, n, 0), err
 }
 
-func (p *Port) pause(n uint64, pause bool) ([]byte, error) {
-	if w := p.db.watcher; w != nil && pause {
+func (p *Port) pause(c *call, n uint64, pause bool) ([]byte, error) {
+	if w := c.db.watcher; w != nil && pause {
 		w.Pause()
 	} else if w != nil {
 		w.Resume()
@@ -222,16 +228,16 @@ func (p *Port) settle(c *call, n uint64, version string, again bool) ([]byte, er
 	}
 	frame := port.Frame(nil, port.OK, n, 0)
 	if again {
-		rec, err := p.db.rewrite(c, v)
+		rec, err := c.db.rewrite(c, v)
 		if err != nil {
 			return nil, err
 		}
 		frame = msgpack.AppendStr(port.Frame(nil, port.OK, n, 1), rec.Version.String())
 	}
-	if err := p.db.replica.Dismiss(c.ctx, v); err != nil {
+	if err := c.db.replica.Dismiss(c.ctx, v); err != nil {
 		return nil, err
 	}
-	p.db.board.changed()
+	c.db.board.changed()
 	return frame, nil
 }
 

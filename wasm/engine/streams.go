@@ -49,7 +49,7 @@ func (p *Port) stream(r *port.Reader, n uint64, do func(c *call) error) {
 // scan sends the objects of a range, as they were at one moment.
 func (p *Port) scan(c *call, n uint64, q core.ScanRange) error {
 	var rows rows
-	for e, err := range p.db.replica.Scan(c.ctx, q) {
+	for e, err := range c.db.replica.Scan(c.ctx, q) {
 		if err != nil {
 			return err
 		}
@@ -117,7 +117,7 @@ func (w *window) touches(q *core.ScanRange, id string) bool {
 
 // whole sends the whole result, unless it shows the same as before, and returns the place behind it.
 func (p *Port) whole(c *call, n uint64, q core.ScanRange, last window, first bool) (w window, marker string, err error) {
-	v, err := p.db.replica.View()
+	v, err := c.db.replica.View()
 	if err != nil {
 		return w, "", err
 	}
@@ -156,7 +156,7 @@ func (p *Port) whole(c *call, n uint64, q core.ScanRange, last window, first boo
 
 // follow sends what changes the result, batch by batch, until the whole has to be read again.
 func (p *Port) follow(c *call, n uint64, q core.ScanRange, marker string, w *window) error {
-	for e, err := range p.db.replica.Watch(c.ctx, core.WatchOptions{Collection: q.Collection, Prefix: q.Prefix, From: marker}) {
+	for e, err := range c.db.replica.Watch(c.ctx, core.WatchOptions{Collection: q.Collection, Prefix: q.Prefix, From: marker}) {
 		if err != nil {
 			return err
 		}
@@ -195,7 +195,7 @@ func (p *Port) follow(c *call, n uint64, q core.ScanRange, marker string, w *win
 
 // watch sends events: batches, each whole.
 func (p *Port) watch(c *call, n uint64, o core.WatchOptions) error {
-	for e, err := range p.db.replica.Watch(c.ctx, o) {
+	for e, err := range c.db.replica.Watch(c.ctx, o) {
 		if err != nil {
 			return err
 		}
@@ -250,7 +250,7 @@ func (p *Port) history(c *call, n uint64, key change.Key, limit uint64) error {
 	}
 	ctx, cancel := context.WithCancel(c.ctx)
 	defer cancel()
-	for h, err := range p.db.replica.History(ctx, key) {
+	for h, err := range c.db.replica.History(ctx, key) {
 		if err != nil {
 			return err
 		}
