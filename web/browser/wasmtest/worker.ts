@@ -1,10 +1,11 @@
 // Runs one Go test program in this worker. The first message says which; what comes back is {fd, bytes}, then {code} or {error}.
+import { idb } from '../../../wasm/idb/idb.ts';
 import { run } from '../../../wasm/seam.ts';
 import type { Part } from '../../../wasm/seam.ts';
 import { readOnlyFiles } from './files.ts';
 
 /** The packages that have a half in TypeScript. */
-const parts: Part[] = [];
+const parts: Part[] = [idb];
 
 interface Program {
   wasm: string; // URL

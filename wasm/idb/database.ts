@@ -1,0 +1,80 @@
+// Databases as wholes: opened, deleted, looked for.
+import { cancelled, corrupt, Failure, missing, done, newer, noSpace, taken, unavailable } from './failure.ts';
+
+export const rows = 'rows';
+const version = 1;
+
+/** How long a deletion waits for other programs that have the database open and were told to close it, in ms. */
+const patience = 5000;
+
+/** Throws where there is no IndexedDB at all. Some browsers throw already when one looks. */
+export function available(): void {
+  try {
+    if (globalThis.indexedDB) return;
+  } catch (err) {
+    throw refusal(err);
+  }
+  throw new Failure(unavailable, 'there is no IndexedDB');
+}
+
+/** Opens the database, or makes it. */
+export async function connect(name: string): Promise<IDBDatabase> {
+  const db = await new Promise<IDBDatabase>((resolve, reject) => {
+    const request = indexedDB.open(name, version);
+    let reason: DOMException | null = null;
+    request.onupgradeneeded = () => {
+      request.result.createObjectStore(rows);
+      request.transaction!.onabort = () => { reason = request.transaction?.error ?? null; };
+    };
+    request.onsuccess = () => resolve(request.result);
+    request.onerror = () => reject(reason ?? request.error);
+  }).catch((err: unknown) => {
+    throw refusal(err);
+  });
+  if (db.objectStoreNames.contains(rows)) return db;
+  db.close();
+  throw new Failure(corrupt, `the database ${name} is there, but has no ${rows}`);
+}
+
+/** What an error means that comes before a database is open. */
+function refusal(err: unknown): Failure {
+  const { name = '' } = (err ?? {}) as Partial<DOMException>;
+  const status = name === 'VersionError' ? newer : name === 'QuotaExceededError' ? noSpace : unavailable;
+  return new Failure(status, String(err));
+}
+
+/** Deletes the database, if there is one. Once the browser has been asked it cannot be told to stop. */
+export function remove(name: string, signal: AbortSignal): Promise<void> {
+  return new Promise<void>((resolve, reject) => {
+    const request = indexedDB.deleteDatabase(name);
+    request.onsuccess = () => resolve();
+    request.onerror = () => reject(request.error);
+    request.onblocked = () => setTimeout(() => reject(new Failure(taken, 'another program has it open and does not close it')), patience);
+    signal.addEventListener('abort', () => reject(new Failure(cancelled, 'cancelled')));
+  });
+}
+
+/** Says whether there is a database, as a status. */
+export async function look(name: string): Promise<number> {
+  const there = indexedDB.databases ? (await indexedDB.databases()).some((info) => info.name === name) : await lookByOpening(name);
+  return there ? done : missing;
+}
+
+/** A database that is only made because it is opened is not there; the aborted upgrade takes it back. */
+function lookByOpening(name: string): Promise<boolean> {
+  return new Promise<boolean>((resolve, reject) => {
+    let made = false;
+    const request = indexedDB.open(name);
+    request.onupgradeneeded = () => {
+      made = true;
+      request.transaction!.abort();
+    };
+    request.onsuccess = () => {
+      request.result.close();
+      resolve(true);
+    };
+    request.onerror = () => (made ? resolve(false) : reject(request.error));
+  }).catch((err: unknown) => {
+    throw refusal(err);
+  });
+}

@@ -1,0 +1,35 @@
+// Package idb is the store in a browser: IndexedDB.
+//
+//	database "vsync:" + name, version 1
+//	  object store "rows"     key: Uint8Array, out of line;  value: Uint8Array of at most store.MaxRow bytes
+//
+//	Commit ─pack─▶ vsync_idb.commit ─▶ idb.ts ─▶ one transaction, its requests at once, commit()
+//	       ◀────── vsync_idb_done ◀── "complete"
+//	Scan   ─────▶ vsync_idb.scan ───▶ one transaction, getAllRecords or getAll in steps
+//	       ◀─take─ vsync_idb_done ◀── last step
+//
+// Each call crosses to JavaScript once, packed into one buffer, and comes back once; nothing of it waits for Go between the requests of a
+// transaction, or the browser would end it. What idb.ts needs of the program is in wasm/seam.ts.
+//
+// # One owner
+//
+// IndexedDB lets several workers write the same database; the engine must be alone. So Open first takes the exclusive Web Lock
+// "vsync:" + name, and Close gives it back when the database is closed; a worker that ends gives it back without being asked. Whoever finds it
+// taken asks over the BroadcastChannel "vsync:lock:" + name who has it. A living owner answers, and Open fails with store.ErrLocked at once. From
+// one that is just dying (a page that is being reloaded, a process that has crashed) no answer comes, and Open waits for the lock, but not
+// for ever.
+//
+// # How durable
+//
+// A commit is confirmed at the transaction's "complete". Relaxed, it then survives the death of the browser; strict, a power cut too, as the
+// transaction is opened with durability "strict". Browsers write commits in order, so a strict one takes along those before it.
+//
+// # What goes wrong
+//
+//	no IndexedDB, no Web Locks, or the browser refuses     ErrUnavailable, from Open: there is memory instead
+//	the database belongs to a newer program                ErrVersion, from Open
+//	somebody else has it open                              store.ErrLocked, from Open and Delete
+//	no space                                               store.ErrQuota; nothing was applied
+//	the browser closed the connection, the user cleared    store.ErrLost, from then on; Open's function lost is called
+//	  the site's data, somebody deletes the database
+package idb

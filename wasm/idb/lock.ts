@@ -1,0 +1,77 @@
+// One owner a database. A worker's end gives its lock back, but only after a while: hence the question who has it.
+import { cancelled, Failure, taken, unavailable } from './failure.ts';
+
+/** How long one waits for the lock of an owner that does not answer, in ms, and how often one asks. */
+const patience = 5000;
+const askEvery = 100;
+
+/**
+ * Takes the lock "vsync:" + name and returns what gives it back. Fails at once while a living owner has it, and after a while where it does
+ * not become free. stolen is called when somebody has taken it by force.
+ */
+export async function lock(name: string, signal: AbortSignal, stolen: () => void): Promise<() => void> {
+  const locks = globalThis.navigator?.locks;
+  if (!locks || typeof BroadcastChannel === 'undefined') {
+    throw new Failure(unavailable, 'there are no Web Locks: the page has to come over https, or from localhost');
+  }
+  const channel = new BroadcastChannel('vsync:lock:' + name);
+  let held = false;
+  const acquire = (options: LockOptions) =>
+    new Promise<boolean>((granted, failed) => {
+      const hold = (lock: Lock | null) => {
+        held = lock !== null;
+        granted(held);
+        return held ? holding : undefined;
+      };
+      locks.request('vsync:' + name, options, hold).catch((err: unknown) => {
+        if (held) stolen();
+        failed(err);
+      });
+    });
+  let release = () => {};
+  const holding = new Promise<void>((resolve) => {
+    release = () => {
+      held = false;
+      channel.close();
+      resolve();
+    };
+  });
+  channel.onmessage = ({ data }) => {
+    if (held && data === 'who') channel.postMessage('I');
+  };
+  try {
+    if (!(await acquire({ ifAvailable: true }))) await wait(acquire, channel, signal);
+  } catch (err) {
+    release();
+    if (err instanceof Failure) throw err;
+    throw new Failure(unavailable, String(err)); // a browser that refuses: an opaque origin, a document that is gone
+  }
+  return release;
+}
+
+/** Waits in the queue for the lock, as long as no owner answers. */
+async function wait(acquire: (options: LockOptions) => Promise<boolean>, channel: BroadcastChannel, signal: AbortSignal): Promise<void> {
+  const end = new AbortController();
+  const giveUp = (failure: Failure) => end.abort(failure);
+  const answered = channel.onmessage;
+  const ask = () => channel.postMessage('who');
+  channel.onmessage = function (event) {
+    if (event.data === 'I') giveUp(new Failure(taken, 'another tab or worker has it open'));
+    else answered?.call(channel, event);
+  };
+  const asking = setInterval(ask, askEvery);
+  const timer = setTimeout(() => giveUp(new Failure(taken, `its owner neither answers nor ends, for ${patience / 1000} s`)), patience);
+  const cancel = () => giveUp(new Failure(cancelled, 'cancelled'));
+  signal.addEventListener('abort', cancel);
+  if (signal.aborted) cancel();
+  ask();
+  try {
+    await acquire({ signal: end.signal });
+  } catch (err) {
+    throw end.signal.aborted ? end.signal.reason : err;
+  } finally {
+    clearInterval(asking);
+    clearTimeout(timer);
+    signal.removeEventListener('abort', cancel);
+  }
+}
