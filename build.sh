@@ -80,7 +80,8 @@ build_site() {
   rm -rf "$out/site"
   mkdir -p "$out/site"
   cp -R web/dist/. web/static/. "$out/site/"
-  rm -f "$out"/site/.[a-z]* "$out"/site/*.br "$out"/site/*.gz "$out/site/package.json"
+  rm -f "$out"/site/.[a-z]* "$out/site/package.json"
+  find "$out/site" -name '*.br' -delete -o -name '*.gz' -delete
 }
 
 # --- what is needed ---------------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@
 // of: who serves them compares it with the content that he has, so one that is left over from another build is never sent.
 import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { dirname } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { brotliCompress, constants, gzip } from "node:zlib";
@@ -51,6 +52,7 @@ function manifest(names) {
 function place(dir, name, bytes) {
   const before = read(dist + name);
   if (before?.equals(bytes)) return;
+  mkdirSync(dirname(dist + name), { recursive: true });
   writeFileSync(`${dir}/.placing`, bytes);
   renameSync(`${dir}/.placing`, dist + name);
 }
@@ -66,10 +68,16 @@ const encoders = {
 /** Everything that is served, by name: what was written by hand lies over what was built. */
 function served(built) {
   const files = new Map(built);
-  for (const name of readdirSync(web + "static")) {
-    if (!/^[._]/.test(name)) files.set(name, readFileSync(`${web}static/${name}`));
+  for (const name of names(web + "static/")) {
+    if (!/(^|\/)[._]/.test(name)) files.set(name, readFileSync(`${web}static/${name}`));
   }
   return files;
+}
+
+/** The files below a directory, with slashes between the parts of a name. */
+function names(dir, below = "") {
+  return readdirSync(dir + below, { withFileTypes: true }).flatMap((entry) =>
+    entry.isDirectory() ? names(dir, `${below}${entry.name}/`) : [below + entry.name]);
 }
 
 async function pack(dir) {
@@ -86,15 +94,15 @@ async function pack(dir) {
   place(dir, "package.json", Buffer.from(JSON.stringify(manifest([...built.keys()]), null, 2) + "\n"));
   const kept = new Set([".keep", ".encoded.json", "package.json", ...built.keys()]);
   for (const [name, bytes] of files) {
-    const names = Object.keys(encoders).map((kind) => `${name}.${kind}`);
-    if (!valid[name] || !names.every((n) => existsSync(dist + n))) {
+    const forms = Object.keys(encoders).map((kind) => `${name}.${kind}`);
+    if (!valid[name] || !forms.every((n) => existsSync(dist + n))) {
       const all = await Promise.all(Object.values(encoders).map((encode) => encode(bytes)));
-      names.forEach((n, i) => place(dir, n, all[i]));
+      forms.forEach((n, i) => place(dir, n, all[i]));
       valid[name] = sum(bytes);
     }
-    names.forEach((n) => kept.add(n));
+    forms.forEach((n) => kept.add(n));
   }
-  for (const name of readdirSync(dist)) if (!kept.has(name)) rmSync(dist + name, { recursive: true });
+  for (const name of names(dist)) if (!kept.has(name)) rmSync(dist + name);
   note();
   tell([...built.keys()].filter((name) => name !== "vsync.d.ts"));
 }
