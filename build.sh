@@ -209,7 +209,10 @@ fuzz_run() {
   go test -run='^$' -fuzz="^$2\$" -fuzztime="$fuzz_time" -fuzzminimizetime=5s -parallel=2 -timeout=3m "./$1"
 }
 
-check_types() { web/node_modules/.bin/tsc -p web; }
+check_types() {
+  web/node_modules/.bin/tsc -p web
+  web/node_modules/.bin/tsc -p wasm
+}
 
 test_node() { (cd web && node --test test/*.test.mjs); }
 

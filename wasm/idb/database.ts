@@ -1,5 +1,5 @@
 // Databases as wholes: opened, deleted, looked for.
-import { cancelled, corrupt, Failure, missing, done, newer, noSpace, taken, unavailable } from './failure.ts';
+import { cancelled, corrupt, Failure, missing, done, newer, noSpace, taken, unavailable } from './failure.js';
 
 export const rows = 'rows';
 const version = 1;

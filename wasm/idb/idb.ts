@@ -1,11 +1,11 @@
 // The half of package idb that speaks with IndexedDB. Its doc.go says what is stored and who owns it, pack.go how calls are packed.
-import { call, text, view } from '../seam.ts';
-import type { GoInstance } from '../seam.ts';
-import { available, connect, look, remove, rows } from './database.ts';
-import { cancelled, done, Failure, gone, missing } from './failure.ts';
-import { lock } from './lock.ts';
-import { get, scan, select } from './read.ts';
-import type { Found, Range } from './read.ts';
+import { call, text, view } from '../seam.js';
+import type { GoInstance } from '../seam.js';
+import { available, connect, look, remove, rows } from './database.js';
+import { cancelled, done, Failure, gone, missing } from './failure.js';
+import { lock } from './lock.js';
+import { get, scan, select } from './read.js';
+import type { Found, Range } from './read.js';
 
 /** An open database. */
 interface Open {

@@ -1,5 +1,5 @@
 // One owner a database. A worker's end gives its lock back, but only after a while: hence the question who has it.
-import { cancelled, Failure, taken, unavailable } from './failure.ts';
+import { cancelled, Failure, taken, unavailable } from './failure.js';
 
 /** How long one waits for the lock of an owner that does not answer, in ms, and how often one asks. */
 const patience = 5000;

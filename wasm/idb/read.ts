@@ -1,5 +1,5 @@
 // Reading rows: no cursors, which cost a turn of the event loop for each row.
-import { corrupt, Failure } from './failure.ts';
+import { corrupt, Failure } from './failure.js';
 
 /** The rows of a scan, in packed form: see pack.go. */
 export interface Found {

@@ -1,8 +1,8 @@
 // Runs one Go test program in this worker. The first message says which; what comes back is {fd, bytes}, then {code} or {error}.
-import { idb } from '../../../wasm/idb/idb.ts';
-import { run } from '../../../wasm/seam.ts';
-import type { Part } from '../../../wasm/seam.ts';
-import { readOnlyFiles } from './files.ts';
+import { idb } from '../../../wasm/idb/idb.js';
+import { run } from '../../../wasm/seam.js';
+import type { Part } from '../../../wasm/seam.js';
+import { readOnlyFiles } from './files.js';
 
 /** The packages that have a half in TypeScript. */
 const parts: Part[] = [idb];
