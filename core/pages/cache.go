@@ -27,15 +27,41 @@ type cached struct {
 
 func newCache() *cache { return &cache{recent: list.New()} }
 
+// find returns the page of a key, nil if it is not here.
 func (c *cache) find(table byte, key string) *page {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	var hit *cached
-	c.byRow.Ascend(string([]byte{rowPage, table, 0})+key, func(row string, v *cached) bool {
+	return c.use(c.at(table, key))
+}
+
+// findExact returns the page of a key ("": the last page) if its low is known to be the fence before it.
+func (c *cache) findExact(table byte, key string) *page {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	hit := c.at(table, key)
+	if key == "" {
+		hit, _ = c.byRow.Get(string(lastRow(table)))
+	}
+	if hit == nil || !hit.exact {
+		return nil
+	}
+	return c.use(hit)
+}
+
+// at returns what holds the page of a key. The caller holds mu.
+func (c *cache) at(table byte, key string) (hit *cached) {
+	c.byRow.Ascend(string(rowOf(table, key)), func(row string, v *cached) bool {
 		hit = v
 		return false
 	})
 	if hit == nil || hit.p.row[1] != table || key < hit.from {
+		return nil
+	}
+	return hit
+}
+
+func (c *cache) use(hit *cached) *page {
+	if hit == nil {
 		return nil
 	}
 	c.recent.MoveToFront(hit.elem)
@@ -53,16 +79,14 @@ func (c *cache) exactLow(p *page) (string, bool) {
 	return string(p.low), true
 }
 
-// add keeps a page of which the store has said that key belongs to it.
+// add keeps a page of which the store has said that key belongs to it. What was known of the row before is forgotten: it may have
+// been of the page as it was before a commit whose end was not heard of yet, and other keys belonged to that.
 func (c *cache) add(p *page, key string, exact bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	row := string(p.row)
 	if old, ok := c.byRow.Get(row); ok {
-		if old.from < key && !exact {
-			key = old.from
-		}
-		old.p, old.from, old.exact = p, key, exact || old.exact
+		old.p, old.from, old.exact = p, key, exact
 		c.recent.MoveToFront(old.elem)
 		return
 	}
@@ -84,11 +108,7 @@ func (c *cache) replace(gone [][]byte, written []*page) {
 	}
 	c.mu.Unlock()
 	for _, p := range written {
-		from := ""
-		if len(p.low) > 0 {
-			from = string(p.low) + "\x00"
-		}
-		c.add(p, from, true)
+		c.add(p, after(string(p.low)), true)
 	}
 }
 

@@ -294,6 +294,11 @@ func (t *Tables) lowOf(ctx context.Context, p *page, row []byte) (string, error)
 			return low, nil
 		}
 	}
+	return t.fenceBefore(ctx, row)
+}
+
+// fenceBefore returns the greatest fence of a table before a row, "" if there is none.
+func (t *Tables) fenceBefore(ctx context.Context, row []byte) (string, error) {
 	rows, err := t.st.Scan(ctx, store.Range{From: []byte{rowPage, row[1]}, To: row, Limit: 1, Reverse: true})
 	if err != nil || len(rows) == 0 {
 		return "", err

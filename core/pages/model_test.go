@@ -52,6 +52,15 @@ func (m tableModel) within(table byte, from, to string, reverse bool) (keys []st
 
 // scan compares one scan with the model; it stops after limit entries.
 func (m tableModel) scan(s *Snap, table byte, from, to string, reverse bool, limit int) error {
+	return m.compare(s, table, from, to, reverse, limit, func(int) {})
+}
+
+// scanBeside compares a whole scan with the model; beside runs after each entry, and is told how many there were.
+func (m tableModel) scanBeside(s *Snap, table byte, from, to string, reverse bool, beside func(n int)) error {
+	return m.compare(s, table, from, to, reverse, -1, beside)
+}
+
+func (m tableModel) compare(s *Snap, table byte, from, to string, reverse bool, limit int, beside func(n int)) error {
 	want := m.within(table, from, to, reverse)
 	n := 0
 	for kv, err := range s.Scan(context.Background(), table, from, to, reverse) {
@@ -64,6 +73,7 @@ func (m tableModel) scan(s *Snap, table byte, from, to string, reverse bool, lim
 		if n++; n == limit {
 			return nil
 		}
+		beside(n)
 	}
 	if n != len(want) {
 		return fmt.Errorf("table %c, %q to %q, reverse %v: %d entries, want %d", table, from, to, reverse, n, len(want))

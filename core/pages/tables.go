@@ -3,7 +3,6 @@ package pages
 import (
 	"context"
 	"errors"
-	"fmt"
 	"iter"
 	"sync"
 
@@ -174,12 +173,18 @@ func (t *Tables) page(ctx context.Context, table byte, key string) (*page, error
 		t.noPage(table, key, flushes)
 		return nil, nil
 	}
+	t.keep(p, key, false, flushes)
+	return p, nil
+}
+
+// keep caches a page that was read from the store, unless a checkpoint step has come to its end since the flushes were so many:
+// then it may be older than what is cached.
+func (t *Tables) keep(p *page, key string, exact bool, flushes uint64) {
 	t.mu.RLock()
 	defer t.mu.RUnlock()
-	if t.flushes == flushes { // otherwise what was read may be older than what is cached
-		t.cache.add(p, key, false)
+	if t.flushes == flushes {
+		t.cache.add(p, key, exact)
 	}
-	return p, nil
 }
 
 // noPage remembers that a key has no page, and so none behind it: before the first checkpoint, and in tables that stay
@@ -205,36 +210,51 @@ func (t *Tables) readPage(ctx context.Context, table byte, key string) (*page, e
 	return p, err
 }
 
-// pageBelow returns the page that a key belongs to ("": the last page), and the fence of the page before it.
+// pageBelow returns the page that a key belongs to ("": the last page), nil if there is none, and a fence below the key: what
+// lies between the two is in this page and in no other.
+//
+// Both are from one lookup in the cache, or else the store is asked for the fence first. A checkpoint that comes between may join
+// the pages below with this one, which then has what is below the fence too; or split it, and its low shows that. If the page
+// were read first, it would not always show that it is older than the fence: not if there was no last page yet, which has taken
+// over the page before it since, nor if a torn commit had left an old low and old entries in it.
 func (t *Tables) pageBelow(ctx context.Context, table byte, at string) (p *page, low string, err error) {
-	if at != "" {
-		p, err = t.page(ctx, table, at)
-	} else {
-		p, err = t.readLast(ctx, table)
+	if p := t.cache.findExact(table, at); p != nil {
+		return p, string(p.low), nil
 	}
-	for try := 0; err == nil; try++ {
-		row := lastRow(table)
-		if p != nil {
-			row = p.row
-		}
-		if low, err = t.lowOf(ctx, p, row); err != nil || (p == nil || low >= string(p.low)) && (at == "" || low < at) {
-			return p, low, err
-		}
-		// The page before was joined with this one after this one was read, or this one was split and the key is in another now;
-		// or it is missing.
-		if try == staleTries {
-			if p == nil {
-				return nil, "", &CorruptError{Row: row, Problem: fmt.Sprintf("no page holds the key %q, and one behind it is there", at)}
-			}
-			return nil, "", &CorruptError{Row: rowOf(table, string(p.low)), Problem: "it is missing, and the page after it says that it was there"}
+	row := lastRow(table)
+	if at != "" {
+		row = rowOf(table, at)
+	}
+	for range staleTries {
+		t.mu.RLock()
+		flushes := t.flushes
+		t.mu.RUnlock()
+		if low, err = t.fenceBefore(ctx, row); err != nil {
+			return nil, "", err
 		}
 		if at != "" {
 			p, err = t.readPage(ctx, table, at)
 		} else {
 			p, err = t.readLast(ctx, table)
 		}
+		if err != nil || p == nil {
+			return nil, low, err
+		}
+		if string(p.low) <= low {
+			t.keep(p, after(low), string(p.low) == low, flushes)
+			return p, low, nil
+		}
 	}
-	return nil, "", err
+	problem := "it is missing, and the page after it says that it was there"
+	return nil, "", &CorruptError{Row: rowOf(table, string(p.low)), Problem: problem}
+}
+
+// after is the first key behind a fence, "" being the fence before the first page.
+func after(fence string) string {
+	if fence == "" {
+		return ""
+	}
+	return fence + "\x00"
 }
 
 // readLast reads the last page of a table, nil if there is none.
@@ -353,7 +373,7 @@ func (s *Snap) backward(ctx context.Context, table byte, from, to string) iter.S
 				start, more = low+"\x00", true
 			}
 			if k, cut := s.stopBefore(table, start, to); cut {
-				start, more = k, true
+				start, more, at = k, true, k
 			} else {
 				at = low
 			}

@@ -1,6 +1,7 @@
 package pages
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -184,5 +185,61 @@ func TestTornJoins(t *testing.T) {
 		tb = w.replayed(2)
 		flush(t, w.st, tb, Stamp{Commit: 3}, 1<<14)
 		w.check(New(w.st, 3))
+	}
+}
+
+// TestATornSplitThatIsOvertaken: the left page of a split is stored, and the right one is still as it was, with older entries of
+// the left one in it. While a scan comes down, at any read of it, a checkpoint joins the two: the older entries were given then.
+func TestATornSplitThatIsOvertaken(t *testing.T) {
+	ctx := context.Background()
+	for at, overtaken := 1, true; overtaken; at++ {
+		w := &world{t: t, rnd: rand.New(rand.NewPCG(1, 13)), st: store.NewMemory(), m: tableModel{'o': {}, 'p': {}}, commit: 2}
+		tb := New(w.st, 1)
+		put := func(i int, val byte) {
+			k := fmt.Sprintf("k%04d", i)
+			if w.m['o'][k] = bytes.Repeat([]byte{val}, 90); val == 0 {
+				delete(w.m['o'], k)
+			}
+			tb.Apply([]Change{{RowKey('o', k), w.m['o'][k]}})
+			w.log = append(w.log, change{w.commit, 'o', k, w.m['o'][k]})
+		}
+		for i := range 250 {
+			put(i, 1)
+		}
+		flush(t, w.st, tb, Stamp{Commit: 2}, 1<<20)
+		w.commit++
+		for i := range 500 {
+			put(i, 2)
+		}
+		tx := &store.Tx{}
+		if _, err := tb.Begin().Step(ctx, tx, Stamp{Commit: 3}, 1<<20); err != nil {
+			t.Fatal(err)
+		}
+		tx.Ops = tx.Ops[:1]
+		if err := w.st.Commit(ctx, tx); err != nil {
+			t.Fatal(err)
+		}
+		tb = w.replayed(2)
+		w.commit++
+		for i := range 500 {
+			if i%20 > 0 {
+				put(i, 0)
+			}
+		}
+		tb.cache = newCache()
+		s := tb.Snapshot()
+		reads := 0
+		tb.st = &meddled{w.st, func() {
+			if reads++; reads == at {
+				flush(t, w.st, tb, Stamp{Commit: 4}, 1<<20)
+			}
+		}}
+		if err := w.m.scan(s, 'o', "", "", true, -1); err != nil {
+			t.Errorf("at read %d: %v", at, err)
+		}
+		overtaken = reads >= at
+		if n := len(rowsOf(t, w.st, rowPage)); n != 1 && overtaken {
+			t.Errorf("at read %d: %d pages", at, n)
+		}
 	}
 }
