@@ -1,0 +1,228 @@
+package e2e
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"os"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/runtime"
+	"github.com/chromedp/chromedp"
+
+	"vsync/edge/e2e/program"
+	"vsync/web/browser"
+)
+
+// A device is a browser: one directory, and process after process on it.
+type device struct {
+	name string
+	dir  string
+	*browser.Browser
+}
+
+// start starts the browser if it does not run.
+func (d *device) start(t *testing.T) {
+	t.Helper()
+	if d.Browser != nil {
+		select {
+		case <-d.Done():
+			t.Errorf("the browser of %s has ended by itself", d.name)
+		default:
+			return
+		}
+	}
+	if d.dir == "" {
+		dir, err := os.MkdirTemp("", "vsync-"+d.name+"-")
+		if err != nil {
+			t.Fatal(err)
+		}
+		d.dir = dir
+	}
+	b, err := browser.Start(program.Soon(t), browser.Options{Dir: d.dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.Browser = b
+}
+
+// die is kill -9 for all processes of the browser.
+func (d *device) die(t *testing.T) {
+	t.Helper()
+	if err := d.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	d.Browser = nil
+}
+
+// restart ends the browser as its user does, and starts it again.
+func (d *device) restart(t *testing.T) {
+	t.Helper()
+	if err := d.Close(); err != nil {
+		t.Fatal(err)
+	}
+	d.Browser = nil
+	d.start(t)
+}
+
+// end is the end of all tests.
+func (d *device) end() (err error) {
+	if d.Browser != nil {
+		err = d.Close()
+	}
+	if d.dir != "" {
+		err = errors.Join(err, os.RemoveAll(d.dir))
+	}
+	return err
+}
+
+// A tab is a page of a device, at an application of its own.
+type tab struct {
+	*browser.Page
+	t    *testing.T
+	name string // of the device
+	tell func(what, text string)
+	told sync.WaitGroup
+}
+
+// open opens a tab. tell gets what the page tells, in its order; nil: nothing may come.
+func (d *device) open(t *testing.T, url string, tell func(what, text string)) *tab {
+	t.Helper()
+	d.start(t)
+	page, err := d.Open(program.Soon(t), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &tab{Page: page, t: t, name: d.name, tell: tell}
+	if tell == nil {
+		p.tell = func(what, text string) { t.Errorf("%s told %s: %s", p.name, what, text) }
+	}
+	p.listen()
+	t.Cleanup(p.close)
+	p.visit(url)
+	return p
+}
+
+// listen binds window.tellTest, which takes [what, text].
+func (p *tab) listen() {
+	p.t.Helper()
+	bind := chromedp.Func(func(ctx context.Context, target *chromedp.Target) error {
+		calls := cdp.Events(p.Context(), target, runtime.BindingCalled)
+		p.told.Go(func() {
+			for call, err := range calls {
+				var said [2]string
+				if err != nil {
+					return // with the tab
+				}
+				if err := json.Unmarshal([]byte(call.Payload), &said); err != nil {
+					p.t.Errorf("%s told %q: %v", p.name, call.Payload, err)
+				}
+				p.tell(said[0], said[1])
+			}
+		})
+		_, err := cdp.Call(ctx, target, runtime.AddBinding, runtime.AddBindingParams{Name: "tellTest"})
+		return err
+	})
+	if err := p.Do(program.Soon(p.t), bind); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+func (p *tab) visit(url string) {
+	p.t.Helper()
+	if err := p.Go(program.Soon(p.t), url); err != nil {
+		p.t.Fatalf("%s: %v%s", p.name, err, p.printed())
+	}
+	p.ready()
+}
+
+func (p *tab) reload() {
+	p.t.Helper()
+	if err := p.Reload(program.Soon(p.t)); err != nil {
+		p.t.Fatalf("%s: %v%s", p.name, err, p.printed())
+	}
+	p.ready()
+}
+
+// ready wants the page's module to have run.
+func (p *tab) ready() {
+	p.t.Helper()
+	if err := p.Eval(program.Soon(p.t), nil, "loaded"); err != nil {
+		p.t.Fatalf("%s: %v%s", p.name, err, p.printed())
+	}
+}
+
+// close closes the tab. What it has told comes before; an error that nobody caught in it is the test's.
+func (p *tab) close() {
+	p.gone()
+	for _, m := range p.Messages() {
+		if m.Kind == "exception" {
+			p.t.Errorf("%s: %v", p.name, m)
+		}
+	}
+}
+
+// gone waits for the end of a tab that is closed, or whose browser was killed.
+func (p *tab) gone() {
+	if err := p.Close(); err != nil {
+		p.t.Error(err)
+	}
+	p.told.Wait()
+}
+
+// printed is what the page has printed.
+func (p *tab) printed() string {
+	var text strings.Builder
+	for _, m := range p.Messages() {
+		text.WriteString("\n    " + p.name + " printed " + m.String())
+	}
+	return text.String()
+}
+
+// js runs the body of an asynchronous function in the page, and decodes what it returns into into, unless that is nil.
+// The body finds there what page.js has: db, the database that was opened, notes, a collection of it, vsync, the SDK,
+// and e2e, what page.js exports.
+func (p *tab) js(into any, body string, args ...any) {
+	p.t.Helper()
+	if err := p.try(program.Soon(p.t), into, body, args...); err != nil {
+		p.t.Fatalf("%s: %v%s", p.name, err, p.standing())
+	}
+}
+
+func (p *tab) try(ctx context.Context, into any, body string, args ...any) error {
+	return p.Call(ctx, into, "async (...args) => { const { db, notes, vsync } = e2e; "+body+" }", args...)
+}
+
+// standing is what helps to understand why something did not come: the status, and what was printed.
+func (p *tab) standing() string {
+	var status string
+	err := p.Eval(program.Soon(p.t), &status, "JSON.stringify(globalThis.e2e?.db?.status.current)")
+	if err != nil {
+		status = err.Error()
+	}
+	return "\n    its status: " + status + p.printed()
+}
+
+// fails wants the body of a function to fail with a VsyncError of this code, whose message matches the pattern.
+func (p *tab) fails(code, pattern, body string, args ...any) {
+	p.t.Helper()
+	var got *struct {
+		Code, Message, Name string
+		Ours                bool
+	}
+	p.js(&got, "try { await (async () => {"+body+"})() } catch (e) {"+
+		"return { code: String(e?.code), message: String(e?.message ?? e), name: String(e?.name), ours: e instanceof vsync.VsyncError && e instanceof Error }"+
+		"} return null", args...)
+	switch {
+	case got == nil:
+		p.t.Errorf("%s: %s did not fail, want %s", p.name, body, code)
+	case !got.Ours || got.Code != code:
+		p.t.Errorf("%s: %s failed with %s %s: %s; want VsyncError %s", p.name, body, got.Name, got.Code, got.Message, code)
+	case !regexp.MustCompile(pattern).MatchString(got.Message):
+		p.t.Errorf("%s: %s: the message does not match /%s/: %s", p.name, code, pattern, got.Message)
+	}
+}

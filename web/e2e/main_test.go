@@ -1,0 +1,30 @@
+package e2e
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"testing"
+	"time"
+
+	"vsync/edge/e2e/program"
+)
+
+var (
+	seedFlag = flag.Uint64("seed", 0, "seed of TestThroughCuts; 0: a new one")
+	timeFlag = flag.Duration("for", 20*time.Second, "how long TestThroughCuts goes on cutting and killing")
+)
+
+// The two browsers. Starting one takes seconds on a busy machine, so all tests share them: their origins keep them apart.
+var anna, bert = &device{name: "anna"}, &device{name: "bert"}
+
+func TestMain(m *testing.M) {
+	code := program.Main(m)
+	for _, d := range []*device{anna, bert} {
+		if err := d.end(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			code = 1
+		}
+	}
+	os.Exit(code)
+}

@@ -1,0 +1,45 @@
+// The application that the tests drive: what every story needs, on top of the SDK as any application uses it. What a test
+// evaluates finds all of it as `e2e`, the SDK as `e2e.vsync`, the database that was opened as `e2e.db`.
+
+const address = new URL(location.href);
+
+const e2e = (globalThis.e2e = {
+  vsync: undefined,
+  db: undefined,
+  notes: undefined,
+  /** The hub, as this page was told to reach it. */
+  feed: address.searchParams.get('feed') ?? undefined,
+  name: 'e2e',
+});
+
+globalThis.loaded = (async () => {
+  e2e.vsync = await import('/vsync.js');
+  for (const part of ['./seeing.js', './storm.js', './cities.js', './rounds.js']) Object.assign(e2e, await import(part));
+})();
+
+/** Tells the test, which is another process. A page that a person opens tells the console. */
+e2e.tell = (what, text) => {
+  if (globalThis.tellTest) globalThis.tellTest(JSON.stringify([what, String(text)]));
+  else console.log(what, text);
+};
+
+/** Opens the database that the helpers use, with the hub that the page was told unless options say otherwise. */
+e2e.open = async (options = {}) => {
+  const { name = e2e.name, ...rest } = options;
+  e2e.db = await e2e.vsync.open(name, { feed: e2e.feed, ...rest });
+  e2e.notes = e2e.db.collection('notes');
+  return e2e.db.device;
+};
+
+/** The longest task of this page's main thread since the last call, in ms; 0: none was longer than 50. */
+e2e.longestTask = () => {
+  for (const task of tasks.takeRecords()) longest = Math.max(longest, task.duration);
+  const was = longest;
+  longest = 0;
+  return Math.round(was);
+};
+let longest = 0;
+const tasks = new PerformanceObserver((list) => {
+  for (const task of list.getEntries()) longest = Math.max(longest, task.duration);
+});
+tasks.observe({ entryTypes: ['longtask'] });

@@ -1,0 +1,65 @@
+package e2e
+
+import "testing"
+
+// TestTwoTabs: two tabs of an application share one engine and its data. What one puts the other one is told, whatever the
+// network does; and when the first one is closed, nothing is lost and the other one goes on.
+func TestTwoTabs(t *testing.T) {
+	w := newWorld(t, nil)
+	first, second := w.visit(anna), w.visit(anna)
+	var devices [2]string
+	first.js(&devices[0], `return await e2e.open()`)
+	second.js(&devices[1], `return await e2e.open()`)
+	if devices[0] != devices[1] {
+		t.Errorf("the tabs have the devices %v", devices)
+	}
+	if _, err := anna.engine(t); err != nil {
+		t.Errorf("want one shared worker: %v", err)
+	}
+	w.hub.Die()
+	second.js(nil, `e2e.seen = e2e.result('notes', {}, ([e]) => e?.value === 'from the first')`)
+	first.js(nil, `await notes.put('1', 'from the first')`)
+	second.js(nil, `await e2e.seen; await notes.put('2', 'from the second')`)
+	first.js(nil, `await e2e.result('notes', { from: '2' }, ([e]) => e?.value === 'from the second')`)
+
+	// What was called in the first tab before it is closed, is confirmed or not, but nothing that was confirmed is gone.
+	var confirmed int
+	first.js(&confirmed, `let n = 0; globalThis.more = (async () => { for (;; n++) await notes.put('last', n + 1) })();
+		await e2e.result('notes', {}, (all) => all.some((e) => e.id === 'last' && e.value > 20)); return n`)
+	first.close()
+	var last int
+	second.js(&last, `return await notes.get('last')`)
+	if last < confirmed {
+		t.Errorf("%d is there, and %d was confirmed before the tab was closed", last, confirmed)
+	}
+	w.hub.Start()
+	b := w.open(bert)
+	meet(t, second, b)
+	if objects := alike(t, second, b); len(objects) != 3 {
+		t.Errorf("%d objects are there, want 3", len(objects))
+	}
+}
+
+// TestLastTabs: the only tab is closed in the middle of work, and the application comes again in a new one.
+func TestLastTabs(t *testing.T) {
+	w := newWorld(t, nil)
+	b := w.open(bert)
+	for range 3 {
+		a := w.open(anna)
+		var n int
+		a.js(&n, `const before = (await notes.get('n')) ?? 0; let n = before;
+			for (let i = 0; i < 20; i++) await notes.put('n', ++n);
+			globalThis.more = (async () => { for (;;) await notes.put('other', Math.random()) })();
+			return n`)
+		a.close()
+		again := w.open(anna)
+		var last int
+		again.js(&last, `return await notes.get('n')`)
+		if last != n {
+			t.Errorf("%d is there, want %d", last, n)
+		}
+		meet(t, again, b)
+		alike(t, again, b)
+		again.close()
+	}
+}
