@@ -1,0 +1,325 @@
+package e2e
+
+import (
+	"context"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/storage"
+	"github.com/chromedp/chromedp"
+	"nhooyr.io/websocket"
+
+	"vsync/core/wire"
+	"vsync/edge/e2e/program"
+)
+
+// A trouble is what a status says of it.
+type trouble struct {
+	Phase string `json:"phase"`
+	Error struct {
+		Code, Message string
+	} `json:"error"`
+	Pending int `json:"pending"`
+}
+
+// says wants a page to come to say this of its sync, with a message that tells what to do.
+func (p *tab) says(code string, words ...string) (said trouble) {
+	p.t.Helper()
+	p.js(&said, `return await e2e.status((s) => s.error?.code === args[0])`, code)
+	for _, word := range words {
+		if !strings.Contains(said.Error.Message, word) {
+			p.t.Errorf("%s: the message of %s lacks %q: %s", p.name, code, word, said.Error.Message)
+		}
+	}
+	return said
+}
+
+// TestNoHubThere: nobody listens at the hub's address, or somebody who is no hub. That is told, writing goes on, and the
+// hub gets everything as soon as it can be reached.
+func TestNoHubThere(t *testing.T) {
+	w := newWorld(t, nil)
+	w.hub.Die()
+	a := w.open(anna)
+	a.js(nil, `await notes.put('1', 1)`)
+	a.says("OFFLINE", "ws://"+w.roads[anna].Addr(), "again")
+	w.hub.Start()
+	a.js(nil, `await db.synced(); await e2e.status((s) => s.phase === 'live' && !s.error)`)
+
+	web := httptest.NewServer(http.NotFoundHandler())
+	defer web.Close()
+	a.js(nil, `await db.close(); await e2e.open({ name: 'wrong', feed: args[0] })`, web.URL)
+	a.says("OFFLINE", strings.TrimPrefix(web.URL, "http://"))
+	a.js(nil, `await notes.put('1', 1)`)
+}
+
+// TestHubRefusesOrigin: a hub that has not been told of an application's origin lets none of its pages in.
+func TestHubRefusesOrigin(t *testing.T) {
+	w := newWorld(t, nil)
+	guarded := program.Serve(t, t.TempDir())
+	a := w.visit(anna)
+	a.js(nil, `await e2e.open({ feed: args[0] }); await e2e.notes.put('1', 1)`, "ws://"+guarded.Addr())
+	if said := a.says("OFFLINE", "ws://"+guarded.Addr()); said.Pending != 1 {
+		t.Errorf("%+v", said)
+	}
+}
+
+// speak is a server that accepts the feed's subprotocol, and answers the hello with these frames.
+func speak(t *testing.T, frames ...[]byte) (address string) {
+	t.Helper()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		socket, err := websocket.Accept(w, r, &websocket.AcceptOptions{Subprotocols: []string{wire.Subprotocol}, InsecureSkipVerify: true})
+		if err != nil {
+			return
+		}
+		defer socket.CloseNow()
+		ctx, cancel := context.WithTimeout(r.Context(), 10*time.Second)
+		defer cancel()
+		if _, _, err := socket.Read(ctx); err != nil {
+			return
+		}
+		for _, frame := range frames {
+			if socket.Write(ctx, websocket.MessageBinary, frame) != nil {
+				return
+			}
+		}
+		socket.Read(ctx) // until the page has had enough
+	}))
+	t.Cleanup(server.Close)
+	return "ws" + strings.TrimPrefix(server.URL, "http")
+}
+
+func frame(t *testing.T, m wire.Message) []byte {
+	t.Helper()
+	b, err := wire.Append(nil, m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// TestHubOfAnotherKind: what speaks there does not speak the protocol, or another version of it. That is told, nothing that
+// it says is believed, and the database can be used.
+func TestHubOfAnotherKind(t *testing.T) {
+	w := newWorld(t, nil)
+	a := w.visit(anna)
+	for name, x := range map[string]struct {
+		address, code string
+		words         []string
+	}{
+		"garbage": {speak(t, []byte("hello, who are you?")), "PROTOCOL", nil},
+		"version": {speak(t, frame(t, &wire.Error{Code: wire.CodeVersion, Text: "this hub speaks vsync.2 only: update the application"})), "VERSION", []string{"update"}},
+	} {
+		a.js(nil, `await e2e.open({ name: args[0], feed: args[1] }); await e2e.notes.put('1', 1)`, name, x.address)
+		if said := a.says(x.code, x.words...); said.Pending != 1 {
+			t.Errorf("%s: %+v", name, said)
+		}
+		a.js(nil, `if (await notes.get('1') !== 1) throw new Error('lost'); await db.close()`)
+	}
+}
+
+// TestOtherHub: the hub's data is gone, and another hub, new and empty, stands at its address. The device does not give it
+// what it has, keeps all of it, and says what has happened.
+func TestOtherHub(t *testing.T) {
+	w := newWorld(t, nil)
+	a := w.open(anna)
+	a.js(nil, `await notes.put('1', 'sent'); await db.synced()`)
+	w.hub.Die()
+	w.hub.Wipe()
+	w.hub.Start()
+	b := w.open(bert)
+	b.js(nil, `await notes.put('2', 'of the new hub'); await db.synced()`)
+	said := a.says("OTHER_HUB", "hub")
+	if said.Phase != "refused" {
+		t.Errorf("%+v", said)
+	}
+	t.Logf("OTHER_HUB: %s", said.Error.Message)
+	a.js(nil, `await notes.put('3', 'not sent')`)
+	a.fails("OTHER_HUB", ``, `await db.synced()`)
+	var have []entry
+	a.js(&have, `return e2e.plain(await notes.query())`)
+	if len(have) != 2 || have[0].Value != "sent" {
+		t.Errorf("the device has %+v", have)
+	}
+	var objects []entry
+	b.js(&objects, `return e2e.plain(await notes.query())`)
+	if len(objects) != 1 {
+		t.Errorf("the other hub got what is not its: %+v", objects)
+	}
+}
+
+// TestUnsent: a replica with changes that no hub has is not destroyed, unless one insists.
+func TestUnsent(t *testing.T) {
+	w := newWorld(t, nil)
+	a := w.open(anna)
+	a.js(nil, `await notes.put('1', 'sent'); await db.synced(); db.pause(); await notes.put('2', 'not sent'); await db.close()`)
+	a.fails("UNSENT", `1 batch.*(synced|force)`, `await vsync.destroy('e2e')`)
+	a.js(nil, `await e2e.open(); db.pause?.call(e2e.db); if (await e2e.notes.get('2') !== 'not sent') throw new Error('it was destroyed')`)
+	var before, after string
+	a.js(&before, `const { device } = db; await db.close(); await vsync.destroy('e2e', { force: true }); return device`)
+	a.js(&after, `await e2e.open(); return e2e.db.device`)
+	if before == after {
+		t.Errorf("the destroyed replica was %s, and so is the new one", before)
+	}
+	a.js(nil, `const [e] = await e2e.result('notes', {}, (all) => all.length > 0); if (e.id !== '1') throw new Error(e.id)`)
+}
+
+// TestLocked: a page that hosts its engine itself has the database to itself. Another one is told so at once.
+func TestLocked(t *testing.T) {
+	w := newWorld(t, nil)
+	first, second := w.visit(anna), w.visit(anna)
+	first.js(nil, `await e2e.open({ hosting: 'tab' }); await e2e.notes.put('1', 'of the first')`)
+	from := time.Now()
+	second.fails("LOCKED", `another tab.*close`, `await e2e.open({ hosting: 'tab' })`)
+	second.fails("LOCKED", `another tab.*close`, `await e2e.open()`)
+	t.Logf("refused twice in %v", time.Since(from))
+	first.js(nil, `if (db.status.current.hosting !== 'tab') throw new Error(db.status.current.hosting); await db.synced()`)
+	first.close()
+	second.js(nil, `for (;;) {
+			try { await e2e.open({ hosting: 'tab' }); break } catch (err) { if (err.code !== 'LOCKED') throw err }
+		}
+		if (await e2e.notes.get('1') !== 'of the first') throw new Error('lost')`)
+}
+
+// TestEngineLost: the worker that holds the engine is ended by the browser. Whoever waited is told, what was confirmed is
+// there when the database is opened again, and it is there once.
+func TestEngineLost(t *testing.T) {
+	w := newWorld(t, nil)
+	a, b := w.both()
+	a.js(nil, `await notes.put('n', 0); e2e.n = 0;
+		e2e.lost = (async () => { for (;;) { await notes.put('n', e2e.n + 1); e2e.n++ } })().catch((err) => err);
+		e2e.sub = new Promise((_, no) => notes.subscribe({}, () => {}, no)).catch((err) => err);
+		e2e.watching = (async () => { for await (const e of db.watch()) void e })().catch((err) => err);
+		await e2e.result('notes', {}, ([e]) => e.value > 10)`)
+	if err := anna.endEngine(t); err != nil {
+		t.Fatal(err)
+	}
+	for _, what := range []string{"lost", "sub", "watching"} {
+		a.fails("ENGINE_LOST", `stored.*open`, `throw await e2e[args[0]]`, what)
+	}
+	a.fails("ENGINE_LOST", `stored.*open`, `await notes.get('n')`)
+	a.js(nil, `await e2e.status((s) => s.phase === 'closed' && s.error.code === 'ENGINE_LOST')`)
+	var confirmed, there int
+	a.js(&confirmed, `return e2e.n`)
+	a.js(&there, `await e2e.open(); return await e2e.notes.get('n')`)
+	if there != confirmed && there != confirmed+1 {
+		t.Errorf("%d is there, and %d was confirmed", there, confirmed)
+	}
+	meet(t, a, b)
+	alike(t, a, b)
+}
+
+// origin is what the browser's storage goes by.
+func (w *world) origin() string { return w.site.URL }
+
+// storage runs a command on the storage of the application's origin.
+func (p *tab) storage(run func(ctx context.Context, target *chromedp.Target) error) {
+	p.t.Helper()
+	if err := p.Do(program.Soon(p.t), chromedp.Func(run)); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+// TestQuota: the browser gives no more space. The write says so, and has written nothing; reading, small writes and sync go on
+// as far as there is space, and when there is, all does.
+func TestQuota(t *testing.T) {
+	w := newWorld(t, nil)
+	a, b := w.both()
+	a.js(nil, `await notes.put('1', 'kept'); await db.synced()`)
+	quota := func(bytes *float64) {
+		a.storage(func(ctx context.Context, target *chromedp.Target) error {
+			_, err := cdp.Call(ctx, target, storage.OverrideQuotaForOrigin, storage.OverrideQuotaForOriginParams{Origin: w.origin(), QuotaSize: bytes})
+			return err
+		})
+	}
+	little := 3e6
+	quota(&little)
+	var confirmed []string
+	a.js(&confirmed, `const confirmed = [];
+		try {
+			for (let i = 0; i < 100; i++) { const id = 'large ' + i; await notes.put(id, new Uint8Array(500_000).fill(i)); confirmed.push(id) }
+		} catch (err) { e2e.failed = err }
+		return confirmed`)
+	a.fails("QUOTA", `space`, `if (e2e.failed) throw e2e.failed`)
+	a.fails("QUOTA", `space`, `await db.batch((tx) => { tx.put(notes, '1', 'overwritten'); for (let i = 0; i < 8; i++) tx.put(notes, 'more ' + i, new Uint8Array(1_000_000)) })`)
+	var there []string
+	a.js(&there, `if (await notes.get('1') !== 'kept') throw new Error('a batch that failed was written'); return (await notes.query()).map((e) => e.id)`)
+	if len(there) != len(confirmed)+1 {
+		t.Errorf("%d writes were confirmed, and there are %v", len(confirmed), there)
+	}
+	t.Logf("%d writes of 500 kB went into a quota of 3 MB", len(confirmed))
+	quota(nil)
+	a.js(nil, `await notes.put('last', new Uint8Array(1_000_000)); await db.synced()`)
+	meet(t, a, b)
+	var objects int
+	b.js(&objects, `return await notes.count()`)
+	if objects != len(confirmed)+2 {
+		t.Errorf("%d objects came to bert, want %d", objects, len(confirmed)+2)
+	}
+}
+
+// TestStorageLost: the user clears the site's data while it is open. Whoever uses the database is told; when it is opened
+// again it is another device, which has everything from the hub.
+func TestStorageLost(t *testing.T) {
+	w := newWorld(t, nil)
+	a := w.open(anna)
+	var device string
+	a.js(&device, `for (let i = 0; i < 50; i++) await notes.put(String(i), i); await db.synced(); return db.device`)
+	a.storage(func(ctx context.Context, target *chromedp.Target) error {
+		_, err := cdp.Call(ctx, target, storage.ClearDataForOrigin, storage.ClearDataForOriginParams{Origin: w.origin(), StorageTypes: "indexeddb"})
+		return err
+	})
+	a.js(nil, `await e2e.status((s) => s.phase === 'closed' && s.error?.code === 'STORAGE_LOST')`)
+	a.fails("STORAGE_LOST", `open`, `await notes.put('1', 1)`)
+	a.fails("STORAGE_LOST", `open`, `await notes.get('1')`)
+	var again string
+	a.js(&again, `await db.close(); return await e2e.open()`)
+	if again == device {
+		t.Errorf("the device is %s, as before its storage was lost", again)
+	}
+	a.js(nil, `await e2e.result('notes', {}, (all) => all.length === 50); await e2e.notes.put('after', 1); await db.synced()`)
+}
+
+// TestCorrupt: rows in the browser's storage are not what was written. That is told at opening, and nothing is overwritten.
+func TestCorrupt(t *testing.T) {
+	w := newWorld(t, nil)
+	a := w.open(anna)
+	a.js(nil, `for (let i = 0; i < 100; i++) await notes.put(String(i), 'x'.repeat(200)); await db.synced(); await db.close()`)
+	const rows = `const rows = async (change) => {
+		for (const { name } of await indexedDB.databases()) {
+			const db = await new Promise((ok, no) => { const r = indexedDB.open(name); r.onsuccess = () => ok(r.result); r.onerror = () => no(r.error) });
+			const all = {};
+			for (const store of db.objectStoreNames) {
+				const tx = db.transaction(store, 'readwrite'), s = tx.objectStore(store);
+				const [keys, values] = await Promise.all([s.getAllKeys(), s.getAll()].map((r) => new Promise((ok, no) => { r.onsuccess = () => ok(r.result); r.onerror = () => no(r.error) })));
+				keys.forEach((key, i) => { const value = change?.(values[i]); if (value) s.put(value, key); all[store + ' ' + new Uint8Array(key)] = [...(value ?? values[i])] });
+				await new Promise((ok, no) => { tx.oncomplete = ok; tx.onabort = () => no(tx.error) });
+			}
+			db.close();
+			return all;
+		}
+	};`
+	a.js(nil, rows+`e2e.damaged = await rows((value) => { const damaged = value.slice(); damaged[damaged.length >> 1] ^= 1; return damaged });
+		if (Object.keys(e2e.damaged).length === 0) throw new Error('there are no rows')`)
+	a.fails("CORRUPT", `damage|written`, `await e2e.open()`)
+	var same bool
+	a.js(&same, rows+`return JSON.stringify(await rows()) === JSON.stringify(e2e.damaged)`)
+	if !same {
+		t.Error("opening a damaged database has changed it")
+	}
+	a.js(nil, `await vsync.destroy('e2e', { force: true }); await e2e.open(); await e2e.result('notes', {}, (all) => all.length === 100)`)
+}
+
+// TestStorageOfAnotherVersion: a newer build has been here, and has changed how the database is stored.
+func TestStorageOfAnotherVersion(t *testing.T) {
+	w := newWorld(t, nil)
+	a := w.open(anna)
+	a.js(nil, `await notes.put('1', 1); await db.synced(); await db.close();
+		for (const { name, version } of await indexedDB.databases()) {
+			await new Promise((ok, no) => { const r = indexedDB.open(name, version + 1); r.onsuccess = () => { r.result.close(); ok() }; r.onerror = () => no(r.error); r.onblocked = () => no(new Error('blocked')) });
+		}`)
+	a.fails("VERSION", `(newer|reload|update)`, `await e2e.open()`)
+}
