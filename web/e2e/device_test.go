@@ -14,7 +14,6 @@ import (
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
 
-	"vsync/edge/e2e/program"
 	"vsync/web/browser"
 )
 
@@ -43,7 +42,7 @@ func (d *device) start(t *testing.T) {
 		}
 		d.dir = dir
 	}
-	b, err := browser.Start(program.Soon(t), browser.Options{Dir: d.dir})
+	b, err := browser.Start(soon(t), browser.Options{Dir: d.dir})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -89,11 +88,24 @@ type tab struct {
 	told sync.WaitGroup
 }
 
-// open opens a tab. tell gets what the page tells, in its order; nil: nothing may come.
+// bareTab opens a tab at a page that is not the application's.
+func bareTab(t *testing.T, d *device, url string) *tab {
+	t.Helper()
+	d.start(t)
+	page, err := d.Open(soon(t), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &tab{Page: page, t: t, name: d.name}
+	t.Cleanup(p.close)
+	return p
+}
+
+// open opens a tab of the application. tell gets what the page tells, in its order; nil: nothing may come.
 func (d *device) open(t *testing.T, url string, tell func(what, text string)) *tab {
 	t.Helper()
 	d.start(t)
-	page, err := d.Open(program.Soon(t), "")
+	page, err := d.Open(soon(t), "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -127,14 +139,14 @@ func (p *tab) listen() {
 		_, err := cdp.Call(ctx, target, runtime.AddBinding, runtime.AddBindingParams{Name: "tellTest"})
 		return err
 	})
-	if err := p.Do(program.Soon(p.t), bind); err != nil {
+	if err := p.Do(soon(p.t), bind); err != nil {
 		p.t.Fatal(err)
 	}
 }
 
 func (p *tab) visit(url string) {
 	p.t.Helper()
-	if err := p.Go(program.Soon(p.t), url); err != nil {
+	if err := p.Go(soon(p.t), url); err != nil {
 		p.t.Fatalf("%s: %v%s", p.name, err, p.printed())
 	}
 	p.ready()
@@ -142,7 +154,7 @@ func (p *tab) visit(url string) {
 
 func (p *tab) reload() {
 	p.t.Helper()
-	if err := p.Reload(program.Soon(p.t)); err != nil {
+	if err := p.Reload(soon(p.t)); err != nil {
 		p.t.Fatalf("%s: %v%s", p.name, err, p.printed())
 	}
 	p.ready()
@@ -151,7 +163,7 @@ func (p *tab) reload() {
 // ready wants the page's module to have run.
 func (p *tab) ready() {
 	p.t.Helper()
-	if err := p.Eval(program.Soon(p.t), nil, "loaded"); err != nil {
+	if err := p.Eval(soon(p.t), nil, "loaded"); err != nil {
 		p.t.Fatalf("%s: %v%s", p.name, err, p.printed())
 	}
 }
@@ -188,7 +200,7 @@ func (p *tab) printed() string {
 // and e2e, what page.js exports.
 func (p *tab) js(into any, body string, args ...any) {
 	p.t.Helper()
-	if err := p.try(program.Soon(p.t), into, body, args...); err != nil {
+	if err := p.try(soon(p.t), into, body, args...); err != nil {
 		p.t.Fatalf("%s: %v%s", p.name, err, p.standing())
 	}
 }
@@ -200,7 +212,7 @@ func (p *tab) try(ctx context.Context, into any, body string, args ...any) error
 // standing is what helps to understand why something did not come: the status, and what was printed.
 func (p *tab) standing() string {
 	var status string
-	err := p.Eval(program.Soon(p.t), &status, "JSON.stringify(globalThis.e2e?.db?.status.current)")
+	err := p.Eval(soon(p.t), &status, "JSON.stringify(globalThis.e2e?.db?.status.current)")
 	if err != nil {
 		status = err.Error()
 	}

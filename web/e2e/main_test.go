@@ -18,6 +18,9 @@ var (
 // The two browsers. Starting one takes seconds on a busy machine, so all tests share them: their origins keep them apart.
 var anna, bert = &device{name: "anna"}, &device{name: "bert"}
 
+// soon is a context for what has to happen.
+var soon = program.Soon
+
 func TestMain(m *testing.M) {
 	code := program.Main(m)
 	for _, d := range []*device{anna, bert} {

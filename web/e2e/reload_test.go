@@ -51,7 +51,7 @@ func (s *story) storm(d *device, p *tab) {
 // more waits for so many reports more.
 func (s *story) more(n int) {
 	s.t.Helper()
-	s.ledger.More(program.Soon(s.t), n, program.Patience)
+	s.ledger.More(soon(s.t), n, program.Patience)
 	s.fine()
 }
 
@@ -84,7 +84,7 @@ func (s *story) judge(a, b *tab) {
 		s.t.Error(finding)
 	}
 	for d, p := range map[*device]*tab{anna: a, bert: b} {
-		if err := s.seen[d].reach(program.Soon(s.t), func() bool { return len(s.seen[d].unwatched(feed)) == 0 }); err != nil {
+		if err := s.seen[d].reach(soon(s.t), func() bool { return len(s.seen[d].unwatched(feed)) == 0 }); err != nil {
 			for _, finding := range s.seen[d].unwatched(feed) {
 				s.t.Errorf("%s: %s", d.name, finding)
 			}
