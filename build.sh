@@ -153,10 +153,10 @@ check_format() {
 vet_native() { go vet ./...; }
 vet_js() { GOOS=js GOARCH=wasm go vet ./core/... ./wasm/...; }
 
-# edge/e2e runs programs against each other for minutes: a step of its own.
+# edge/e2e and web/e2e run programs against each other for minutes: steps of their own.
 test_native() {
   local packages
-  packages=$(go list ./... | grep -v '/edge/e2e$')
+  packages=$(go list ./... | grep -v '/e2e$')
   # shellcheck disable=SC2086 # import paths hold no spaces
   CGO_ENABLED=1 go test -race -count=1 -timeout=10m $packages
 }
@@ -221,6 +221,11 @@ test_e2e() {
   VSYNC_BIN=$out/vsync CGO_ENABLED=1 go test -race -count=1 -v -timeout=15m ./edge/e2e
 }
 
+# Two real browsers, with the SDK and the engine that the hub serves.
+test_browsers() {
+  VSYNC_BIN=$out/vsync CGO_ENABLED=1 go test -race -count=1 -v -timeout=15m ./web/e2e
+}
+
 test_deploy() {
   CI=1 CLOUDFLARE_CF_FETCH_ENABLED=false WRANGLER_SEND_METRICS=false WRANGLER_LOG_PATH=$out/wrangler-logs \
     web/node_modules/.bin/wrangler deploy --dry-run --outdir="$out/worker"
@@ -264,6 +269,7 @@ run_tests() {
   step "tests, node" test_node
   step "fuzzing, $fuzz_time each" fuzz_all
   step "end to end" test_e2e
+  step "browsers, end to end" test_browsers
   step "deployment, dry run" test_deploy
   local list
   list=$(printf '; %s' "${passed[@]}")
