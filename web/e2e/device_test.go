@@ -212,7 +212,7 @@ func (p *tab) try(ctx context.Context, into any, body string, args ...any) error
 // standing is what helps to understand why something did not come: the status, and what was printed.
 func (p *tab) standing() string {
 	var status string
-	err := p.Eval(soon(p.t), &status, "JSON.stringify(globalThis.e2e?.db?.status.current)")
+	err := p.Eval(soon(p.t), &status, "JSON.stringify([globalThis.e2e?.db?.status.current, globalThis.e2e?.saw])")
 	if err != nil {
 		status = err.Error()
 	}

@@ -40,7 +40,7 @@ func TestBadInput(t *testing.T) {
 		{"BATCH_TOO_LARGE", `20,?000`, `await notes.putMany(Array.from({ length: 20_001 }, (_, i) => [String(i), i]))`},
 		{"BATCH_TOO_LARGE", `8 MiB|8,?388,?608`, `await notes.putMany(Array.from({ length: 9 }, (_, i) => [String(i), new Uint8Array(1_000_000)]))`},
 		{"UNKNOWN_MARKER", `marker`, `for await (const e of db.watch({ from: 'somewhere' })) void e`},
-		{"UNKNOWN_MARKER", `marker`, `for await (const e of notes.watch({ from: '' })) void e`},
+		{"INVALID", `from.*marker`, `for await (const e of notes.watch({ from: '' })) void e`},
 		{"INVALID", `name`, `await vsync.open('Not A Name')`},
 		{"INVALID", `fede`, `await vsync.open('other', { fede: 'ws://localhost' })`},
 		{"INVALID", `ws://|wss://`, `await vsync.open('other', { feed: 'localhost' })`},

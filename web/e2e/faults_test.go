@@ -194,7 +194,7 @@ func TestEngineLost(t *testing.T) {
 		e2e.sub = new Promise((_, no) => notes.subscribe({}, () => {}, no)).catch((err) => err);
 		e2e.watching = (async () => { for await (const e of db.watch()) void e })().catch((err) => err);
 		await e2e.result('notes', {}, ([e]) => e.value > 10)`)
-	if err := anna.endEngine(t); err != nil {
+	if err := w.endEngine(anna); err != nil {
 		t.Fatal(err)
 	}
 	for _, what := range []string{"lost", "sub", "watching"} {

@@ -2,7 +2,6 @@ package e2e
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"sync"
@@ -118,39 +117,7 @@ func (s *story) live(ctx context.Context, d *device, r *rand.Rand) (how string, 
 		p.gone()
 		return "closed tab", nil
 	}
-	err = d.endEngine(s.t)
+	err = s.endEngine(d)
 	p.gone()
 	return "ended worker", err
-}
-
-// endEngine ends the shared worker that holds the engine of a page, as a browser does that needs the memory.
-func (d *device) endEngine(t *testing.T) error {
-	worker, err := d.engine(t)
-	if err != nil {
-		return err
-	}
-	return d.CloseTarget(context.Background(), worker)
-}
-
-// engine is the target of the shared worker that holds the engine.
-func (d *device) engine(t *testing.T) (string, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-	defer cancel()
-	targets, err := d.Targets(ctx)
-	if err != nil {
-		return "", err
-	}
-	found := ""
-	for _, target := range targets {
-		if target.Type == "shared_worker" {
-			if found != "" {
-				return "", fmt.Errorf("there are several shared workers: %+v", targets)
-			}
-			found = target.ID
-		}
-	}
-	if found == "" {
-		return "", errors.New("there is no shared worker")
-	}
-	return found, nil
 }

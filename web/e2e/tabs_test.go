@@ -13,8 +13,8 @@ func TestTwoTabs(t *testing.T) {
 	if devices[0] != devices[1] {
 		t.Errorf("the tabs have the devices %v", devices)
 	}
-	if _, err := anna.engine(t); err != nil {
-		t.Errorf("want one shared worker: %v", err)
+	if engines, err := w.engines(anna); err != nil || len(engines) != 1 {
+		t.Errorf("want one shared worker, there are %+v, %v", engines, err)
 	}
 	w.hub.Die()
 	second.js(nil, `e2e.seen = e2e.result('notes', {}, ([e]) => e?.value === 'from the first')`)

@@ -47,6 +47,7 @@ func newWorld(t *testing.T, plan func(n int) proxy.Script) *world {
 		w.roads[d] = w.road(script)
 	}
 	w.site = newSite(t, w.hub.Addr())
+	t.Cleanup(w.endEngines)
 	return w
 }
 

@@ -14,7 +14,7 @@ export async function writeRounds(rounds) {
     const value = (i) => ({ token: round, text: 'x'.repeat((round * i) % 300) });
     if (round % 2) written.push(crowds.putMany(keys.map((key, i) => [key, value(i)])));
     else written.push(e2e.db.batch((tx) => keys.forEach((key, i) => tx.put(crowds, key, value(i)))));
-    if (round % 5 === 0) await written.at(-1);
+    if (round % 5 === 0 || round === rounds - 1) await Promise.all(written); // a batch waits for its function, and may be overtaken
   }
   await Promise.all(written);
   await e2e.db.synced();
@@ -23,7 +23,7 @@ export async function writeRounds(rounds) {
 /** Looks at the rounds until the last one has been seen in every way; resolves with how often, and with what was wrong. */
 export async function watchRounds(rounds) {
   const crowds = e2e.db.collection('crowds');
-  const saw = { wrong: [], watched: 0, subscribed: 0, many: 0, queried: 0 };
+  const saw = (e2e.saw = { wrong: [], watched: 0, subscribed: 0, many: 0, queried: 0, over: [] });
   const check = (how, entries) => {
     const wrong = wholeness(entries);
     if (wrong) saw.wrong.push(`${how}: ${wrong}`);
@@ -55,6 +55,7 @@ export async function watchRounds(rounds) {
     saw.subscribed++;
     return check('subscribe', entries);
   });
-  await Promise.all([watch(), many(), query(), subscribed]);
+  const over = (what) => () => saw.over.push(what);
+  await Promise.all([watch().then(over('watch')), many().then(over('many')), query().then(over('query')), subscribed.then(over('subscribed'))]);
   return saw;
 }

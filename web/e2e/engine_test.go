@@ -1,0 +1,48 @@
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"vsync/web/browser"
+)
+
+// engines are the shared workers of an application: where its engines are.
+func (w *world) engines(d *device) (workers []browser.Target, err error) {
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	targets, err := d.Targets(ctx)
+	for _, target := range targets {
+		if target.Type == "shared_worker" && strings.HasPrefix(target.URL, w.site.URL+"/") {
+			workers = append(workers, target)
+		}
+	}
+	return workers, err
+}
+
+// endEngine ends the one shared worker that holds the engine of a device, as a browser does that needs the memory.
+func (w *world) endEngine(d *device) error {
+	workers, err := w.engines(d)
+	if err != nil {
+		return err
+	}
+	if len(workers) != 1 {
+		return fmt.Errorf("want one shared worker, there are %+v", workers)
+	}
+	return d.CloseTarget(context.Background(), workers[0].ID)
+}
+
+// endEngines ends what would live on for a while after its last page.
+func (w *world) endEngines() {
+	for _, d := range []*device{anna, bert} {
+		if d.Browser == nil {
+			continue
+		}
+		workers, _ := w.engines(d) // a browser that is gone has none
+		for _, worker := range workers {
+			_ = d.CloseTarget(context.Background(), worker.ID) // it may have ended meanwhile
+		}
+	}
+}
