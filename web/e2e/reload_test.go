@@ -41,11 +41,18 @@ func (s *story) listener(d *device) func(what, text string) {
 	}
 }
 
-// storm lets a tab write, watch and look.
+// mostWrites is how many writes a life makes at most.
+const mostWrites = 3000
+
+// storm lets a tab write, watch and look. What a page tells just before its end may be lost, so all that it may come to
+// write is noted as tried.
 func (s *story) storm(d *device, p *tab) {
 	s.t.Helper()
 	s.lives[d]++
-	p.js(nil, `e2e.startStorm(...args)`, d.name, s.lives[d], s.lives[d], s.seen[d].from())
+	for n := 1; n <= mostWrites; n++ {
+		s.ledger.Tell(ledger.Tried, fmt.Sprintf("%s.%d.%d", d.name, s.lives[d], n))
+	}
+	p.js(nil, `e2e.startStorm(...args)`, d.name, s.lives[d], mostWrites, s.lives[d], s.seen[d].from())
 }
 
 // more waits for so many reports more.

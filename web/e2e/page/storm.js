@@ -11,10 +11,10 @@ const unsynced = 40; // so many writes may wait for the hub; then none is added
 
 let going = 0; // the storm that goes on; another number ends it
 
-/** Writes, watches from a marker and looks, until stopStorm. seed makes the writes. */
-export function startStorm(name, life, seed, from) {
+/** Writes, at most so much, watches from a marker and looks, until stopStorm. seed makes the writes. */
+export function startStorm(name, life, most, seed, from) {
   const mine = ++going;
-  for (const [what, run] of Object.entries({ write: () => write(mine, name, life, seed), watch: () => watch(mine, from), look: () => look(mine) })) {
+  for (const [what, run] of Object.entries({ write: () => write(mine, name, life, most, seed), watch: () => watch(mine, from), look: () => look(mine) })) {
     run().catch((err) => {
       if (mine === going) e2e.tell('wrong', `${name}, life ${life}, ${what}: ${err?.code} ${err?.message}\n${err?.stack}`);
     });
@@ -43,14 +43,13 @@ export async function tokens() {
   return all;
 }
 
-/** Writes batches, each with its token as the note. */
-async function write(mine, name, life, seed) {
+/** Writes batches, each with its token as the note, and tells what is stored and what is synced. */
+async function write(mine, name, life, most, seed) {
   const random = generator(seed);
   let waiting = 0;
   let wake;
-  for (let n = 1; mine === going; n++) {
+  for (let n = 1; n <= most && mine === going; n++) {
     const token = `${name}.${life}.${n}`;
-    e2e.tell('tried', token);
     const receipt = await e2e.db.batch(next(random, token), { note: token });
     e2e.tell('stored', token);
     waiting++;
