@@ -16,6 +16,7 @@ type request struct {
 	form       func(s *stage) error
 	strict     bool
 	checkpoint bool // no commit of its own: write all pages
+	patient    bool // a checkpoint that no reader suffers from
 	alone      bool // shares its commit with no other
 	weight     int  // about how many bytes it will add
 	done       chan error
@@ -93,7 +94,7 @@ func (r *Replica) lead() {
 			return
 		}
 		if len(group) == 1 && group[0].checkpoint {
-			group[0].done <- r.checkpointAll(context.Background())
+			group[0].done <- r.checkpointAll(context.Background(), group[0].patient)
 			continue
 		}
 		r.commit(group)
@@ -258,14 +259,31 @@ func (r *Replica) Changed() <-chan struct{} {
 	return r.news
 }
 
-// Checkpoint writes all that stands only in memory and in the log into pages, so that opening is fast.
+// Checkpoint writes all that stands only in memory and in the log into pages, so that opening is fast. Readers that began before the
+// last commit lose their place.
 func (r *Replica) Checkpoint(ctx context.Context) error {
 	return r.submit(ctx, &request{checkpoint: true})
 }
 
+// TryCheckpoint is Checkpoint, unless a reader would lose its place: then it does nothing, and done is false.
+func (r *Replica) TryCheckpoint(ctx context.Context) (done bool, err error) {
+	err = r.submit(ctx, &request{checkpoint: true, patient: true})
+	if errors.Is(err, errReaders) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// errReaders ends a checkpoint that would have taken their place from readers.
+var errReaders = errors.New("core: a reader stands in an older state")
+
 // checkpointAll runs a whole pass.
-func (r *Replica) checkpointAll(ctx context.Context) error {
+func (r *Replica) checkpointAll(ctx context.Context, patient bool) error {
 	r.mu.Lock()
+	if patient && r.tables.Behind() {
+		r.mu.Unlock()
+		return errReaders
+	}
 	if r.cp != nil { // the pass under way may be past what this caller wants written
 		r.cp = nil
 	}

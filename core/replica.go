@@ -198,7 +198,7 @@ func (r *Replica) end() error {
 	}
 	// Nobody leads now, and nobody will. Without a checkpoint the next opening replays the log.
 	if r.alive() == nil {
-		_ = r.checkpointAll(context.Background())
+		_ = r.checkpointAll(context.Background(), false)
 	}
 	r.mu.Lock()
 	if r.news != nil {

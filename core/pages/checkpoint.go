@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"hash/crc32"
+	"maps"
 	"slices"
 
 	"vsync/core/store"
@@ -29,15 +30,28 @@ func (c *Checkpoint) Done() bool { return c.done }
 func (t *Tables) Busy() bool {
 	t.mu.RLock()
 	defer t.mu.RUnlock()
-	return t.pins > 0
+	return len(t.pins) > 0
 }
 
-// GiveUpSnapshots ends all snapshots, so that a checkpoint that cannot wait any longer goes on.
+// Behind says that there is a snapshot of an older state than the present one, which GiveUpSnapshots would end.
+func (t *Tables) Behind() bool {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	for has := range t.pins {
+		if has < t.changes {
+			return true
+		}
+	}
+	return false
+}
+
+// GiveUpSnapshots ends all snapshots of older states, so that a checkpoint that cannot wait any longer goes on. Those of the present
+// one stay: until something changes, a step only moves what they show.
 func (t *Tables) GiveUpSnapshots() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.retired++
-	t.pins = 0
+	t.retired = t.changes
+	maps.DeleteFunc(t.pins, func(has uint64, _ int) bool { return has < t.retired })
 }
 
 // step is what one transaction of a checkpoint changes.

@@ -171,6 +171,51 @@ func TestSnapshotStandsStill(t *testing.T) {
 	}
 }
 
+// TestSnapshotOfThePresentState: as long as nothing changes, a checkpoint takes nothing from a reader.
+func TestSnapshotOfThePresentState(t *testing.T) {
+	ctx := context.Background()
+	st := store.NewMemory()
+	tb := New(st, 1)
+	for i := range 3000 {
+		tb.Set('o', fmt.Sprintf("k%05d", i), bytes.Repeat([]byte{byte(i)}, 100))
+	}
+	flush(t, st, tb, Stamp{Commit: 1}, 1<<20)
+	for i := range 3000 {
+		if i%3 == 0 {
+			tb.Set('o', fmt.Sprintf("k%05d", i), []byte{byte(i)})
+		}
+	}
+	s := tb.Snapshot()
+	defer s.Release()
+	n := 0
+	for kv, err := range s.Scan(ctx, 'o', "", "", false) {
+		if err != nil || kv.Key != fmt.Sprintf("k%05d", n) || kv.Value[0] != byte(n) || (len(kv.Value) == 1) != (n%3 == 0) {
+			t.Fatalf("entry %d: %s %v, %v", n, kv.Key, kv.Value, err)
+		}
+		if n++; n == 1000 {
+			if tb.Behind() {
+				t.Error("nothing has changed, and a snapshot is said to be of an older state")
+			}
+			tb.GiveUpSnapshots()
+			flush(t, st, tb, Stamp{Commit: 2}, 1<<20)
+		}
+	}
+	if n != 3000 {
+		t.Fatalf("%d entries, want 3000", n)
+	}
+	tb.Set('o', "k00000", []byte("later"))
+	if !tb.Behind() || !tb.Busy() {
+		t.Error("a snapshot is of an older state, and the tables do not say so")
+	}
+	tb.GiveUpSnapshots()
+	if tb.Behind() || tb.Busy() {
+		t.Error("all snapshots were given up, and the tables do not say so")
+	}
+	if _, _, err := s.Get(ctx, 'o', "k00001"); !errors.Is(err, ErrSnapshotGone) {
+		t.Fatalf("a snapshot that was given up answers %v", err)
+	}
+}
+
 // TestTornSteps applies every prefix of every step of a checkpoint: what the pages held before stays readable,
 // or is newer, as its stamp says.
 func TestTornSteps(t *testing.T) {

@@ -34,8 +34,9 @@ type Tables struct {
 	mem     *btree.Map[string, *cell] // key: table byte ‖ key
 	bytes   int                       // keys and values in mem
 	flushes uint64                    // steps that moved entries from mem to pages
-	pins    int                       // snapshots that want the pages unchanged
-	retired uint64                    // snapshots older than this are gone
+	changes uint64                    // of entries, counted
+	pins    map[uint64]int            // snapshots that want the pages unchanged, by the changes they have
+	retired uint64                    // snapshots with fewer changes than this are gone
 	none    map[byte]string           // by table: the smallest key for which, since the last flush, the store had no page
 	inc     uint64                    // incarnation, for the names of overflow rows
 	over    uint32                    // overflow entries made by this incarnation
@@ -43,7 +44,7 @@ type Tables struct {
 
 // New opens the tables of a store. The incarnation must be new for each engine on that store.
 func New(st store.Store, incarnation uint64) *Tables {
-	return &Tables{st: st, cache: newCache(), mem: btree.NewMap[string, *cell](32), inc: incarnation, none: map[byte]string{}}
+	return &Tables{st: st, cache: newCache(), mem: btree.NewMap[string, *cell](32), inc: incarnation, pins: map[uint64]int{}, none: map[byte]string{}}
 }
 
 // Bytes returns the size of what only stands in memory and in the log.
@@ -71,6 +72,7 @@ func (t *Tables) put(table byte, key string, c *cell) {
 }
 
 func (t *Tables) set(k string, c *cell) {
+	t.changes++
 	old, had := t.mem.Set(k, c)
 	t.bytes += len(c.val)
 	if had {
@@ -272,7 +274,7 @@ type Snap struct {
 	t    *Tables
 	mem  *btree.Map[string, *cell]
 	once sync.Once
-	gone uint64
+	has  uint64 // changes
 }
 
 // Snapshot keeps the present state readable until Release. Nothing is copied; checkpoints wait for it,
@@ -280,8 +282,8 @@ type Snap struct {
 func (t *Tables) Snapshot() *Snap {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.pins++
-	return &Snap{t: t, mem: t.mem.Copy(), gone: t.retired}
+	t.pins[t.changes]++
+	return &Snap{t: t, mem: t.mem.Copy(), has: t.changes}
 }
 
 // Release gives the snapshot up. It may be called more than once.
@@ -289,8 +291,8 @@ func (s *Snap) Release() {
 	s.once.Do(func() {
 		s.t.mu.Lock()
 		defer s.t.mu.Unlock()
-		if s.gone == s.t.retired {
-			s.t.pins--
+		if s.t.pins[s.has]--; s.t.pins[s.has] <= 0 { // below it where it was given up
+			delete(s.t.pins, s.has)
 		}
 	})
 }
@@ -298,7 +300,7 @@ func (s *Snap) Release() {
 func (s *Snap) valid() error {
 	s.t.mu.RLock()
 	defer s.t.mu.RUnlock()
-	if s.gone != s.t.retired {
+	if s.has < s.t.retired {
 		return ErrSnapshotGone
 	}
 	return nil

@@ -77,6 +77,7 @@ type database struct {
 
 	checked   bool  // a checkpoint was written, or found needless, since the opening
 	checkedAt int64 // size of the log then
+	later     bool  // one that would have hurt readers is tried again
 }
 
 // enter takes the gate.

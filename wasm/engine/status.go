@@ -221,14 +221,33 @@ func (s *status) frame(problems []byte) []byte {
 	return b
 }
 
-// checkpoint writes a checkpoint, if enough has been written since the last one to be worth it.
+// checkpoint writes a checkpoint, if enough has been written since the last one to be worth it. It waits for readers that would lose
+// their place.
 func (db *database) checkpoint() {
 	db.mu.Lock()
 	size := db.replica.State().LogBytes
 	due := db.end == nil && (!db.checked || size-db.checkedAt >= quietBytes)
-	db.checked, db.checkedAt = true, size
 	db.mu.Unlock()
-	if due {
-		_ = db.replica.Checkpoint(context.Background()) // the log has it all: what is not written now is written later
+	if !due {
+		return
+	}
+	done, err := db.replica.TryCheckpoint(context.Background())
+	if err != nil {
+		return // the log has it all: what is not written now is written later
+	}
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	if done {
+		db.checked, db.checkedAt = true, size
+		return
+	}
+	if !db.later {
+		db.later = true
+		db.e.cfg.Clock.AfterFunc(quiet, func() {
+			db.mu.Lock()
+			db.later = false
+			db.mu.Unlock()
+			db.checkpoint()
+		})
 	}
 }
