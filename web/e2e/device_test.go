@@ -6,6 +6,7 @@ import (
 	"errors"
 	"os"
 	"regexp"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -86,6 +87,9 @@ type tab struct {
 	name string // of the device
 	tell func(what, text string)
 	told sync.WaitGroup
+
+	marks  chan string // that the page has set: see drain
+	drains int
 }
 
 // bareTab opens a tab at a page that is not the application's.
@@ -109,7 +113,7 @@ func (d *device) open(t *testing.T, url string, tell func(what, text string)) *t
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &tab{Page: page, t: t, name: d.name, tell: tell}
+	p := &tab{Page: page, t: t, name: d.name, tell: tell, marks: make(chan string, 1)}
 	if tell == nil {
 		p.tell = func(what, text string) { t.Errorf("%s told %s: %s", p.name, what, text) }
 	}
@@ -133,6 +137,10 @@ func (p *tab) listen() {
 				if err := json.Unmarshal([]byte(call.Payload), &said); err != nil {
 					p.t.Errorf("%s told %q: %v", p.name, call.Payload, err)
 				}
+				if said[0] == "mark" {
+					p.marks <- said[1]
+					continue
+				}
 				p.tell(said[0], said[1])
 			}
 		})
@@ -141,6 +149,22 @@ func (p *tab) listen() {
 	})
 	if err := p.Do(soon(p.t), bind); err != nil {
 		p.t.Fatal(err)
+	}
+}
+
+// drain waits until all that the page has told so far has been taken.
+func (p *tab) drain() {
+	p.t.Helper()
+	p.drains++
+	mark := strconv.Itoa(p.drains)
+	p.js(nil, `e2e.tell('mark', args[0])`, mark)
+	select {
+	case got := <-p.marks:
+		if got != mark {
+			p.t.Fatalf("%s told of mark %s, want %s", p.name, got, mark)
+		}
+	case <-soon(p.t).Done():
+		p.t.Fatalf("%s has not told of a mark%s", p.name, p.standing())
 	}
 }
 

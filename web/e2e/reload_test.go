@@ -52,6 +52,7 @@ func (s *story) storm(d *device, p *tab) {
 	for n := 1; n <= mostWrites; n++ {
 		s.ledger.Tell(ledger.Tried, fmt.Sprintf("%s.%d.%d", d.name, s.lives[d], n))
 	}
+	p.drain()
 	p.js(nil, `e2e.startStorm(...args)`, d.name, s.lives[d], mostWrites, s.lives[d], s.seen[d].from())
 }
 
@@ -78,7 +79,9 @@ func (s *story) fine() {
 func (s *story) judge(a, b *tab) {
 	s.t.Helper()
 	for d, p := range map[*device]*tab{anna: a, bert: b} {
-		p.js(nil, `e2e.stopStorm(); e2e.startWatch(...args)`, s.seen[d].from())
+		p.js(nil, `e2e.stopStorm()`)
+		p.drain()
+		p.js(nil, `e2e.startWatch(...args)`, s.seen[d].from())
 	}
 	meet(s.t, a, b)
 	alike(s.t, a, b)
