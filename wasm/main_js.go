@@ -1,0 +1,42 @@
+// Command wasm is the engine of a browser: it runs in a worker, keeps a database in IndexedDB and serves it to pages.
+//
+//	page ◀─ MessagePort ─▶ pages.ts ─▶ pages_js.go ─▶ engine ─┬─▶ core ─▶ idb ─▶ idb.ts ─▶ IndexedDB
+//	                                                          └─▶ watcher ─▶ socket ─▶ socket.ts ─▶ WebSocket
+//
+// web/src/worker.ts starts it. Package port says what pages and engine say to each other.
+package main
+
+import (
+	"crypto/rand"
+	"fmt"
+	"os"
+	"runtime/debug"
+	"time"
+
+	"vsync/wasm/engine"
+	"vsync/wasm/socket"
+)
+
+func main() {
+	pages.open = map[int32]*page{}
+	pages.engine = engine.New(engine.Config{Storage: &storage{}, Dial: socket.Dial, Clock: clock{}, Rand: rand.Reader})
+	select {}
+}
+
+// ward ends the program where an exported function panics: JavaScript would go on with garbage otherwise.
+func ward() {
+	if r := recover(); r != nil {
+		fmt.Fprintf(os.Stderr, "vsync: %v\n%s", r, debug.Stack())
+		os.Exit(2)
+	}
+}
+
+// clock is the browser's.
+type clock struct{}
+
+func (clock) Now() time.Time { return time.Now() }
+
+func (clock) AfterFunc(d time.Duration, f func()) (stop func()) {
+	timer := time.AfterFunc(d, f)
+	return func() { timer.Stop() }
+}

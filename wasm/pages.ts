@@ -1,0 +1,69 @@
+// The pages of an engine, and the packets that they and it exchange: the other half of pages_js.go. See wasm/port.
+import { ask, call, view, type GoInstance, type Part } from './seam.ts';
+
+/** Posts packets to the pages of one engine. */
+export class Pages {
+  #ports = new Map<number, MessagePort>();
+  #due = new Set<number>();
+  #go!: GoInstance;
+  #last = 0;
+
+  /** The imports of the engine. A packet is posted when the turn ends in which Go began it. */
+  readonly part: Part = (go) => {
+    this.#go = go;
+    return {
+      vsync_pages: {
+        due: (page: number) => {
+          if (this.#due.size === 0) queueMicrotask(() => this.#flush());
+          this.#due.add(page);
+        },
+        post: (page: number, ptr: number, size: number) => {
+          const packet = view(go, ptr, size).slice();
+          this.#ports.get(page)?.postMessage(packet, [packet.buffer]);
+        },
+      },
+    };
+  };
+
+  #flush(): void {
+    const due = [...this.#due];
+    this.#due.clear();
+    for (const page of due) ask(this.#go, 'vsync_pages_flush', page);
+  }
+
+  /** Serves a page. The port's messages are the engine's from now on. */
+  open(port: MessagePort, gone: Promise<unknown>): void {
+    const page = ++this.#last;
+    this.#ports.set(page, port);
+    call(this.#go, 'vsync_pages_open', page);
+    port.onmessage = ({ data }) => {
+      if (data instanceof Uint8Array) this.#receive(page, data);
+    };
+    void gone.then(() => this.#close(page));
+  }
+
+  #receive(page: number, packet: Uint8Array): void {
+    const ptr = ask(this.#go, 'vsync_pages_room', packet.length);
+    if (!this.#go.exports) return;
+    view(this.#go, ptr, packet.length).set(packet);
+    call(this.#go, 'vsync_pages_receive', page, packet.length);
+  }
+
+  #close(page: number): void {
+    const port = this.#ports.get(page);
+    if (!port) return;
+    this.#ports.delete(page);
+    port.close();
+    call(this.#go, 'vsync_pages_gone', page);
+  }
+
+  online(): void {
+    if (this.#go.exports) call(this.#go, 'vsync_pages_online');
+  }
+
+  /** Tells all pages that the engine has ended. */
+  lost(message: string): void {
+    for (const port of this.#ports.values()) port.postMessage({ lost: message });
+    this.#ports.clear();
+  }
+}

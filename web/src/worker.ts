@@ -1,0 +1,76 @@
+// The worker that holds the engine of one database: a SharedWorker named "vsync:" and the database's name, or a dedicated worker of a
+// page. wasm/port says what is posted. wasm_exec.js is put before this by the build.
+//
+//   port ─▶ first message {vsync, wasm, tab} ─▶ Go is started, once ─▶ {engine: lock} ─▶ packets
+import { idb } from '../../wasm/idb/idb.ts';
+import { Pages } from '../../wasm/pages.ts';
+import { run } from '../../wasm/seam.ts';
+import { socket } from '../../wasm/socket/socket.ts';
+
+interface First {
+  vsync: number;
+  wasm: string;
+  tab: string;
+}
+
+interface Engine {
+  pages: Pages;
+  lock: string;
+}
+
+/** The engine that runs, or is being started; none before the first page, and after one has ended. */
+let engine: Promise<Engine> | undefined;
+
+async function start(wasm: string): Promise<Engine> {
+  const pages = new Pages();
+  const lock = `vsync-engine:${crypto.randomUUID()}`;
+  const [go, release] = await Promise.all([load(wasm).then((code) => run(code, [pages.part, idb, socket])), hold(lock)]);
+  go.onExit((code) => {
+    engine = undefined;
+    pages.lost(`the engine ended with code ${code}; what was confirmed is stored: open the database again`);
+    release();
+  });
+  return { pages, lock };
+}
+
+/** The engine's code, streamed where the server names its type. */
+async function load(wasm: string): Promise<Response | ArrayBuffer> {
+  const response = await fetch(wasm);
+  if (!response.ok) throw new Error(`${wasm} cannot be loaded (HTTP ${response.status}): serve vsync.wasm beside vsync.js`);
+  return response.headers.get('Content-Type') === 'application/wasm' ? response : response.arrayBuffer();
+}
+
+/** Holds a Web Lock, until the function is called that it gives; others wait for it to learn of the engine's end. */
+function hold(name: string): Promise<() => void> {
+  return new Promise((held, failed) => {
+    navigator.locks.request(name, () => new Promise<void>(held)).catch(failed);
+  });
+}
+
+/** Serves a page that has said its first word. What it says until the engine runs is kept. */
+async function serve(port: MessagePort, first: First): Promise<void> {
+  const early: MessageEvent[] = [];
+  port.onmessage = (event) => early.push(event);
+  try {
+    const { pages, lock } = await (engine ??= start(first.wasm));
+    port.postMessage({ engine: lock });
+    // The page holds a lock as long as it lives.
+    pages.open(port, navigator.locks.request(first.tab, () => undefined));
+    for (const event of early) port.onmessage?.(event);
+  } catch (err) {
+    engine = undefined;
+    port.postMessage({ lost: `the engine cannot be started: ${err instanceof Error ? err.message : String(err)}` });
+  }
+}
+
+const scope = globalThis as unknown as Record<'onconnect' | 'onmessage', (event: MessageEvent) => void>;
+
+if ('onconnect' in globalThis) {
+  scope.onconnect = ({ ports: [port] }) => {
+    port!.onmessage = ({ data }) => void serve(port!, data as First);
+  };
+} else {
+  scope.onmessage = ({ data, ports: [port] }) => void serve(port!, data as First);
+}
+
+globalThis.addEventListener('online', () => void engine?.then(({ pages }) => pages.online(), () => undefined));
