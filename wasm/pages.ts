@@ -1,5 +1,5 @@
 // The pages of an engine, and the packets that they and it exchange: the other half of pages_js.go. See wasm/port.
-import { ask, call, view, type GoInstance, type Part } from './seam.ts';
+import { ask, call, view, type GoInstance, type Part } from './seam.js';
 
 /** Posts packets to the pages of one engine. */
 export class Pages {

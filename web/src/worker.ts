@@ -2,10 +2,10 @@
 // page. wasm/port says what is posted. wasm_exec.js is put before this by the build.
 //
 //   port ─▶ first message {vsync, wasm, tab} ─▶ Go is started, once ─▶ {engine: lock} ─▶ packets
-import { idb } from '../../wasm/idb/idb.ts';
-import { Pages } from '../../wasm/pages.ts';
-import { run } from '../../wasm/seam.ts';
-import { socket } from '../../wasm/socket/socket.ts';
+import { idb } from '../../wasm/idb/idb.js';
+import { Pages } from '../../wasm/pages.js';
+import { run } from '../../wasm/seam.js';
+import { socket } from '../../wasm/socket/socket.js';
 
 interface First {
   vsync: number;
