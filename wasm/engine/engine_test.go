@@ -228,12 +228,7 @@ func TestAPageThatVanishesIsAwaited(t *testing.T) {
 	a.hello("notes")
 	a.put("a", 1)
 	db := e.current()
-	a.p.Gone()
-	for held := true; held; runtime.Gosched() {
-		db.mu.Lock()
-		held = db.ports[a.p]
-		db.mu.Unlock()
-	}
+	vanish(e, a)
 	b := e.tab(t)
 	b.hello("notes")
 	if e.current() != db || !p.open["notes"].used {
@@ -242,6 +237,33 @@ func TestAPageThatVanishesIsAwaited(t *testing.T) {
 	b.answer(b.say(port.Close))
 	if p.open["notes"].used {
 		t.Error("the database is open after the last close")
+	}
+}
+
+// A page that is gone holds nobody to its options.
+func TestOptionsOfAPageThatVanished(t *testing.T) {
+	e, _ := newEngine(t, nil)
+	a := e.tab(t)
+	device := a.hello("notes")
+	a.put("a", 1)
+	vanish(e, a)
+	b := e.tab(t)
+	if b.hello("notes", "durability", "strict") != device {
+		t.Error("another device")
+	}
+	if got := b.answer(b.say(port.Get, "docs", "a"))[0]; got == nil {
+		t.Error("what was written before is not there")
+	}
+}
+
+// vanish lets a page go without a word, and waits until the engine has noticed.
+func vanish(e *Engine, a *tab) {
+	db := e.current()
+	a.p.Gone()
+	for held := true; held; runtime.Gosched() {
+		db.mu.Lock()
+		held = db.ports[a.p]
+		db.mu.Unlock()
 	}
 }
 

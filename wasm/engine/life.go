@@ -100,17 +100,34 @@ func (e *Engine) join(p *Port, o options) (*database, error) {
 	}
 	defer func() { <-e.gate }()
 	db := e.current()
+	if db != nil {
+		wrong := db.opt.differs(&o)
+		if wrong != nil && db.used() {
+			return nil, wrong
+		}
+		if wrong != nil { // nobody has come back to it
+			db.close(closed)
+			db = nil
+		}
+	}
 	if db == nil {
 		var err error
 		if db, err = e.open(p.ctx, o); err != nil {
 			return nil, err
 		}
-	} else if err := db.opt.differs(&o); err != nil {
-		return nil, err
 	}
 	db.add(p)
 	return db, nil
 }
+
+// used says that a page has the database open.
+func (db *database) used() bool {
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	return len(db.ports) > 0
+}
+
+var closed = fail(core.Closed, "the database was closed: open it again")
 
 func (e *Engine) open(ctx context.Context, o options) (*database, error) {
 	db := &database{e: e, opt: o, ports: map[*Port]bool{}}
@@ -213,11 +230,8 @@ func (db *database) remove(p *Port, vanished bool) {
 func (db *database) shut() {
 	_ = db.e.enter(context.Background())
 	defer func() { <-db.e.gate }()
-	db.mu.Lock()
-	used := len(db.ports) > 0 || db.end != nil
-	db.mu.Unlock()
-	if !used {
-		db.close(fail(core.Closed, "the database was closed: open it again"))
+	if !db.used() {
+		db.close(closed)
 	}
 }
 
@@ -286,10 +300,7 @@ func (e *Engine) destroy(ctx context.Context, name string, force bool) error {
 	if db != nil {
 		n := db.replica.State().Pending
 		kept := n > 0 && !force
-		db.mu.Lock()
-		used := len(db.ports) > 0
-		db.mu.Unlock()
-		if !kept || !used {
+		if !kept || !db.used() {
 			db.close(fail(core.Closed, "the database was destroyed by another page"))
 		}
 		if kept {
