@@ -48,7 +48,7 @@ export async function openDatabase(name: string, options: Options): Promise<Data
   }
   database = new Replica(name, connection, board);
   for (const fn of early) fn();
-  persist();
+  void persist().then(() => board.look(true));
   return database;
 }
 

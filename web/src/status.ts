@@ -135,10 +135,10 @@ export class Board implements StatusSource {
     });
   }
 
-  /** Looks how full the browser's storage is, but not too often. Where browsers do not say, nothing is shown. */
-  look(): void {
+  /** Looks how full the browser's storage is, but not too often unless it must be. Where browsers do not say, nothing is shown. */
+  look(must = false): void {
     const storage = storageManager();
-    if (!storage || Date.now() - this.#looked < STORAGE_EVERY) return;
+    if (!storage || (!must && Date.now() - this.#looked < STORAGE_EVERY)) return;
     this.#looked = Date.now();
     void Promise.all([storage.estimate(), storage.persisted()]).then(
       ([{ usage = 0, quota = 0 }, persisted]) => {
@@ -153,14 +153,13 @@ export class Board implements StatusSource {
   }
 }
 
-let asked = false;
+let asked: Promise<unknown> | undefined;
 
 /** Asks the browser, once a page, to keep what is stored when space is short. It may refuse, and nothing depends on it. */
-export function persist(): void {
+export async function persist(): Promise<void> {
   const storage = storageManager();
-  if (asked || !storage) return;
-  asked = true;
-  storage.persisted().then((persisted) => persisted || storage.persist()).catch(() => undefined);
+  asked ??= storage?.persisted().then((persisted) => persisted || storage.persist()).catch(() => undefined);
+  await asked;
 }
 
 function storageManager(): StorageManager | undefined {

@@ -19,7 +19,7 @@ export class Bin {
 }
 export const bin = (value) => new Bin(value);
 
-const device = "d".repeat(32);
+export const device = "d".repeat(32);
 export const version = (generation, of = device) => `${of}:${generation}`;
 
 /** The two fields of ROWS: [id, value, generation] each, all of one device. */
@@ -208,6 +208,7 @@ export class Browser {
   dedicated = [];
   listeners = new Map();
   engines = 0;
+  greeted = [];
   /** What a new engine says when a page greets it. */
   onGreeting = (page, lock) => page.raw({ engine: lock });
 
@@ -266,6 +267,7 @@ export class Browser {
     const page = new Page(port);
     page.onGreeting = () => {
       worker.greeted(page);
+      this.greeted.push({ page, worker });
       this.onGreeting(page, worker.lock);
     };
     if (message) {
@@ -276,10 +278,10 @@ export class Browser {
 
   /** Opens a database, with its page on the far side. */
   async open(name = "notes", options = {}, status = {}) {
+    const at = this.greeted.length;
     const opening = open(name, options);
-    const worker = await this.worker(name);
-    const at = worker.pages.length;
-    const page = await worker.page(at);
+    while (!this.greeted[at]) await new Promise(setImmediate);
+    const { page, worker } = this.greeted[at];
     const hello = await page.next("HELLO");
     page.status({ phase: "local", device, pending: 0, problems: [], ...status });
     page.ok(hello, device);

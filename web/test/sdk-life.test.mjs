@@ -1,0 +1,322 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { Browser, bin, destroy, device, frame, open, rejects, rows, settle, version } from "./far.mjs";
+
+const start = (options) => new Browser().install().open("notes", options);
+
+test("opening: the lock before its name, the worker, the hello", async () => {
+  const browser = new Browser().install();
+  const { db, page, worker, hello } = await browser.open("notes", { feed: "https://hub.example.org/x/", durability: "strict" });
+  assert.match(worker.url, /vsync-worker\.js$/);
+  assert.deepEqual(worker.options, { type: "classic", name: "vsync:notes", extendedLifetime: true });
+  assert.equal(page.greeting.vsync, 1);
+  assert.match(page.greeting.wasm, /^file:.*vsync\.wasm$/);
+  assert.ok(browser.locks.holds(page.greeting.tab), "the page holds its lock before it is named");
+  assert.equal(hello.n, 1);
+  assert.deepEqual(hello.fields, [1, { name: "notes", feed: "wss://hub.example.org/x", durability: "strict", token: false, agent: "test" }]);
+  assert.equal(db.name, "notes");
+  assert.equal(db.device, device);
+  assert.equal(db.status.current.phase, "local");
+  assert.equal(db.status.current.hosting, "shared");
+});
+
+test("opening: wrong names and options are refused before anything is started", async () => {
+  const browser = new Browser().install();
+  for (const name of ["", "A", "a/b", ".", "..", "é", "x".repeat(65), undefined, 5]) await rejects(open(name), "INVALID", "the name of a database");
+  const wrong = [
+    [{ feed: "localhost:8787" }, "feed", "ws://localhost:8787"],
+    [{ feed: "ftp://x" }, "feed"],
+    [{ feed: "/relative" }, "feed"],
+    [{ feed: "ws://x/?token=1" }, "feed", '"?"'],
+    [{ feed: "ws://user:word@x" }, "feed", "token"],
+    [{ feed: 5 }, "feed"],
+    [{ token: 5 }, "token"],
+    [{ token: "" }, "token"],
+    [{ durability: "fast" }, "durability", '"relaxed" or "strict"', '"fast"'],
+    [{ hosting: "leader" }, "hosting", "planned"],
+    [{ hosting: "window" }, "hosting"],
+    [{ collections: {} }, '"collections"', "planned"],
+    [{ sginal: 1 }, '"sginal"'],
+    [{ signal: 1 }, "signal"],
+    ["notes", "an object"],
+  ];
+  for (const [options, ...words] of wrong) await rejects(open("notes", options), "INVALID", ...words);
+  await rejects(destroy("A"), "INVALID");
+  await rejects(destroy("notes", { force: "yes" }), "INVALID", "force");
+  assert.equal(browser.engines, 0);
+});
+
+test("opening: addresses of hubs in all forms", async () => {
+  const browser = new Browser().install();
+  const forms = { "ws://localhost:8787": "ws://localhost:8787", "http://localhost:8787/": "ws://localhost:8787", "https://x/hubs//": "wss://x/hubs", "WSS://X": "wss://x" };
+  let i = 0;
+  for (const [feed, sent] of Object.entries(forms)) {
+    const { hello } = await browser.open(`n${i++}`, { feed: i % 2 ? feed : new URL(feed) });
+    assert.equal(hello.fields[1].feed, sent);
+  }
+});
+
+test("opening: what the engine refuses, and what it says when it cannot start", async () => {
+  for (const code of ["INVALID", "LOCKED", "VERSION", "CORRUPT"]) {
+    const browser = new Browser().install();
+    const opening = open("notes");
+    const page = await (await browser.worker("notes")).page();
+    page.fail(await page.next("HELLO"), code, "because of that");
+    await rejects(opening, code, "because of that");
+    await settle();
+    assert.ok(!browser.locks.holds(page.greeting.tab), "the page's lock is free again");
+  }
+  const browser = new Browser().install();
+  browser.onGreeting = (page) => page.raw({ lost: "the program could not be loaded" });
+  await rejects(open("notes"), "ENGINE_LOST", "the program could not be loaded");
+});
+
+test("opening: a worker whose script is missing", async () => {
+  const browser = new Browser().install();
+  browser.onGreeting = () => browser.shared.get("vsync:notes").last.events.dispatchEvent(new Event("error"));
+  await rejects(open("notes"), "ENGINE_LOST", "vsync-worker.js", "is the file there");
+});
+
+test("opening: a signal gives up at each moment", async () => {
+  const browser = new Browser().install();
+  const before = AbortSignal.abort();
+  await rejects(open("notes", { signal: before }), "ABORTED");
+  const start = new AbortController();
+  browser.onGreeting = () => start.abort();
+  await rejects(open("notes", { signal: start.signal }), "ABORTED");
+  const hello = new AbortController();
+  browser.onGreeting = (page, lock) => {
+    page.raw({ engine: lock });
+    page.answer("HELLO", () => hello.abort());
+  };
+  await rejects(open("other", { signal: hello.signal }), "ABORTED");
+  await settle();
+  const page = await (await browser.worker("other")).page();
+  assert.ok(!browser.locks.holds(page.greeting.tab), "the engine learns that the page is gone");
+  const after = new AbortController();
+  const { db, page: far } = await new Browser().install().open("third", { signal: after.signal });
+  after.abort();
+  const get = db.collection("c").get("a");
+  far.ok(await far.next("GET"), bin(1));
+  assert.equal(await get, 1);
+});
+
+test("opening: where there are no Web Locks, no shared workers, another origin", async () => {
+  new Browser().install({ locks: false });
+  await rejects(open("notes"), "INVALID", "https", "localhost");
+  new Browser().install({ shared: false });
+  await rejects(open("notes", { hosting: "shared" }), "INVALID", "SharedWorker");
+  new Browser().install();
+  globalThis.location = { origin: "https://page.example.org" };
+  await rejects(open("notes"), "INVALID", "https://page.example.org", "vsync-worker.js");
+});
+
+test("a worker of this page: one for all who open the name, ended with the last", async () => {
+  const browser = new Browser().install({ shared: false });
+  const first = await browser.open("notes");
+  const second = await browser.open("notes");
+  assert.equal(browser.dedicated.length, 1);
+  assert.equal(first.worker, second.worker);
+  assert.equal(first.db.status.current.hosting, "tab");
+  assert.deepEqual(first.worker.options, { type: "classic", name: "vsync" });
+  const other = await browser.open("other", { hosting: "tab" });
+  assert.equal(browser.dedicated.length, 2);
+  for (const { db, page, worker } of [first, second]) {
+    assert.equal(worker.terminated, false);
+    const closing = db.close();
+    page.ok(await page.next("CLOSE"));
+    await closing;
+  }
+  assert.equal(first.worker.terminated, true);
+  assert.equal(other.worker.terminated, false);
+  other.page.answer("CLOSE", (said) => other.page.ok(said));
+  await other.db.close();
+});
+
+test("close: waits for writes, ends all else, and nothing goes after it", async () => {
+  const browser = new Browser().install();
+  const { db, page } = await browser.open();
+  const notes = db.collection("notes");
+  const put = notes.put("a", 1);
+  const get = rejects(notes.get("a"), "CLOSED");
+  const synced = rejects(db.synced(), "CLOSED");
+  const step = rejects(notes.watch()[Symbol.asyncIterator]().next(), "CLOSED");
+  const errors = [];
+  notes.subscribe({}, () => errors.push("called"), (err) => errors.push(err.code));
+  notes.subscribe({}, () => errors.push("called"));
+  const closing = db.close();
+  assert.equal(db.close(), closing, "a second close does nothing else");
+  await rejects(notes.put("b", 1), "CLOSED", "open it again");
+  await Promise.all([get, step]);
+  assert.throws(() => db.pause(), (err) => err.code === "CLOSED");
+  const said = [];
+  for (;;) {
+    const one = await page.next();
+    said.push(one.kind);
+    if (one.kind === "WRITE") setImmediate(() => page.ok(one, version(1)));
+    if (one.kind === "CLOSE") {
+      page.ok(one);
+      break;
+    }
+  }
+  assert.equal(said.at(-1), "CLOSE");
+  assert.equal((await put).version, version(1));
+  await Promise.all([closing, synced]);
+  assert.deepEqual(errors, ["CLOSED"]);
+  assert.equal(db.status.current.phase, "closed");
+  assert.equal(db.status.current.error, undefined);
+  await rejects(notes.get("a"), "CLOSED");
+  await rejects((await put).synced(), "CLOSED");
+  await rejects(notes.scan()[Symbol.asyncIterator]().next(), "CLOSED");
+  await rejects(db.batch((tx) => tx.put(notes, "a", 1)), "CLOSED");
+  await settle();
+  assert.ok(!browser.locks.holds(page.greeting.tab));
+  assert.equal(browser.listeners.size, 0, "nothing is listened to any more");
+  await db.close();
+});
+
+test("close: a loop that waits fails with CLOSED; disposing closes", async () => {
+  const { db, page } = await start();
+  page.answer("CLOSE", (said) => page.ok(said));
+  const watch = async () => {
+    for await (const event of db.watch()) void event;
+  };
+  const loop = rejects(watch(), "CLOSED");
+  await page.next("WATCH");
+  await db[Symbol.asyncDispose]();
+  await loop;
+});
+
+test("the engine's end is learnt from its lock, and everybody hears of it", async () => {
+  const browser = new Browser().install();
+  const { db, page, worker } = await browser.open();
+  const notes = db.collection("notes");
+  const errors = [];
+  notes.subscribe({}, () => undefined, (err) => errors.push(err.code));
+  const waits = [notes.put("a", 1), notes.get("a"), db.synced(), notes.query(), notes.watch()[Symbol.asyncIterator]().next()].map((promise) => rejects(promise, "ENGINE_LOST", "Open the database again"));
+  await settle();
+  worker.letGo();
+  await Promise.all(waits);
+  await settle();
+  assert.deepEqual(errors, ["ENGINE_LOST"]);
+  assert.equal(db.status.current.phase, "closed");
+  assert.equal(db.status.current.error.code, "ENGINE_LOST");
+  await rejects(notes.get("a"), "ENGINE_LOST");
+  await rejects(db.synced(), "ENGINE_LOST");
+  assert.throws(() => db.resume(), (err) => err.code === "ENGINE_LOST");
+  await db.close();
+  assert.equal(page.said.filter((said) => said.kind === "CLOSE").length, 0);
+});
+
+test("an engine that ends by itself says why; a page of its own worker gets a new one", async () => {
+  const browser = new Browser().install({ shared: false });
+  const { db, page, worker } = await browser.open();
+  const get = rejects(db.collection("notes").get("a"), "ENGINE_LOST", "exit code 2");
+  page.raw({ lost: "exit code 2" });
+  await get;
+  assert.equal(worker.terminated, true);
+  const again = await browser.open();
+  assert.notEqual(again.worker, worker);
+  again.page.answer("CLOSE", (said) => again.page.ok(said));
+  await again.db.close();
+  assert.equal(again.worker.terminated, true);
+});
+
+test("closing while the engine dies is closing all the same", async () => {
+  const { db, page, worker } = await start();
+  const closing = db.close();
+  await page.next("CLOSE");
+  worker.letGo();
+  await closing;
+  assert.equal(db.status.current.phase, "closed");
+});
+
+test("a database that another page destroyed: the status says so, and closing goes on", async () => {
+  const { db, page } = await start();
+  page.status({ phase: "closed", code: "CLOSED", message: "the database was destroyed by another page" });
+  await settle();
+  assert.deepEqual(db.status.current.error, { code: "CLOSED", message: "the database was destroyed by another page" });
+  const get = db.collection("notes").get("a");
+  page.fail(await page.next("GET"), "CLOSED", "destroyed");
+  await rejects(get, "CLOSED", "destroyed");
+  const closing = db.close();
+  page.ok(await page.next("CLOSE"));
+  await closing;
+});
+
+test("destroy: a port of its own, force, and what is refused", async () => {
+  const browser = new Browser().install();
+  const gone = destroy("notes", { force: true });
+  const worker = await browser.worker("notes");
+  const page = await worker.page();
+  const said = await page.next("DESTROY");
+  assert.deepEqual(said.fields, [1, "notes", true]);
+  page.ok(said);
+  await gone;
+  await settle();
+  assert.ok(!browser.locks.holds(page.greeting.tab));
+  const refused = destroy("notes");
+  const second = await worker.page(1);
+  const unsent = await second.next("DESTROY");
+  assert.deepEqual(unsent.fields, [1, "notes", false]);
+  second.fail(unsent, "UNSENT", "3 batches");
+  await rejects(refused, "UNSENT", "3 batches");
+});
+
+test("a hidden page says so at once", async () => {
+  const browser = new Browser().install();
+  const { page } = await browser.open();
+  browser.listeners.get("visibilitychange")({ type: "visibilitychange" }); // still visible
+  globalThis.document.visibilityState = "hidden";
+  browser.listeners.get("visibilitychange")({ type: "visibilitychange" });
+  browser.listeners.get("pagehide")({ type: "pagehide" });
+  assert.deepEqual([await page.next(), await page.next()], [{ kind: "HIDDEN", n: 0, fields: [] }, { kind: "HIDDEN", n: 0, fields: [] }]);
+});
+
+test("pause and resume are said", async () => {
+  const { db, page } = await start();
+  db.pause();
+  db.resume();
+  page.ok(await page.next("PAUSE"));
+  page.ok(await page.next("RESUME"));
+  await settle();
+});
+
+test("tokens: as text, from a function, and why there is none", async () => {
+  const ask = async (token, n) => {
+    const { page, hello } = await new Browser().install().open("notes", { token });
+    assert.equal(hello.fields[1].token, true);
+    page.send([frame.ASK, n]);
+    const said = await page.next("TOKEN");
+    assert.equal(said.n, n);
+    return said.fields;
+  };
+  assert.deepEqual(await ask("secret", 1), ["secret", ""]);
+  assert.deepEqual(await ask(() => "fresh", 2), ["fresh", ""]);
+  assert.deepEqual(await ask(async () => "later", 3), ["later", ""]);
+  assert.deepEqual(await ask(async () => { throw new Error("signed out"); }, 4), [null, "signed out"]);
+  assert.deepEqual(await ask(() => { throw "thrown"; }, 5), [null, "thrown"]);
+  const [none, why] = await ask(() => undefined, 6);
+  assert.equal(none, null);
+  assert.match(why, /undefined/);
+});
+
+test("a token is given while the hello is not answered yet", async () => {
+  const browser = new Browser().install();
+  const opening = open("notes", { feed: "ws://x", token: "secret" });
+  const page = await (await browser.worker("notes")).page();
+  const hello = await page.next("HELLO");
+  page.send([frame.ASK, 1]);
+  assert.deepEqual((await page.next("TOKEN")).fields, ["secret", ""]);
+  page.status({ phase: "connecting", device, problems: [] });
+  page.ok(hello, device);
+  assert.equal((await opening).status.current.phase, "connecting");
+});
+
+test("rows of a packet after the end of the port are not read", async () => {
+  const { db, page } = await start();
+  const get = rejects(db.collection("notes").get("a"), "PROTOCOL");
+  const said = await page.next("GET");
+  page.send([frame.FAIL, 0, "PROTOCOL", "over"], [frame.OK, said.n, bin(1)], [frame.ITEMS, 5, ...rows(["a", 1])]);
+  await get;
+});
