@@ -29,6 +29,33 @@ export function open(name: string, options?: OpenOptions): Promise<Database>;
  */
 export function destroy(name: string, options?: { force?: boolean }): Promise<void>;
 
+/**
+ * Has a service worker, vsync-sw.js, keep the page, the SDK and the engine on this device, so that a reload without a network works.
+ * It needs no database. The files are a set: a page gets all of them from one version, and a new version is taken all at once.
+ *
+ * Resolves when they are kept. Rejects where browsers allow no service worker: in pages that came neither over https nor from
+ * localhost, in private windows of some, and where the script is not served.
+ */
+export function keepOffline(options?: KeepOptions): Promise<Kept>;
+
+export interface KeepOptions {
+  /** What the page needs beside itself and the SDK: styles, scripts, pictures. Addresses, relative to the page's own. */
+  files?: readonly (string | URL)[];
+  /** The page, if it is not the one that calls. It is also shown for addresses that cannot be reached without a network. */
+  page?: string | URL;
+  /** Address of the service worker, at the page's own origin; `/vsync-sw.js` if left out. It serves what lies beside and below it. */
+  worker?: string | URL;
+  /** A new version of the files is there, all of it. `take` has every open page load it; until then each stays with what it has. */
+  onUpdate?: (take: () => void) => void;
+}
+
+export interface Kept {
+  /** Looks for a new version now; resolves to whether there is one. The service worker also looks when a page is opened. */
+  check(): Promise<boolean>;
+  /** Has every open page load the new version, if there is one. */
+  take(): void;
+}
+
 export interface OpenOptions {
   /**
    * Address of a hub: `wss://…`, `ws://…`, or `https://…`, `http://…`, which mean the same. The feed is `/v1/<name>` below it.

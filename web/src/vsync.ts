@@ -11,6 +11,7 @@ import { describe, invalid } from './errors.js';
 import { openOptions } from './options.js';
 
 export { VsyncError } from './errors.js';
+export { keepOffline } from './offline.js';
 
 export async function open(name: string, options?: OpenOptions): Promise<Database> {
   checkDatabase(name);

@@ -10,6 +10,7 @@ type Functions<M> = { [K in keyof M]: M[K] };
 holds<Same<keyof Functions<typeof Actual>, keyof Functions<typeof Contract>>>();
 holds<Same<typeof Actual.open, typeof Contract.open>>();
 holds<Same<typeof Actual.destroy, typeof Contract.destroy>>();
+holds<Same<typeof Actual.keepOffline, typeof Contract.keepOffline>>();
 holds<Same<ConstructorParameters<typeof Actual.VsyncError>, ConstructorParameters<typeof Contract.VsyncError>>>();
 holds<Same<keyof Actual.VsyncError, keyof Contract.VsyncError>>();
 holds<Same<Actual.VsyncError['code'], Contract.ErrorCode>>();
