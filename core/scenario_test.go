@@ -196,6 +196,12 @@ func TestRefusals(t *testing.T) {
 	_, chain := raw(t, d, 3, h1, put("x"))
 	_, parent := raw(t, d, 3, h2, put("x", change.Version{Device: other, Gen: 7}))
 	_, clone := raw(t, d, 2, h1, put("y"))
+	_, two := raw(t, d, 3, h2, put("x"), put("y"))
+	whole, err := change.Decode(two)
+	if err != nil {
+		t.Fatal(err)
+	}
+	partial := whole.Partial(func(m change.Mutation) bool { return m.Index == 0 })
 	for _, c := range []struct {
 		name string
 		in   Incoming
@@ -212,6 +218,7 @@ func TestRefusals(t *testing.T) {
 		{"parent above the vector", Incoming{Device: d, Bytes: parent}, Refused, "GAP"},
 		{"another device", Incoming{Device: other, Bytes: b2}, Refused, "FORBIDDEN"},
 		{"no header", Incoming{Device: d, Bytes: b2[:20]}, Refused, "PROTOCOL"},
+		{"what a reader with limited rights has", Incoming{Device: d, Bytes: partial}, Refused, "PROTOCOL"},
 	} {
 		vs, err := w.hub.Accept(w.ctx, []Incoming{c.in})
 		if err != nil || vs[0].Kind != c.kind || vs[0].Code != c.code {

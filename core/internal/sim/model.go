@@ -12,14 +12,18 @@ import (
 
 // model is the feed as the hub told it, folded by code of its own: it shares decoders with the engine, and nothing else.
 type model struct {
-	s       *Sim
-	items   []item // by sequence − 1
-	last    map[change.DeviceID]change.Generation
-	chain   map[change.DeviceID]change.Hash
-	objects map[string][]state // by key, in the order of the feed
-	notes   map[string]uint64  // where each note came
-	voids   map[change.Version]bool
+	s        *Sim
+	items    []item // by sequence − 1
+	last     map[change.DeviceID]change.Generation
+	chain    map[change.DeviceID]change.Hash
+	objects  map[string][]state // by key, in the order of the feed
+	notes    map[string]uint64  // where each note came
+	accepted uint64             // the hub's latest time
+	voids    map[change.Version]bool
 }
+
+// allowedSkew is how far, in ms, a batch's time may lie after the hub's.
+const allowedSkew = 60_000
 
 // item is one place of the feed.
 type item struct {
@@ -108,6 +112,10 @@ func (m *model) add(f *core.FeedEntry) {
 	if it.hash != f.Hash {
 		s.fail("the running hash at %d is %s, and the hub says %s", f.Seq, it.hash, f.Hash)
 	}
+	if e.Annotation.Accepted < m.accepted {
+		s.fail("sequence %d was taken at %d, and the one before it at %d", f.Seq, e.Annotation.Accepted, m.accepted)
+	}
+	m.accepted = e.Annotation.Accepted
 	if e.Version.Gen != m.last[e.Version.Device]+1 {
 		s.fail("sequence %d brings %s after generation %d", f.Seq, e.Version, m.last[e.Version.Device])
 	}
@@ -117,6 +125,9 @@ func (m *model) add(f *core.FeedEntry) {
 		}
 		if err := it.batch.Follows(m.chain[e.Version.Device]); err != nil {
 			s.fail("the batch at %d: %v", f.Seq, err)
+		}
+		if got, want := e.Annotation.EffectiveStamp(&it.batch.Header), min(it.batch.Stamp, e.Annotation.Accepted+allowedSkew); got != want {
+			s.fail("the batch at %d counts as written at %d, and should as at %d", f.Seq, got, want)
 		}
 		m.judge(f.Seq, it.batch)
 		for i := range it.batch.Mutations {
