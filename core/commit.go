@@ -332,7 +332,7 @@ func (r *Replica) checkpointStep(ctx context.Context) {
 	}
 }
 
-// giveUpPass forgets a checkpoint of which a step failed: it counts that step's pages as written, and they are not.
+// giveUpPass forgets a checkpoint of which a step failed. The next one begins with what stands in memory then.
 func (r *Replica) giveUpPass(err error) {
 	r.dead(err)
 	r.mu.Lock()
@@ -411,7 +411,9 @@ func (r *Replica) replay(ctx context.Context, sb *superblock) error {
 		}
 		p.commit = rec.Commit
 		f := &fold{ctx: ctx, rows: p, log: l, head: &r.head}
-		if err := f.record(rec); err != nil {
+		if err := f.record(rec); errors.Is(err, &Error{Code: VersionUnknown}) {
+			return err
+		} else if err != nil {
 			return wrapf(Corrupt, err, "commit %d of the log cannot be taken up; nothing was changed", rec.Commit)
 		}
 		r.head.commit = rec.Commit
