@@ -604,6 +604,9 @@ func TestCloseWhereverItIs(t *testing.T) {
 			g.h.write(2, put("a", 10))
 			g.r.hold = block
 		},
+		"reading on after a write failed": func(g *rig, f *Feed) {
+			f.Dial = func(context.Context, string) (wire.Conn, error) { return &mute{closed: make(chan struct{})}, nil }
+		},
 		"waiting":           func(g *rig, f *Feed) { g.h.refuse = func(int) error { return errNoRoute } },
 		"own storage fails": func(g *rig, f *Feed) { g.r.helloErr = &core.Error{Code: core.Quota} },
 	} {
@@ -627,6 +630,16 @@ func TestCloseWhereverItIs(t *testing.T) {
 		}
 	}
 }
+
+// mute is a connection that takes nothing, and of which nothing comes.
+type mute struct {
+	closed chan struct{}
+	once   sync.Once
+}
+
+func (c *mute) Read(context.Context) ([]byte, error) { <-c.closed; return nil, wire.ErrClosed }
+func (c *mute) Write(context.Context, []byte) error  { return errNoRoute }
+func (c *mute) Close(int, string) error              { c.once.Do(func() { close(c.closed) }); return nil }
 
 func TestRunEndsWithItsContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
