@@ -52,5 +52,9 @@ func makeKey(path string) ([]byte, error) {
 	if err := os.Rename(draft, path); err != nil {
 		return nil, unreadable(err)
 	}
+	if dir, err := os.Open(filepath.Dir(path)); err == nil {
+		_ = dir.Sync() // the name is to last like the key; where directories cannot be synced, it does
+		dir.Close()
+	}
 	return key, nil
 }

@@ -73,11 +73,11 @@ func (d *device) check(ctx context.Context) error {
 			fmt.Fprintln(d.c.out, f)
 		}
 		if report.OK {
-			fmt.Fprintf(d.c.out, "ok: %s objects, %s batches\n", grouped(uint64(report.Objects)), grouped(uint64(report.Batches)))
+			fmt.Fprintf(d.c.out, "ok: %s, %s\n", counted(report.Objects, "object", "objects"), counted(report.Batches, "batch", "batches"))
 		}
 	}
 	if err == nil && !report.OK {
-		err = fail(core.Corrupt, "the database %s in %s does not fit together: %d findings", d.c.db, d.c.data, len(report.Findings))
+		err = fail(core.Corrupt, "the database %s in %s does not fit together: %s", d.c.db, d.c.data, counted(len(report.Findings), "finding", "findings"))
 	}
 	return err
 }

@@ -88,7 +88,7 @@ func (im *importing) run(ctx context.Context, c *call) error {
 		}
 		err := im.rowsOf(ctx, file)
 		if err != nil && im.rows > 0 {
-			c.warn("%s rows in %d batches were stored before", grouped(im.rows), im.batches)
+			c.warn("%s in %s stored before the error", counted(im.rows, "row", "rows"), counted(im.batches, "batch was", "batches were"))
 		}
 		if err != nil {
 			return err
@@ -118,13 +118,13 @@ func (im *importing) open(ctx context.Context, c *call) (io.ReadCloser, error) {
 	return f, nil
 }
 
-// counted counts what is read of the file, for the progress.
-type counted struct {
+// reading counts what is read of the file, for the progress.
+type reading struct {
 	r io.Reader
 	n *int64
 }
 
-func (c counted) Read(p []byte) (int, error) {
+func (c reading) Read(p []byte) (int, error) {
 	n, err := c.r.Read(p)
 	*c.n += int64(n)
 	return n, err
@@ -132,7 +132,7 @@ func (c counted) Read(p []byte) (int, error) {
 
 func (im *importing) rowsOf(ctx context.Context, file io.Reader) error {
 	im.started, im.at = time.Now(), map[string]int{}
-	for r, err := range rows(counted{file, &im.read}) {
+	for r, err := range rows(reading{file, &im.read}) {
 		if err != nil {
 			return err
 		}
@@ -262,7 +262,7 @@ func (im *importing) finish(ctx context.Context) error {
 			"rows": im.rows, "batches": im.batches, "ms": took.Milliseconds(), "syncedMs": time.Since(im.started).Milliseconds(), "synced": synced,
 		}), err)
 	}
-	fmt.Fprintf(im.c.out, "imported %s rows in %d batches, %.1f s (%s)\n", grouped(im.rows), im.batches, took.Seconds(), rate(im.rows, took))
+	fmt.Fprintf(im.c.out, "imported %s in %s, %.1f s (%s)\n", counted(im.rows, "row", "rows"), counted(im.batches, "batch", "batches"), took.Seconds(), rate(im.rows, took))
 	if synced {
 		fmt.Fprintf(im.c.out, "synced after %.1f s\n", time.Since(im.started).Seconds())
 	}
@@ -290,5 +290,5 @@ func (im *importing) refused(ctx context.Context, err error) error {
 		return nil
 	}
 	return refusal{&core.Error{Code: core.Code(first.Code), Gen: first.Version.Gen,
-		Message: fmt.Sprintf("the hub refused %d of %d batches; vsync problems lists them: %s", n, im.batches, first.Message)}}
+		Message: fmt.Sprintf("the hub refused %d of %s; vsync problems lists what: %s", n, counted(im.batches, "batch", "batches"), first.Message)}}
 }

@@ -76,7 +76,7 @@ func TestConflictIsShown(t *testing.T) {
 func TestImport(t *testing.T) {
 	s := newShell(t)
 	array := s.file("a.json", ` [ {"n":"x","k":7}, "two", [3] ] `)
-	if out := s.ok("import", "rows", array); !strings.HasPrefix(out, "imported 3 rows in 1 batches") {
+	if out := s.ok("import", "rows", array); !strings.HasPrefix(out, "imported 3 rows in 1 batch,") {
 		t.Errorf("import: %s", out)
 	}
 	equal(t, s.ok("scan", "rows"), "00000001\t{\"n\":\"x\",\"k\":7}\n00000002\t\"two\"\n00000003\t[3]\n")
@@ -151,6 +151,9 @@ func TestUsage(t *testing.T) {
 		s.fails(exitUsage, "USAGE", args...)
 	}
 	s.fails(exitUsage, "INVALID", "put", "a", "b", "{")
+	if r := s.run("put", "a", "b"); r.code != exitUsage || !strings.Contains(r.err, "no value was given") {
+		t.Errorf("a write without a value: %+v", r)
+	}
 	s.fails(exitUsage, "INVALID", "put", "$rules", "b", "1")
 	s.fails(exitUsage, "KEY_TOO_LONG", "put", "a", strings.Repeat("k", 513), "1")
 	s.fails(exitUsage, "LOCAL_ONLY", "sync")

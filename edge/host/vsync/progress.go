@@ -111,6 +111,14 @@ func grouped(n uint64) string {
 	return s
 }
 
+// counted writes how many of something there are: 1 batch, 2,000 batches.
+func counted[N int | uint64](n N, one, more string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return grouped(uint64(n)) + " " + more
+}
+
 // rate is how many a second.
 func rate(n uint64, d time.Duration) string {
 	return grouped(uint64(float64(n)/max(d.Seconds(), 0.001))) + " a second"

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -75,6 +76,9 @@ func (c *call) value(ctx context.Context, arg int) ([]byte, error) {
 		if len(text) > maxRow {
 			return nil, fail(core.ValueTooLarge, "the value on stdin has more than %d bytes", maxRow)
 		}
+	}
+	if len(bytes.TrimSpace(text)) == 0 {
+		return nil, fail(core.Invalid, "no value was given: expected JSON, as an argument or on stdin")
 	}
 	value, err := change.FromJSON(text)
 	if err != nil {

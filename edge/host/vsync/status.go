@@ -44,7 +44,7 @@ func (d *device) sync(ctx context.Context) error {
 		fmt.Fprintf(d.c.out, "in sync at sequence %s\n", grouped(s.Marker.Seq))
 	}
 	if n := len(after) - len(before); err == nil && n > 0 {
-		err = refusal{&core.Error{Code: codeRefused, Message: fmt.Sprintf("the hub refused %d writes; vsync problems lists them", n)}}
+		err = refusal{&core.Error{Code: codeRefused, Message: fmt.Sprintf("the hub refused %s; vsync problems lists what", counted(n, "write", "writes"))}}
 	}
 	return err
 }
@@ -113,7 +113,7 @@ func (c *call) printStanding(s *standing) error {
 	}
 	for _, row := range [][2]string{
 		{"database", s.Database}, {"device", s.Device}, {"feed", or(s.Feed, "none")}, {"hub", or(s.Hub, "none yet")}, {"phase", phase},
-		{"sequence", grouped(s.Sequence)}, {"written", grouped(s.Written) + " batches"}, {"pending", strconv.Itoa(s.Pending)},
+		{"sequence", grouped(s.Sequence)}, {"written", counted(s.Written, "batch", "batches")}, {"pending", strconv.Itoa(s.Pending)},
 		{"problems", strconv.Itoa(s.Problems)},
 	} {
 		fmt.Fprintf(c.out, "%-10s %s\n", row[0], strings.Join(strings.Fields(row[1]), " "))
