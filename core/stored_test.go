@@ -240,3 +240,19 @@ func TestAViewIsOneMoment(t *testing.T) {
 	}
 	wg.Wait()
 }
+
+// FuzzWatchMarker: markers come from applications, who keep them as they like. There is one text of each.
+func FuzzWatchMarker(f *testing.F) {
+	for _, s := range []string{"", FromStart, FromNow, watchMarker{}.String(), watchMarker{1<<64 - 1, 1<<64 - 1, 1<<31 - 1}.String(), "1-2-3", "-1-2-3"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		m, err := parseWatchMarker(s)
+		if err == nil && m.String() != s {
+			t.Fatalf("%q became %q", s, m)
+		}
+		if err != nil && codeOf(err) != UnknownMarker {
+			t.Fatalf("%q: %v", s, err)
+		}
+	})
+}
