@@ -34,8 +34,8 @@ export class Failure extends Error {
       case 'InvalidStateError': // the connection is closed
       case 'AbortError': // nobody here aborts without a reason of his own
         return gone;
-      case 'UnknownError': // WebKit, when it has ended the process that holds the data
-        return /connection.*lost/i.test(message) ? gone : failed;
+      case 'UnknownError': // Chromium, when the site's data is cleared; WebKit, when it has ended the process that holds the data
+        return /connection.*(closing|lost)/i.test(message) ? gone : failed;
       default:
         return failed;
     }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"strconv"
 	"strings"
 
 	"github.com/chromedp/cdproto/cdp"
@@ -32,7 +31,7 @@ func (s *Server) Run(ctx context.Context, b *browser.Browser, p Program) (code i
 		return 0, err
 	}
 	defer tab.Close()
-	s.setRunning(&controller{tab: tab, origin: s.URL()})
+	s.setRunning(&session{tab: tab, origin: s.URL()})
 	defer s.setRunning(nil)
 
 	kind := "dedicated"
@@ -86,28 +85,13 @@ func environment(list []string) map[string]string {
 	return env
 }
 
-// controller does to the browser what a program asks for.
-type controller struct {
+// session is a tab in which a program runs.
+type session struct {
 	tab    *browser.Page
 	origin string
 }
 
-func (c *controller) quota(ctx context.Context, bytes string) error {
-	params := storage.OverrideQuotaForOriginParams{Origin: c.origin}
-	if bytes != "" {
-		n, err := strconv.ParseFloat(bytes, 64)
-		if err != nil {
-			return err
-		}
-		params.QuotaSize = &n
-	}
-	return c.tab.Do(ctx, chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
-		_, err := cdp.Call(ctx, t, storage.OverrideQuotaForOrigin, params)
-		return err
-	}))
-}
-
-func (c *controller) clear(ctx context.Context) error {
+func (c *session) clear(ctx context.Context) error {
 	return c.tab.Do(ctx, chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
 		_, err := cdp.Call(ctx, t, storage.ClearDataForOrigin, storage.ClearDataForOriginParams{Origin: c.origin, StorageTypes: "all"})
 		return err

@@ -29,8 +29,8 @@ type Server struct {
 	mux    *http.ServeMux
 
 	mu       sync.Mutex
-	programs []string    // files, by their number in the URL
-	running  *controller // the browser that runs now
+	programs []string // files, by their number in the URL
+	running  *session // that runs now
 }
 
 // Serve serves the module that dir belongs to, and handlers by their patterns, on a free port of this machine.
@@ -48,7 +48,7 @@ func Serve(dir string, handlers map[string]http.Handler) (*Server, error) {
 	s.mux.HandleFunc("GET /program/{number}", s.program)
 	s.mux.HandleFunc("GET /files/stat", s.stat)
 	s.mux.HandleFunc("GET /files/read", s.read)
-	s.mux.HandleFunc("POST /browser/{what}", s.control)
+	s.mux.HandleFunc("POST /browser/clear", s.clear)
 	for pattern, handler := range handlers {
 		s.mux.Handle(pattern, handler)
 	}
@@ -208,8 +208,8 @@ func refuse(w http.ResponseWriter, err error) {
 	http.Error(w, err.Error(), code)
 }
 
-// control lets a program turn its own browser.
-func (s *Server) control(w http.ResponseWriter, r *http.Request) {
+// clear lets a program clear the storage that it uses.
+func (s *Server) clear(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
 	running := s.running
 	s.mu.Unlock()
@@ -217,21 +217,12 @@ func (s *Server) control(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "no program runs", http.StatusConflict)
 		return
 	}
-	var err error
-	switch what := r.PathValue("what"); what {
-	case "quota":
-		err = running.quota(r.Context(), r.URL.Query().Get("bytes"))
-	case "clear":
-		err = running.clear(r.Context())
-	default:
-		err = fmt.Errorf("there is nothing called %q: %w", what, fs.ErrNotExist)
-	}
-	if err != nil {
+	if err := running.clear(r.Context()); err != nil {
 		refuse(w, err)
 	}
 }
 
-func (s *Server) setRunning(c *controller) {
+func (s *Server) setRunning(c *session) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.running = c
