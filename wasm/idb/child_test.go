@@ -5,6 +5,7 @@ package idb_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"strconv"
@@ -68,6 +69,7 @@ var parts = map[string]func(s *idb.Store) error{
 		fmt.Println(n)
 		return err
 	},
+	"clear": clearBelow,
 }
 
 // numbered is the n-th commit: a counter, a small and a large row that name it, and the removal of its forerunner's large row. One in
@@ -110,6 +112,82 @@ func checkNumbered(s store.Store) (int, error) {
 		}
 	}
 	return n, nil
+}
+
+// clearBelow clears the site's data, through the runner, while commits are under way: each ends, as applied or as lost, and all later
+// calls are ErrLost.
+func clearBelow(first *idb.Store) error {
+	if err := first.Close(); err != nil {
+		return err
+	}
+	lost := make(chan struct{}, 2)
+	p := place{"cleared"}
+	s, err := idb.Open(ctx, p.name, func() { lost <- struct{}{} })
+	if err != nil {
+		return err
+	}
+	if err := s.Commit(ctx, put("a", "1")); err != nil {
+		return err
+	}
+	ended := make(chan error)
+	const writers = 3
+	for range writers {
+		go func() {
+			for {
+				if err := s.Commit(ctx, put("b", "1")); err != nil {
+					ended <- err
+					return
+				}
+			}
+		}()
+	}
+	js.Global().Call("fetch", "/browser/clear", map[string]any{"method": "POST"})
+	for range writers {
+		if err := <-ended; !errors.Is(err, store.ErrLost) {
+			return fmt.Errorf("a writer has ended with %w, want ErrLost", err)
+		}
+	}
+	return checkLost(p, s, lost)
+}
+
+// checkLost says what is wrong with a store whose storage was taken away. Every call has to fail with ErrLost, lost has to have been called
+// once, and it has to be possible to open the place again.
+func checkLost(p place, s *idb.Store, lost <-chan struct{}) error {
+	select {
+	case <-lost:
+	case <-time.After(time.Minute):
+		return errors.New("nobody was told that the storage is gone")
+	}
+	for name, call := range map[string]func() error{
+		"get":    func() error { _, _, err := s.Get(ctx, []byte("a")); return err },
+		"scan":   func() error { _, err := s.Scan(ctx, store.Range{}); return err },
+		"commit": func() error { return s.Commit(ctx, put("a", "1")) },
+	} {
+		if err := call(); !errors.Is(err, store.ErrLost) {
+			return fmt.Errorf("%s: %w, want ErrLost", name, err)
+		}
+	}
+	if err := s.Close(); err != nil {
+		return err
+	}
+	if err := s.Commit(ctx, put("a", "1")); !errors.Is(err, store.ErrClosed) {
+		return fmt.Errorf("commit after the close: %w, want ErrClosed", err)
+	}
+	if len(lost) > 0 {
+		return errors.New("lost was called twice")
+	}
+	again, err := idb.Open(ctx, p.name, nil)
+	if err != nil {
+		return fmt.Errorf("open again: %w", err)
+	}
+	defer again.Close()
+	if err := again.Commit(ctx, put("a", "2")); err != nil {
+		return fmt.Errorf("commit after opening again: %w", err)
+	}
+	if value, _, err := again.Get(ctx, []byte("a")); err != nil || string(value) != "2" {
+		return fmt.Errorf("after opening again: %q, %w", value, err)
+	}
+	return nil
 }
 
 // child is a program in a worker of its own.
@@ -204,14 +282,6 @@ func await(t testing.TB, script string) js.Value {
 		t.Fatalf("%s: %s", script, js.Global().Get("String").Invoke(got.value))
 	}
 	return got.value
-}
-
-// clearSite deletes all that the site has stored, through the runner.
-func clearSite(t *testing.T) {
-	t.Helper()
-	if status := await(t, `(await fetch("/browser/clear", { method: "POST" })).status`); status.Int() != 200 {
-		t.Fatalf("the runner answers %d", status.Int())
-	}
 }
 
 func within(t testing.TB, limit time.Duration) context.Context {

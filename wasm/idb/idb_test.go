@@ -77,16 +77,16 @@ func wantRow(t *testing.T, s store.Store, key, want string, is bool) {
 	}
 }
 
-// A scan of many steps, of 10 MB, has the rows of a whole, whatever the order and the browser, beside a writer.
+// A scan of many steps, of 6 MB, has the rows of a whole, whatever the order and the browser, beside a writer.
 func TestScanOfManySteps(t *testing.T) {
 	s := mustOpen(t, newPlace(t), nil)
-	const rows = 400
+	const rows = 200
 	value := make([]byte, store.MaxRow)
 	write := func(round byte) error {
 		value[0] = round
 		tx := &store.Tx{}
 		for i := range rows {
-			tx.Put(fmt.Appendf(nil, "%04d", i), value[:1+i*139])
+			tx.Put(fmt.Appendf(nil, "%04d", i), value[:1+i*299])
 		}
 		return s.Commit(ctx, tx)
 	}
@@ -104,7 +104,7 @@ func TestScanOfManySteps(t *testing.T) {
 				if reverse {
 					n = rows - 1 - i
 				}
-				if string(row.Key) != fmt.Sprintf("%04d", n) || len(row.Value) != 1+n*139 || row.Value[0] != found[0].Value[0] {
+				if string(row.Key) != fmt.Sprintf("%04d", n) || len(row.Value) != 1+n*299 || row.Value[0] != found[0].Value[0] {
 					t.Fatalf("%s, reverse %v: row %d is %q, of %d bytes, from round %d", how, reverse, i, row.Key, len(row.Value), row.Value[0])
 				}
 			}
@@ -178,7 +178,7 @@ func TestFailedCommitAppliesNothing(t *testing.T) {
 // The browser's bound is told as ErrQuota with nothing applied, and reads go on. A storage bucket has a bound that can be chosen; all else
 // of it is as in the origin's own.
 func TestQuota(t *testing.T) {
-	await(t, `navigator.storageBuckets.open("small", { quota: 2_000_000 }).then((bucket) => { globalThis.small = bucket.indexedDB; })`)
+	await(t, fmt.Sprintf("navigator.storageBuckets.open(`small%d`, { quota: 2_000_000 }).then((bucket) => { globalThis.small = bucket.indexedDB; })", places.Add(1)))
 	replace(t, "globalThis", "indexedDB", "small")
 	s := mustOpen(t, newPlace(t), nil)
 	if err := s.Commit(ctx, put("a", "1")); err != nil {

@@ -120,64 +120,25 @@ func TestManyOpenAtOnce(t *testing.T) {
 // wantLost checks that every call fails with ErrLost, that lost was called once, and that the place can be opened again.
 func wantLost(t *testing.T, p place, s *idb.Store, lost <-chan struct{}) {
 	t.Helper()
-	select {
-	case <-lost:
-	case <-time.After(time.Minute):
-		t.Fatal("nobody was told that the storage is gone")
+	if err := checkLost(p, s, lost); err != nil {
+		t.Error(err)
 	}
-	_, _, err := s.Get(ctx, []byte("a"))
-	if !errors.Is(err, store.ErrLost) {
-		t.Errorf("get: %v, want ErrLost", err)
-	}
-	if _, err = s.Scan(ctx, store.Range{}); !errors.Is(err, store.ErrLost) {
-		t.Errorf("scan: %v, want ErrLost", err)
-	}
-	if err = s.Commit(ctx, put("a", "1")); !errors.Is(err, store.ErrLost) {
-		t.Errorf("commit: %v, want ErrLost", err)
-	}
-	if err := s.Close(); err != nil {
-		t.Fatal(err)
-	}
-	if err = s.Commit(ctx, put("a", "1")); !errors.Is(err, store.ErrClosed) {
-		t.Errorf("commit after the close: %v, want ErrClosed", err)
-	}
-	if len(lost) > 0 {
-		t.Error("lost was called twice")
-	}
-	again := mustOpen(t, p, nil)
-	wantRow(t, again, "a", "", false)
-	if err := again.Commit(ctx, put("a", "2")); err != nil {
-		t.Fatal(err)
-	}
-	wantRow(t, again, "a", "2", true)
 }
 
-// The user clears the site's data while commits are under way: each ends, as applied or as lost, and the rest is ErrLost.
-func TestStorageCleared(t *testing.T) {
+// Two that were granted the lock, as happens in Chromium when the site's data is cleared between them: the later one is the owner.
+func TestLockGrantedTwice(t *testing.T) {
 	p := newPlace(t)
 	lost := make(chan struct{}, 2)
 	s := mustOpen(t, p, func() { lost <- struct{}{} })
-	if err := s.Commit(ctx, put("a", "1")); err != nil {
-		t.Fatal(err)
-	}
-	ended := make(chan error)
-	const writers = 3
-	for range writers {
-		go func() {
-			for {
-				if err := s.Commit(ctx, put("b", "1")); err != nil {
-					ended <- err
-					return
-				}
-			}
-		}()
-	}
-	clearSite(t)
-	for range writers {
-		if err := <-ended; !errors.Is(err, store.ErrLost) {
-			t.Errorf("a writer has ended with %v, want ErrLost", err)
+	t.Run("later", func(t *testing.T) {
+		replace(t, "LockManager.prototype", "request", `function (name, options, hold) { return before.call(this, name + ", again", options, hold); }`)
+		second := mustOpen(t, p, func() { t.Error("the later one was told that its storage is gone") })
+		<-lost
+		if err := second.Commit(ctx, put("b", "1")); err != nil {
+			t.Errorf("the later one: %v", err)
 		}
-	}
+	})
+	lost <- struct{}{}
 	wantLost(t, p, s, lost)
 }
 

@@ -1,4 +1,6 @@
 // One owner a database. A worker's end gives its lock back, but only after a while: hence the question who has it.
+//
+//   'who'   asks;  'I'   is a living owner's answer;  a number   says that the lock was granted at that time
 import { cancelled, Failure, taken, unavailable } from './failure.js';
 
 /** How long one waits for the lock of an owner that does not answer, in ms, and how often one asks. */
@@ -16,10 +18,12 @@ export async function lock(name: string, signal: AbortSignal, stolen: () => void
   }
   const channel = new BroadcastChannel('vsync:lock:' + name);
   let held = false;
+  let since = 0; // when it was granted
   const acquire = (options: LockOptions) =>
     new Promise<boolean>((granted, failed) => {
       const hold = (lock: Lock | null) => {
         held = lock !== null;
+        if (held) channel.postMessage((since = now()));
         granted(held);
         return held ? holding : undefined;
       };
@@ -38,6 +42,8 @@ export async function lock(name: string, signal: AbortSignal, stolen: () => void
   });
   channel.onmessage = ({ data }) => {
     if (held && data === 'who') channel.postMessage('I');
+    // Somebody has been granted it later. That is no mistake of his: Chromium forgets locks when the site's data is cleared.
+    if (held && data > since) stolen();
   };
   try {
     if (!(await acquire({ ifAvailable: true }))) await wait(acquire, channel, signal);
@@ -48,6 +54,9 @@ export async function lock(name: string, signal: AbortSignal, stolen: () => void
   }
   return release;
 }
+
+/** The time in ms, for all workers the same. */
+const now = () => performance.timeOrigin + performance.now();
 
 /** Waits in the queue for the lock, as long as no owner answers. */
 async function wait(acquire: (options: LockOptions) => Promise<boolean>, channel: BroadcastChannel, signal: AbortSignal): Promise<void> {

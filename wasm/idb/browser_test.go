@@ -19,46 +19,71 @@ import (
 
 const childEnv = "VSYNC_IDB_CHILD" // as in child_test.go
 
-// The whole browser is killed while a worker commits: each commit that was confirmed is there when it has started again, and none
-// in part.
-func TestBrowserKilled(t *testing.T) {
+// build builds the tests of this package for browsers.
+func build(t *testing.T) string {
+	t.Helper()
 	binary := filepath.Join(t.TempDir(), "idb.test")
 	build := exec.Command("go", "test", "-c", "-o", binary, ".")
 	build.Env = append(os.Environ(), "GOOS=js", "GOARCH=wasm", "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
+	return binary
+}
+
+func serve(t *testing.T) *wasmtest.Server {
+	t.Helper()
 	server, err := wasmtest.Serve(".", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer server.Close()
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
-	defer cancel()
+	t.Cleanup(func() { server.Close() })
+	return server
+}
 
+func start(ctx context.Context, t *testing.T, dir string) *browser.Browser {
+	t.Helper()
+	b, err := browser.Start(ctx, browser.Options{Dir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { b.Close() })
+	return b
+}
+
+func within(t *testing.T, limit time.Duration) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), limit)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+// The whole browser is killed while a worker commits: each commit that was confirmed is there when it has started again, and none
+// in part.
+func TestBrowserKilled(t *testing.T) {
+	binary, server, ctx := build(t), serve(t), within(t, 5*time.Minute)
 	dir, there := t.TempDir(), 0
 	for round := range 4 {
-		b, err := browser.Start(ctx, browser.Options{Dir: dir})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if round > 0 {
-			there = check(ctx, t, server, b, binary, there)
-		}
+		b := start(ctx, t, dir)
+		there = check(ctx, t, server, b, binary, there)
 		// The program ends with its browser, so that Run fails is what is wanted.
 		said := &killer{after: 20 + 31*round, kill: b.Kill}
-		_, err = server.Run(ctx, b, program(binary, "write", said))
+		_, err := server.Run(ctx, b, program(binary, "write", said))
 		if said.n < said.after || err == nil || said.err != nil {
 			t.Fatalf("round %d: it said %d, killed: %v, the program: %v", round, said.n, said.err, err)
 		}
 		there += said.n
 	}
-	b, err := browser.Start(ctx, browser.Options{Dir: dir})
-	if err != nil {
-		t.Fatal(err)
+	check(ctx, t, server, start(ctx, t, dir), binary, there)
+}
+
+// The user clears the site's data under the engine. The browser then forgets who holds which lock, so this is no test for a browser in
+// which others follow.
+func TestStorageCleared(t *testing.T) {
+	binary, server, ctx := build(t), serve(t), within(t, 5*time.Minute)
+	if code, err := server.Run(ctx, start(ctx, t, ""), program(binary, "clear", os.Stderr)); code != 0 || err != nil {
+		t.Fatalf("exit code %d, %v", code, err)
 	}
-	defer b.Close()
-	check(ctx, t, server, b, binary, there)
 }
 
 func program(binary, part string, stdout io.Writer) wasmtest.Program {
