@@ -227,8 +227,7 @@ func (p *tab) storage(run func(ctx context.Context, target *chromedp.Target) err
 // as far as there is space, and when there is, all does.
 func TestQuota(t *testing.T) {
 	w := newWorld(t, nil)
-	a, b := w.both()
-	a.js(nil, `await notes.put('1', 'kept'); await db.synced()`)
+	a, b := w.visit(anna), w.open(bert)
 	quota := func(bytes *float64) {
 		a.storage(func(ctx context.Context, target *chromedp.Target) error {
 			_, err := cdp.Call(ctx, target, storage.OverrideQuotaForOrigin, storage.OverrideQuotaForOriginParams{Origin: w.origin(), QuotaSize: bytes})
@@ -236,7 +235,8 @@ func TestQuota(t *testing.T) {
 		})
 	}
 	little := 3e6
-	quota(&little)
+	quota(&little) // before it is opened: what the browser knows of the space it believes for a while
+	a.js(nil, `await e2e.open(); await e2e.notes.put('1', 'kept'); await e2e.db.synced()`)
 	var confirmed []string
 	a.js(&confirmed, `const confirmed = [];
 		try {

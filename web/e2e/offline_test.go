@@ -2,21 +2,16 @@ package e2e
 
 import "testing"
 
-// TestWithoutNetwork: an application that uses the service worker is reloaded, and its browser started again, with its web
-// server and the hub gone: page, SDK, engine and data are there. What was written then reaches the hub later.
+// TestWithoutNetwork: an application that keeps itself offline is reloaded, and its browser started again, with its web server
+// and the hub gone: page, SDK, engine and data are there. What was written then reaches the hub later.
 func TestWithoutNetwork(t *testing.T) {
 	w := newWorld(t, nil)
 	a := w.open(anna)
-	a.js(nil, `await navigator.serviceWorker.register('/vsync-sw.js');
-		await navigator.serviceWorker.ready;
-		await notes.put('1', 'before'); await db.synced()`)
-	a.reload() // from now on the page comes through the service worker
-	a.js(nil, `if (!navigator.serviceWorker.controller) await new Promise((ok) => navigator.serviceWorker.addEventListener('controllerchange', ok, { once: true }));
-		await e2e.open()`)
+	a.js(nil, `await vsync.keepOffline({ files: args[0] }); await notes.put('1', 'before'); await db.synced()`,
+		[]string{"/page.js", "/seeing.js", "/storm.js", "/cities.js", "/rounds.js"})
 	asked := w.site.requests()
 	w.hub.Die()
 	w.site.Close()
-
 	a.reload()
 	var there string
 	a.js(&there, `await e2e.open(); await e2e.notes.put('2', 'without'); return await e2e.notes.get('1')`)
@@ -34,6 +29,7 @@ func TestWithoutNetwork(t *testing.T) {
 		t.Errorf("the web server was asked %d times after it was gone", w.site.requests()-asked)
 	}
 	w.hub.Start()
+	a.js(nil, `await e2e.db.synced()`)
 	b := bert.open(t, newSite(t, w.hub.Addr()).page("ws://"+w.roads[bert].Addr()), nil)
 	b.js(nil, `await e2e.open(); await e2e.result('notes', {}, (all) => all.length === 3)`)
 }
