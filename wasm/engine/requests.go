@@ -7,6 +7,7 @@ import (
 
 	"vsync/core"
 	"vsync/core/change"
+	"vsync/core/watcher"
 	"vsync/core/wire/msgpack"
 	"vsync/wasm/port"
 )
@@ -201,7 +202,7 @@ func (p *Port) synced(c *call, n uint64, version string) ([]byte, error) {
 		if c.db.opt.feed == "" {
 			return nil, fail(core.LocalOnly, "the database was opened without a feed, so there is no hub to be in sync with: give open() a feed")
 		}
-		err = c.db.replica.Synced(c.ctx)
+		err = c.db.synced(c.ctx)
 	} else if v, parseErr := change.ParseVersion(version); parseErr != nil {
 		err = fail(core.Invalid, "%q is no version: give the version of a receipt", version)
 	} else {
@@ -209,6 +210,25 @@ func (p *Port) synced(c *call, n uint64, version string) ([]byte, error) {
 	}
 	c.db.tell() // so that a page that has waited sees a status that agrees
 	return port.Frame(nil, port.OK, n, 0), err
+}
+
+// synced waits until the hub has all that is written now, or says that it takes nothing at all from this device.
+func (db *database) synced(ctx context.Context) error {
+	ctx, end := context.WithCancelCause(ctx)
+	defer end(nil)
+	look := func(s watcher.Status) {
+		if s.Phase == watcher.PhaseRefused {
+			end(fail(word(string(s.Fault.Code)), "%s", s.Fault.Message))
+		}
+	}
+	stop := db.watcher.Subscribe(look)
+	defer stop()
+	look(db.watcher.Status())
+	err := db.replica.Synced(ctx)
+	if refused, is := context.Cause(ctx).(*core.Error); is && errors.Is(err, context.Canceled) {
+		return refused
+	}
+	return err
 }
 
 func (p *Port) pause(c *call, n uint64, pause bool) ([]byte, error) {
