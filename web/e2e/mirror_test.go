@@ -25,6 +25,7 @@ type mirror struct {
 	name string // of the device, with which its own tokens begin
 
 	mu      sync.Mutex
+	lives   int
 	marker  string
 	initial bool              // what is there is being told, and may go on
 	objects map[string]string // collection and id → token
@@ -36,6 +37,14 @@ type mirror struct {
 
 func newMirror(name string) *mirror {
 	return &mirror{name: name, marker: "start", objects: map[string]string{}, foreign: map[string]int{}, own: map[string]int{}, news: make(chan struct{})}
+}
+
+// nextLife numbers the times that the device begins to write.
+func (m *mirror) nextLife() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.lives++
+	return m.lives
 }
 
 // from is where a watch goes on, which begins now.

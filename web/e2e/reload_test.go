@@ -14,11 +14,21 @@ type story struct {
 	*world
 	ledger *ledger.Ledger
 	seen   map[*device]*mirror
-	lives  map[*device]int
 }
 
+// newStory begins before anything was written: each device has begun to watch, and so is told every batch.
 func newStory(w *world) *story {
-	return &story{world: w, ledger: ledger.New(), lives: map[*device]int{}, seen: map[*device]*mirror{anna: newMirror("anna"), bert: newMirror("bert")}}
+	w.t.Helper()
+	s := &story{world: w, ledger: ledger.New(), seen: map[*device]*mirror{anna: newMirror("anna"), bert: newMirror("bert")}}
+	for _, d := range []*device{anna, bert} {
+		p := s.open(d)
+		p.js(nil, `e2e.startWatch('start')`)
+		if err := s.seen[d].reach(soon(w.t), func() bool { return s.seen[d].from() != "start" }); err != nil {
+			w.t.Fatalf("%s: %v%s", d.name, err, p.standing())
+		}
+		p.close()
+	}
+	return s
 }
 
 // open opens a tab that tells the ledger and the device's mirror.
@@ -48,12 +58,12 @@ const mostWrites = 3000
 // write is noted as tried.
 func (s *story) storm(d *device, p *tab) {
 	s.t.Helper()
-	s.lives[d]++
+	life := s.seen[d].nextLife()
 	for n := 1; n <= mostWrites; n++ {
-		s.ledger.Tell(ledger.Tried, fmt.Sprintf("%s.%d.%d", d.name, s.lives[d], n))
+		s.ledger.Tell(ledger.Tried, fmt.Sprintf("%s.%d.%d", d.name, life, n))
 	}
 	p.drain()
-	p.js(nil, `e2e.startStorm(...args)`, d.name, s.lives[d], mostWrites, s.lives[d], s.seen[d].from())
+	p.js(nil, `e2e.startStorm(...args)`, d.name, life, mostWrites, life, s.seen[d].from())
 }
 
 // more waits for so many reports more.

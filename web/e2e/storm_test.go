@@ -63,7 +63,7 @@ func (s *story) spoil(seed uint64) {
 			for s.going(ctx) {
 				how, err := s.live(ctx, d, r)
 				if err != nil {
-					s.ledger.Tell(ledger.Wrong, fmt.Sprintf("%s, life %d: %v", d.name, s.lives[d], err))
+					s.ledger.Tell(ledger.Wrong, fmt.Sprintf("%s: %v", d.name, err))
 					return
 				}
 				mu.Lock()
