@@ -269,6 +269,7 @@ run_tests() {
   step "tests, node" test_node
   step "fuzzing, $fuzz_time each" fuzz_all
   step "end to end" test_e2e
+  step "browsers, end to end" test_browsers
   step "deployment, dry run" test_deploy
   local list
   list=$(printf '; %s' "${passed[@]}")
