@@ -1,6 +1,7 @@
 // From a name to an engine that listens: lock, worker, first messages. See wasm/port.
 import { VsyncError } from './errors.js';
 import { forget, host, wasm, type Hosting } from './host.js';
+import { SILENCE } from './limits.js';
 import { hold, whenFree } from './locks.js';
 import { Link, aborted, type Listener } from './request.js';
 
@@ -16,51 +17,60 @@ export async function connect(name: string, wanted: 'auto' | Hosting, listener: 
   if (signal?.aborted) throw aborted(signal);
   const tab = `vsync:tab:${random()}`;
   const letGo = await hold(tab);
-  let release = letGo;
   try {
-    const at = host(name, wanted);
-    const { port } = at;
-    const link = new Link(port, listener);
-    let stopWaiting = (): void => undefined;
-    release = () => {
-      stopWaiting();
-      at.release();
-      letGo();
-    };
-    const started = new AbortController();
-    const engine = await new Promise<string>((resolve, reject) => {
-      const lost = (err: VsyncError): void => {
-        forget(name);
-        reject(err);
-        link.end(err);
-      };
-      at.onError((err) => started.signal.aborted || lost(err));
-      signal?.addEventListener('abort', () => reject(aborted(signal)), { once: true, signal: started.signal });
-      port.onmessage = ({ data }: MessageEvent<unknown>) => {
-        if (data instanceof Uint8Array) link.receive(data as Uint8Array<ArrayBuffer>);
-        else if (isMessage(data, 'engine')) resolve(data.engine);
-        else if (isMessage(data, 'lost')) lost(gone(data.lost));
-      };
-      at.greet({ vsync: 1, wasm: wasm(), tab });
-    });
-    started.abort();
-    stopWaiting = whenFree(engine, () => {
-      forget(name);
-      link.end(gone('its worker has ended'));
-    });
-    return { link, hosting: at.hosting, release };
+    for (;;) {
+      const connection = await greet(name, wanted, tab, listener, signal);
+      if (!connection) continue;
+      const { link, hosting, release } = connection;
+      return { link, hosting, release: () => (release(), letGo()) };
+    }
   } catch (err) {
-    release();
+    letGo();
     throw err;
   }
+}
+
+/** Gets a worker and says the first word. Undefined if nobody has answered: a shared worker that is about to end takes pages and is gone. */
+async function greet(name: string, wanted: 'auto' | Hosting, tab: string, listener: Listener, signal?: AbortSignal): Promise<Connection | undefined> {
+  const { hosting, port, say, onError, release } = host(name, wanted);
+  const link = new Link(port, listener);
+  const heard = new AbortController();
+  const engine = await new Promise<string | undefined>((resolve, reject) => {
+    const lost = (err: VsyncError): void => {
+      forget(name);
+      reject(err);
+      link.end(err);
+    };
+    onError((err) => heard.signal.aborted || lost(err));
+    signal?.addEventListener('abort', () => reject(aborted(signal)), { signal: heard.signal });
+    if (hosting === 'shared') {
+      const timer = setTimeout(resolve, SILENCE, undefined);
+      heard.signal.addEventListener('abort', () => clearTimeout(timer));
+    }
+    port.onmessage = ({ data }: MessageEvent<unknown>) => {
+      if (data instanceof Uint8Array) link.receive(data as Uint8Array<ArrayBuffer>);
+      else if (isMessage(data, 'engine')) resolve(data.engine);
+      else if (isMessage(data, 'lost')) lost(new VsyncError('ENGINE_LOST', data.lost));
+    };
+    say({ vsync: 1, wasm: wasm(), tab });
+  }).catch((err: unknown) => {
+    release();
+    throw err;
+  }).finally(() => heard.abort());
+  if (engine === undefined) {
+    release();
+    return undefined;
+  }
+  const stopWaiting = whenFree(engine, () => {
+    forget(name);
+    link.end(new VsyncError('ENGINE_LOST', 'the engine is gone, as its worker has ended: open the database again. What was confirmed is stored; of a write that was not, look it up'));
+  });
+  return { link, hosting, release: () => (stopWaiting(), release()) };
 }
 
 function isMessage<K extends string>(data: unknown, key: K): data is Record<K, string> {
   return typeof data === 'object' && data !== null && typeof (data as Record<string, unknown>)[key] === 'string';
 }
-
-const gone = (why: string): VsyncError =>
-  new VsyncError('ENGINE_LOST', `the engine is gone: ${why}. Open the database again: what was confirmed is stored, and of a write that was not, it has to be looked up`);
 
 /** A name that no other page has. */
 function random(): string {

@@ -8,7 +8,7 @@ export interface Host {
   hosting: Hosting;
   port: MessagePort;
   /** Says the first message, over which the engine learns of this page. */
-  greet(message: object): void;
+  say(message: object): void;
   /** Calls fn if the worker's script cannot be loaded or run. */
   onError(fn: (err: VsyncError) => void): void;
   /** This page does not need it any more. */
@@ -18,25 +18,30 @@ export interface Host {
 /** Workers of this page, by database: one each, however often the page opens it. */
 const workers = new Map<string, { worker: Worker; users: number }>();
 
+/**
+ * The engine's worker and its WebAssembly. In this form, bundlers copy the files and put their own addresses here; offline.ts has the
+ * same. Inside of `new Worker(…)` they would make another worker of it, which is none of the files that are kept offline.
+ */
+const script = new URL('./vsync-worker.js', import.meta.url);
+const engine = new URL('./vsync.wasm', import.meta.url);
+
 export function host(name: string, wanted: 'auto' | Hosting): Host {
-  const script = new URL('./vsync-worker.js', import.meta.url);
-  checkOrigin(script);
+  checkOrigin();
   const running = workers.has(name) && wanted !== 'shared';
   try {
-    if (wanted !== 'tab' && !running && typeof SharedWorker === 'function') return shared(name, script);
+    if (wanted !== 'tab' && !running && typeof SharedWorker === 'function') return shared(name);
     if (wanted === 'shared') throw invalid('hosting: this browser has no SharedWorker: leave hosting out, or choose "tab"');
-    return tab(name, script);
+    return tab(name);
   } catch (err) {
     if (err instanceof VsyncError) throw err;
     throw new VsyncError('ENGINE_LOST', `the browser did not start the worker ${script.href}: ${String(err)}`, { cause: err });
   }
 }
 
-/** The engine's WebAssembly. */
-export const wasm = (): string => new URL('./vsync.wasm', import.meta.url).href;
+export const wasm = (): string => engine.href;
 
 /** Browsers start workers from the page's own origin only. */
-function checkOrigin(script: URL): void {
+function checkOrigin(): void {
   const page = globalThis.location;
   if (!page || page.origin === script.origin) return;
   throw invalid(
@@ -45,23 +50,23 @@ function checkOrigin(script: URL): void {
   );
 }
 
-function shared(name: string, script: URL): Host {
-  // A literal `new URL` inside, which bundlers know; extendedLifetime keeps the engine through a reload of the only tab.
-  const worker = new SharedWorker(new URL('./vsync-worker.js', import.meta.url), { type: 'classic', name: 'vsync:' + name, extendedLifetime: true } as WorkerOptions);
+function shared(name: string): Host {
+  // extendedLifetime keeps the engine through a reload of the only tab, where browsers know it.
+  const worker = new SharedWorker(script, { name: `vsync:${name}`, extendedLifetime: true } as WorkerOptions);
   const { port } = worker;
   return {
     hosting: 'shared',
     port,
-    greet: (message) => port.postMessage(message),
-    onError: (fn) => worker.addEventListener('error', (event) => fn(failed(script, event)), { once: true }),
+    say: (message) => port.postMessage(message),
+    onError: (fn) => worker.addEventListener('error', (event) => fn(failed(event)), { once: true }),
     release: () => port.close(),
   };
 }
 
-function tab(name: string, script: URL): Host {
+function tab(name: string): Host {
   let here = workers.get(name);
   if (!here) {
-    here = { worker: new Worker(new URL('./vsync-worker.js', import.meta.url), { type: 'classic', name: 'vsync' }), users: 0 };
+    here = { worker: new Worker(script, { name: `vsync:${name}` }), users: 0 };
     workers.set(name, here);
   }
   here.users++;
@@ -71,8 +76,8 @@ function tab(name: string, script: URL): Host {
   return {
     hosting: 'tab',
     port: port1,
-    greet: (message) => worker.postMessage(message, [port2]),
-    onError: (fn) => worker.addEventListener('error', (event) => fn(failed(script, event)), { once: true }),
+    say: (message) => worker.postMessage(message, [port2]),
+    onError: (fn) => worker.addEventListener('error', (event) => fn(failed(event)), { once: true }),
     release: () => {
       if (released) return;
       released = true;
@@ -91,7 +96,7 @@ export function forget(name: string): void {
   workers.delete(name);
 }
 
-function failed(script: URL, event: Event): VsyncError {
+function failed(event: Event): VsyncError {
   const said = event instanceof ErrorEvent && event.message ? `: ${event.message}` : ': is the file there, and served as JavaScript?';
   return new VsyncError('ENGINE_LOST', `the worker ${script.href} could not be started${said}`);
 }

@@ -27,6 +27,12 @@ export const MAX_IDS = 1024;
 /** How often a read-modify-write is tried when others are faster, before it says so. */
 export const MAX_RUNS = 100;
 
+/**
+ * How long, in ms, a shared worker may say nothing before the page asks for it anew. One that still loads the engine is the same worker
+ * then, and loads on; one that was about to end is another.
+ */
+export const SILENCE = 5_000;
+
 /** A buffer that grew larger than this is given back after it was sent. */
 export const KEEP_BUFFER = 1 << 20;
 

@@ -8,7 +8,7 @@ test("opening: the lock before its name, the worker, the hello", async () => {
   const browser = new Browser().install();
   const { db, page, worker, hello } = await browser.open("notes", { feed: "https://hub.example.org/x/", durability: "strict" });
   assert.match(worker.url, /vsync-worker\.js$/);
-  assert.deepEqual(worker.options, { type: "classic", name: "vsync:notes", extendedLifetime: true });
+  assert.deepEqual(worker.options, { name: "vsync:notes", extendedLifetime: true });
   assert.equal(page.greeting.vsync, 1);
   assert.match(page.greeting.wasm, /^file:.*vsync\.wasm$/);
   assert.ok(browser.locks.holds(page.greeting.tab), "the page holds its lock before it is named");
@@ -77,6 +77,32 @@ test("opening: a worker whose script is missing", async () => {
   await rejects(open("notes"), "ENGINE_LOST", "vsync-worker.js", "is the file there");
 });
 
+test("opening: a shared worker that says nothing was about to end, and is asked for anew", async (t) => {
+  const browser = new Browser().install();
+  const usual = browser.onGreeting;
+  let greetings = 0;
+  const silent = new Promise((resolve) => (browser.onGreeting = () => ++greetings === 2 && resolve()));
+  t.mock.timers.enable({ apis: ["setTimeout"] });
+  const opening = open("notes");
+  while (greetings === 0) await new Promise(setImmediate);
+  t.mock.timers.tick(4999);
+  await settle();
+  assert.equal(greetings, 1);
+  t.mock.timers.tick(1);
+  await silent;
+  browser.onGreeting = usual;
+  t.mock.timers.tick(5000);
+  while (browser.greeted.length < 3) await new Promise(setImmediate);
+  const { page } = browser.greeted[2];
+  assert.equal(page.greeting.tab, browser.greeted[0].page.greeting.tab, "it is the same page");
+  const hello = await page.next("HELLO");
+  t.mock.timers.tick(60_000);
+  page.status({ phase: "local", device, problems: [] });
+  page.ok(hello, device);
+  assert.equal((await opening).name, "notes");
+  assert.equal(greetings, 2);
+});
+
 test("opening: a signal gives up at each moment", async () => {
   const browser = new Browser().install();
   const before = AbortSignal.abort();
@@ -118,7 +144,7 @@ test("a worker of this page: one for all who open the name, ended with the last"
   assert.equal(browser.dedicated.length, 1);
   assert.equal(first.worker, second.worker);
   assert.equal(first.db.status.current.hosting, "tab");
-  assert.deepEqual(first.worker.options, { type: "classic", name: "vsync" });
+  assert.deepEqual(first.worker.options, { name: "vsync:notes" });
   const other = await browser.open("other", { hosting: "tab" });
   assert.equal(browser.dedicated.length, 2);
   for (const { db, page, worker } of [first, second]) {
@@ -193,7 +219,7 @@ test("the engine's end is learnt from its lock, and everybody hears of it", asyn
   const notes = db.collection("notes");
   const errors = [];
   notes.subscribe({}, () => undefined, (err) => errors.push(err.code));
-  const waits = [notes.put("a", 1), notes.get("a"), db.synced(), notes.query(), notes.watch()[Symbol.asyncIterator]().next()].map((promise) => rejects(promise, "ENGINE_LOST", "Open the database again"));
+  const waits = [notes.put("a", 1), notes.get("a"), db.synced(), notes.query(), notes.watch()[Symbol.asyncIterator]().next()].map((promise) => rejects(promise, "ENGINE_LOST", "open the database again"));
   await settle();
   worker.letGo();
   await Promise.all(waits);
