@@ -306,7 +306,7 @@ bench() {
   go test -run='^$' -bench=. -benchmem -count=1 -timeout=60m ./... | tee "$out/bench.raw.txt"
   bench_table <"$out/bench.raw.txt" >"$out/bench.txt"
   need_node_modules
-  node web/test/value.bench.mjs | tee -a "$out/bench.txt"
+  node web/test/value.bench.mjs >>"$out/bench.txt"
   say "" "$(cat "$out/bench.txt")" "" "written to build/bench.txt"
 }
 
