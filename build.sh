@@ -23,7 +23,7 @@ usage: ./build.sh <command>
   wasm            build what runs in browsers into web/dist, and print its sizes
   site            put the static page together in build/site, as wrangler deploys it
   sim [--seed S…] replay these seeds; without any, simulate a thousand new histories, and one for every store call
-  bench           all benchmarks, as tables in build/bench.txt
+  bench           all benchmarks, those of IndexedDB in Chromium, as tables in build/bench.txt
   clean           remove what was built; data and installed packages stay
 
 needs Go 1.26 and Node 20; `test` also gcc and Chromium, which it installs when run as root on Debian
@@ -304,6 +304,9 @@ bench() {
   need_go
   mkdir -p "$out"
   go test -run='^$' -bench=. -benchmem -count=1 -timeout=60m ./... | tee "$out/bench.raw.txt"
+  need_chromium
+  go build -o "$out/runner" ./web/browser/wasmtest/runner
+  GOOS=js GOARCH=wasm go test -run='^$' -bench=. -benchmem -count=1 -exec="'$out/runner'" ./wasm/... | tee -a "$out/bench.raw.txt"
   bench_table <"$out/bench.raw.txt" >"$out/bench.txt"
   need_node_modules
   node web/test/value.bench.mjs >>"$out/bench.txt"
