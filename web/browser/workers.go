@@ -11,8 +11,9 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// listenToWorkers attaches to each worker that is started, whichever page or worker starts it, so that what it prints is kept. (It also
-// keeps a service worker from falling asleep.)
+// listenToWorkers attaches to each worker that is started, whichever page or worker starts it, so that what it prints is kept. Service
+// workers are left alone: one that is attached to neither falls asleep nor makes room for its successor, which changes what is tested.
+// What they print is in Messages once Worker has attached to them.
 func (b *Browser) listenToWorkers() error {
 	started := chromedp.BrowserEvents(b.ctx, target.TargetCreated)
 	if _, err := cdp.Call(b.ctx, b.session(), target.SetDiscoverTargets, target.SetDiscoverTargetsParams{Discover: true}); err != nil {
@@ -24,7 +25,7 @@ func (b *Browser) listenToWorkers() error {
 				return
 			}
 			switch event.TargetInfo.Type {
-			case "worker", "shared_worker", "service_worker":
+			case "worker", "shared_worker":
 				go func() {
 					// One that ends before it is attached to has nothing left to be read.
 					_, _ = b.attach(b.ctx, event.TargetInfo.TargetID)

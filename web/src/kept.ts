@@ -40,19 +40,15 @@ interface Extendable {
 
 export interface WorkerFetchEvent extends Extendable {
   readonly request: Request;
-  /** The id of the page that is being opened, "" for anything else. */
-  readonly resultingClientId: string;
   respondWith(response: Promise<Response>): void;
 }
 
 interface WorkerMessageEvent extends Extendable {
   readonly data: unknown;
-  readonly source: Client | null;
   readonly ports: readonly MessagePort[];
 }
 
 interface Client {
-  readonly id: string;
   readonly url: string;
   postMessage(message: unknown): void;
 }
@@ -61,6 +57,7 @@ interface Client {
 export interface Scope {
   readonly location: Location;
   readonly registration: ServiceWorkerRegistration;
+  readonly serviceWorker: ServiceWorker;
   readonly clients: {
     claim(): Promise<void>;
     matchAll(options: { type: 'window'; includeUncontrolled: boolean }): Promise<readonly Client[]>;

@@ -22,8 +22,6 @@ interface State {
   readonly vsync: 'kept';
   readonly current: string | null;
   readonly next: string | null;
-  /** In answers: the set that this page came from, where the service worker still knows. */
-  readonly yours?: string | null;
 }
 
 /** The SDK's own files. The bundler of an application replaces the addresses by those that it gives them. */
@@ -38,55 +36,68 @@ export async function keepOffline({ files = [], page = location.pathname, worker
   return new Keeper(await container.ready, container, onUpdate).begin();
 }
 
+/** The set that this page came from; undefined if it came from the network. */
+function origin(): string | undefined {
+  const [navigation] = performance.getEntriesByType('navigation') as PerformanceNavigationTiming[];
+  return navigation?.serverTiming.find(({ name }) => name === 'set')?.description;
+}
+
 class Keeper implements Kept {
-  #mine: string | null = null;
+  readonly #registration: ServiceWorkerRegistration;
+  readonly #container: ServiceWorkerContainer;
+  readonly #onUpdate: KeepOptions['onUpdate'];
+  #mine: string | null | undefined = origin();
   #told: string | null = null;
 
-  constructor(
-    readonly registration: ServiceWorkerRegistration,
-    readonly container: ServiceWorkerContainer,
-    readonly onUpdate: KeepOptions['onUpdate'],
-  ) {}
+  constructor(registration: ServiceWorkerRegistration, container: ServiceWorkerContainer, onUpdate: KeepOptions['onUpdate']) {
+    this.#registration = registration;
+    this.#container = container;
+    this.#onUpdate = onUpdate;
+  }
 
   async begin(): Promise<this> {
-    const state = await this.#ask('state');
-    this.#mine = state.yours ?? state.current;
-    this.container.addEventListener('message', ({ data }) => {
+    this.#container.addEventListener('message', ({ data }) => {
       if ((data as State | null)?.vsync === 'kept') this.#hear(data as State);
     });
-    this.#hear(await this.#ask('state')); // what happened before somebody listened
+    this.#hear(await this.#ask('state'));
     return this;
   }
 
   /** A page of another set than the current one would get the rest of its files from that. */
   #hear({ current, next }: State): void {
+    this.#mine ??= current;
     if (current !== this.#mine) return location.reload();
-    if (next !== null && next !== this.#told) this.onUpdate?.(() => this.take());
+    if (next !== null && next !== this.#told) this.#onUpdate?.(() => this.take());
     this.#told = next;
   }
 
+  /** What is asked while one service worker succeeds another may be lost: then it is asked again. */
   #ask(what: string): Promise<State> {
     return new Promise((answer) => {
-      const { port1, port2 } = new MessageChannel();
-      port1.onmessage = ({ data }: MessageEvent<State>) => {
-        port1.close();
-        answer(data);
+      const send = () => {
+        const { port1, port2 } = new MessageChannel();
+        port1.onmessage = ({ data }: MessageEvent<State>) => {
+          port1.close();
+          this.#container.removeEventListener('controllerchange', send);
+          answer(data);
+        };
+        this.#registration.active?.postMessage({ vsync: what }, [port2]);
       };
-      this.registration.active?.postMessage({ vsync: what }, [port2]);
+      this.#container.addEventListener('controllerchange', send);
+      send();
     });
   }
 
-  /** A new build of vsync comes with a service worker of its own, which collects the files of that build while it is installed. */
   async check(): Promise<boolean> {
-    await this.registration.update();
-    const { installing } = this.registration;
-    if (installing) await new Promise<unknown>((done) => (installing.onstatechange = done));
+    await this.#registration.update();
+    const { installing } = this.#registration;
+    if (installing) await new Promise((done) => (installing.onstatechange = done));
     const state = await this.#ask('check');
     this.#hear(state);
     return state.next !== null;
   }
 
   take(): void {
-    this.registration.active?.postMessage({ vsync: 'take' });
+    (this.#registration.waiting ?? this.#registration.active)?.postMessage({ vsync: 'take' });
   }
 }

@@ -5,12 +5,13 @@
 //
 // What is kept are sets: all files named by keep (addresses from the worker's own on), as they stood beside each other at one moment.
 //
-//	install, check ──▶ collect ──▶ set ──▶ next ──▶ (the page asks, or no page is open) ──▶ current ──▶ every page
+//	install, check ──▶ collect ──▶ set ──▶ next ──▶ (a page says so, or no page is open) ──▶ current ──▶ every page
 //
 //   - A kept file comes from the current set: at once, whatever the network does, and never from two builds. A kept address is a kept
 //     page whatever stands behind its "?".
 //   - When a page opens, and when one asks, the kept files are looked at again. If one is another, the whole set is collected
-//     anew, and becomes the next. Pages are told, and the change is theirs to choose; all of them have to load again after it.
+//     anew, and becomes the next. A new build of vsync has a service worker of its own, which collects while it is installed. Pages
+//     are told, and the change is theirs to choose; all of them have to load again after it.
 //   - A set is only whole: a file that is missing, changes while the set is collected, or is of another build of vsync than this
 //     worker, a full disk: the set is dropped, and what was there before goes on.
 //   - The feed (/v1/) and what is no GET is none of its business. Whatever else comes from this origin is fetched, and a copy
@@ -20,10 +21,10 @@
 //
 //	{vsync: 'state'}   only the answer
 //	{vsync: 'check'}   look whether there is a next set
-//	{vsync: 'take'}    make the next set the current one
+//	{vsync: 'take'}    make the next set the current one; to the waiting worker if there is one, which then takes over
 //
-// and worker to all pages, whenever it has changed, the state: {vsync: 'kept', current: HASH | null, next: HASH | null}; in an
-// answer with yours: HASH | null, the set that this page came from, where that is known.
+// and worker to all pages, whenever it has changed, the state: {vsync: 'kept', current: HASH | null, next: HASH | null}. A page finds
+// out which set it came from by its own Server-Timing: set;desc=HASH.
 import { entries, lock, readNotes, writeNotes, type Notes, type Scope, type WorkerFetchEvent } from './kept.js';
 
 /** SHA-256 of the files of the same build, by name. */
@@ -37,8 +38,8 @@ const ATTEMPTS = 3;
 /** How many copies of other files are held. */
 const SEEN = 100;
 
-/** How many pages are remembered with the set they came from, until they ask. */
-const SERVED = 50;
+/** How long a file may take, in ms: a worker with something under way keeps its successor waiting. */
+const PATIENCE = 120_000;
 
 const scope = worker.registration.scope;
 const keep = new URL(worker.location.href).searchParams.getAll('keep').map((address) => new URL(address, worker.location.href).href);
@@ -52,18 +53,19 @@ const seenName = `vsync ${scope} seen`;
 interface File {
   readonly address: string;
   readonly hash: string;
-  readonly response: Response;
+  readonly bytes: ArrayBuffer;
+  readonly headers: Headers;
 }
 
 /** Asks the server, and takes what the browser has where the server says that it is the same. */
 async function load(address: string): Promise<File> {
-  const response = await fetch(address, { cache: 'no-cache', credentials: 'same-origin' });
+  const response = await fetch(address, { cache: 'no-cache', credentials: 'same-origin', signal: AbortSignal.timeout(PATIENCE) });
   if (response.status !== 200) throw new Error(`${address} cannot be kept: status ${response.status}`);
   const bytes = await response.arrayBuffer();
   const headers = new Headers(response.headers);
   for (const name of ['content-encoding', 'content-length']) headers.delete(name); // of what was on the wire
   headers.set('cache-control', 'no-cache'); // or a page of the next set would be given this one by the browser, without asking here
-  return { address, hash: await hashOf(bytes), response: new Response(bytes, { headers }) };
+  return { address, hash: await hashOf(bytes), bytes, headers };
 }
 
 async function hashOf(bytes: ArrayBuffer | Uint8Array<ArrayBuffer>): Promise<string> {
@@ -107,7 +109,11 @@ async function collect(): Promise<void> {
     try {
       await caches.delete(setName(hash)); // what an interrupted attempt has left
       const cache = await caches.open(setName(hash));
-      await Promise.all(files.map(({ address, response }) => cache.put(address, response)));
+      const put = ({ address, bytes, headers }: File) => {
+        headers.append('server-timing', `set;desc=${hash}`);
+        return cache.put(address, new Response(bytes, { headers }));
+      };
+      await Promise.all(files.map(put));
     } catch (err) {
       await caches.delete(setName(hash));
       throw err;
@@ -157,7 +163,7 @@ async function checkQuietly(): Promise<void> {
   }
 }
 
-/** Makes the next set the current one. */
+/** Makes the next set the current one. The pages that are open learn of it. */
 function take(): Promise<void> {
   return lock(scope, async () => {
     const { next } = await readNotes(scope);
@@ -177,19 +183,8 @@ async function serve(event: WorkerFetchEvent): Promise<Response> {
     await takeIfAlone();
   }
   if (page && wanted.includes(address.href)) event.waitUntil(checkQuietly());
-  const kept = await fromSet(address.href, event.resultingClientId);
+  const kept = await fromSet(address.href);
   return kept ?? fromNetwork(event, page);
-}
-
-/** The set that a page came from, by the page's id. */
-const served = new Map<string, string>();
-
-function remember(page: string, hash: string): void {
-  served.set(page, hash);
-  for (const old of served.keys()) {
-    if (served.size <= SERVED) break;
-    served.delete(old);
-  }
 }
 
 /** Nobody who opens the first page has to choose. A page that is loaded again still counts as open. */
@@ -199,12 +194,11 @@ async function takeIfAlone(): Promise<void> {
   if (!pages.some(({ url }) => url.startsWith(scope))) await take();
 }
 
-async function fromSet(address: string, page = ''): Promise<Response | undefined> {
+async function fromSet(address: string): Promise<Response | undefined> {
   for (let before = ''; ; ) {
     const { current } = await readNotes(scope);
     if (!current || !(address in current.files)) return undefined;
     const response = await caches.match(address, { cacheName: setName(current.hash), ignoreVary: true });
-    if (response && page) remember(page, current.hash);
     if (response || current.hash === before) return response;
     before = current.hash; // another set may have become the current one in between
   }
@@ -250,12 +244,10 @@ function isOurs({ method, url, headers }: Request): boolean {
 
 // --- events -----------------------------------------------------------------------------------------------------------
 
-worker.addEventListener('install', (event) => {
-  // A new worker serves the current set as the one before did, so it need not wait; what waits is its set.
-  event.waitUntil(collect().then(() => worker.skipWaiting()));
-});
+worker.addEventListener('install', (event) => event.waitUntil(collect()));
 
-worker.addEventListener('activate', (event) => event.waitUntil(worker.clients.claim()));
+// Its set comes with it.
+worker.addEventListener('activate', (event) => event.waitUntil(take().then(() => worker.clients.claim())));
 
 worker.addEventListener('fetch', (event) => {
   if (isOurs(event.request)) event.respondWith(serve(event));
@@ -264,7 +256,6 @@ worker.addEventListener('fetch', (event) => {
 worker.addEventListener('message', (event) => {
   const what = (event.data as { vsync?: unknown } | null)?.vsync;
   if (what !== 'state' && what !== 'check' && what !== 'take') return;
-  const done = what === 'take' ? take() : what === 'check' ? checkQuietly() : Promise.resolve();
-  const yours = served.get(event.source?.id ?? '') ?? null;
-  event.waitUntil(done.then(async () => event.ports[0]?.postMessage({ ...stateOf(await readNotes(scope)), yours })));
+  const done = what === 'check' ? checkQuietly() : what === 'state' ? Promise.resolve() : worker.serviceWorker.state === 'installed' ? worker.skipWaiting() : take();
+  event.waitUntil(done.then(async () => event.ports[0]?.postMessage(stateOf(await readNotes(scope)))));
 });
