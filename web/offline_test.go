@@ -257,8 +257,10 @@ func TestOffline(t *testing.T) {
 	p := openTab(t, b, s.url())
 	p.isWhole(1, 1)
 	p.isKept()
-	p.text("/now.txt")
+	p.until("!!navigator.serviceWorker.controller")
 	p.text("/never.txt")
+	p.text("/now.txt")
+	p.until(`caches.match("/now.txt").then(Boolean)`) // the copy is made behind the answer
 	if got := p.text("/v1/health"); got != "said by the server" {
 		t.Errorf("the feed: %q", got)
 	}
