@@ -210,7 +210,7 @@ export interface Collection<T> {
   history(id: string, options?: { limit?: number }): AsyncIterable<HistoryEntry<T>>;
 }
 
-/** Which objects of a collection, and in which order. Left out: all, in the order of their ids. */
+/** Which objects of a collection, and in which order. Left out: all, in the order of their ids. An empty text is no bound. */
 export interface Query {
   /** Ids that begin so. */
   prefix?: string;

@@ -1,5 +1,5 @@
 import type { Batch, Collection, Database, Receipt, WatchEvent, WatchOptions } from '../vsync.js';
-import { checkCollection } from './arguments.js';
+import { checkCollection, fieldsOf, signalOf } from './arguments.js';
 import { batch } from './batch.js';
 import { Objects } from './collection.js';
 import { connect, type Connection } from './connect.js';
@@ -35,7 +35,7 @@ export async function openDatabase(name: string, options: Options): Promise<Data
     connection.hosting,
     {
       retry: async (version) => retry(link, version),
-      dismiss: async (version) => link.request(DISMISS, 1, (w) => void w.str(version), 0, () => undefined),
+      dismiss: async (version) => link.request(DISMISS, 1, (w) => void w.str(version), 0, () => undefined, { write: true }),
     },
     (fn) => link.later(fn),
   );
@@ -122,8 +122,10 @@ class Replica implements Database {
   }
 
   async synced(options?: { signal?: AbortSignal }): Promise<void> {
+    fieldsOf('synced', options, ['signal']);
+    const signal = signalOf('synced', options);
     // What was called before is meant, so it is to be written first.
-    await this.#link.written();
+    await this.#link.written(signal);
     return synced(this.#link, '', options);
   }
 

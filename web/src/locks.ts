@@ -1,5 +1,5 @@
 // Web Locks tell of an end that nothing else tells of: who holds one holds it as long as it lives.
-import { invalid } from './errors.js';
+import { VsyncError, invalid } from './errors.js';
 
 function manager(): LockManager {
   const locks = globalThis.navigator?.locks;
@@ -11,7 +11,9 @@ function manager(): LockManager {
 export function hold(name: string): Promise<() => void> {
   const locks = manager();
   return new Promise((resolve, reject) => {
-    locks.request(name, () => new Promise<void>((release) => resolve(() => release()))).catch(reject);
+    locks
+      .request(name, () => new Promise<void>((release) => resolve(() => release())))
+      .catch((err: unknown) => reject(new VsyncError('INVALID', `the browser gives this page no Web Lock: ${String(err)}. Frames that are sandboxed get none`, { cause: err })));
   });
 }
 

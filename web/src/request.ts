@@ -190,14 +190,24 @@ export class Link {
     else this.#drop(n)?.fail(err);
   }
 
-  /** Those who wait for answers to writes, when all are there. */
-  async written(): Promise<void> {
-    const left = [...this.#waiting.values()].filter((waiting) => waiting.write);
-    await Promise.all(left.map((waiting) => new Promise<void>((resolve) => {
-      const { ok, fail } = waiting;
-      waiting.ok = (r) => { ok!.call(waiting, r); resolve(); };
-      waiting.fail = (err) => { fail.call(waiting, err); resolve(); };
-    })));
+  /** Resolves when the writes that were called before are answered, or the signal is aborted. */
+  written(signal?: AbortSignal): Promise<void> {
+    const under = [...this.#waiting.values()].filter((waiting) => waiting.write);
+    let left = under.length;
+    if (left === 0 || signal?.aborted) return Promise.resolve();
+    return new Promise((resolve) => {
+      const done = (): void => {
+        signal?.removeEventListener('abort', done);
+        resolve();
+      };
+      signal?.addEventListener('abort', done);
+      const answered = (): void => void (--left === 0 && done());
+      for (const waiting of under) {
+        const { ok, fail } = waiting;
+        waiting.ok = (r) => (ok!(r), answered());
+        waiting.fail = (err) => (fail(err), answered());
+      }
+    });
   }
 
   /** Why nothing goes any more. */

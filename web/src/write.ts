@@ -21,7 +21,8 @@ export interface Check {
 
 /** The operations of one write, encoded as they come, so that what the application changes afterwards does not matter. */
 export class Operations {
-  readonly #collections: string[] = [];
+  /** Names with their indexes. */
+  readonly #collections = new Map<string, number>();
   readonly #body = new Writer(256);
   /** Begin and end of each in the body, one behind the other. */
   readonly #spans: number[] = [];
@@ -78,8 +79,9 @@ export class Operations {
   }
 
   #index(collection: string): number {
-    const i = this.#collections.lastIndexOf(collection);
-    return i < 0 ? this.#collections.push(collection) - 1 : i;
+    let i = this.#collections.get(collection);
+    if (i === undefined) this.#collections.set(collection, (i = this.#collections.size));
+    return i;
   }
 
   send(link: Link, checks: Check[], note: string): Promise<string> {
@@ -88,8 +90,8 @@ export class Operations {
     if (bytes > MAX_BATCH) throw tooLarge(`${MAX_BATCH} bytes`);
     const indexes = checks.map((check) => this.#index(check.collection));
     return sendWrite(link, (w) => {
-      w.array(this.#collections.length);
-      for (const name of this.#collections) w.str(name);
+      w.array(this.#collections.size);
+      for (const name of this.#collections.keys()) w.str(name);
       w.array(this.count);
       w.room(bytes);
       for (let i = 0; i < this.#spans.length; i += 2) w.raw(this.#body.buf, this.#spans[i]!, this.#spans[i + 1]!);

@@ -130,6 +130,11 @@ test("opening: a signal gives up at each moment", async () => {
 test("opening: where there are no Web Locks, no shared workers, another origin", async () => {
   new Browser().install({ locks: false });
   await rejects(open("notes"), "INVALID", "https", "localhost");
+  const sandboxed = new Browser().install();
+  sandboxed.locks.request = async () => {
+    throw new DOMException("not here", "SecurityError");
+  };
+  await rejects(open("notes"), "INVALID", "not here", "sandboxed");
   new Browser().install({ shared: false });
   await rejects(open("notes", { hosting: "shared" }), "INVALID", "SharedWorker");
   new Browser().install();
@@ -199,6 +204,20 @@ test("close: waits for writes, ends all else, and nothing goes after it", async 
   assert.ok(!browser.locks.holds(page.greeting.tab));
   assert.equal(browser.listeners.size, 0, "nothing is listened to any more");
   await db.close();
+});
+
+test("close: what is dismissed is a write too", async () => {
+  const { db, page } = await start();
+  page.status({ problems: [[version(4), "FORBIDDEN", "no", 1, [["notes", "a", null]]]] });
+  await settle();
+  const dismissed = db.status.current.problems[0].dismiss();
+  const closing = db.close();
+  const said = await page.next("DISMISS");
+  await settle();
+  assert.equal(page.said.length, 0, "the close waits for it");
+  page.ok(said);
+  page.ok(await page.next("CLOSE"));
+  await Promise.all([dismissed, closing]);
 });
 
 test("close: a loop that waits fails with CLOSED; disposing closes", async () => {

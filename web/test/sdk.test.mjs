@@ -134,6 +134,15 @@ test("synced waits for the writes that were called before it", async () => {
   page.fail(await page.next("WRITE"), "QUOTA");
   page.ok(await page.next("SYNCED"));
   await Promise.all([failing, after]);
+  const given = new AbortController();
+  const slow = db.collection("notes").put("a", 1);
+  const impatient = rejects(db.synced({ signal: given.signal }), "ABORTED");
+  const said = await page.next("WRITE");
+  given.abort();
+  await impatient; // though the write is still under way
+  page.ok(said, version(3));
+  await slow;
+  assert.equal(page.said.length, 0);
 });
 
 test("update reads, and writes with a check; when that has changed it begins again", async () => {
@@ -248,6 +257,20 @@ test("batch: what throws writes nothing; nothing written, another database's col
   await rejects(db.batch((tx) => { for (let i = 0; ; i++) tx.put(notes, "a", "x".repeat(100_000)); }), "BATCH_TOO_LARGE");
   await settle();
   assert.equal(page.said.length, 0, "nothing was sent");
+});
+
+test("batch: as many collections as objects", async () => {
+  const { db, page } = await start();
+  const from = performance.now();
+  const batch = db.batch((tx) => {
+    for (let i = 0; i < 20_000; i++) tx.put(db.collection(`c${i}`), "a", i);
+  });
+  const write = await page.next("WRITE");
+  assert.equal(write.fields[0].length, 20_000);
+  assert.deepEqual(write.fields[1][19_999], [19_999, "a", 19_999, null]);
+  assert.ok(performance.now() - from < 5000);
+  page.ok(write, version(1));
+  await batch;
 });
 
 test("putMany: what is no entry is named, and its iterator may use the database", async () => {
