@@ -140,6 +140,7 @@ test("how words changed", () => {
   assert.equal(plain("", "milk"), "{+milk+}");
   assert.equal(plain("a b c", "a b c"), "a b c");
   assert.equal(plain("חלב ולחם", "חלב וגבינה"), "חלב [-ולחם-]{+וגבינה+}");
+  assert.equal(plain("Make a conflict: change the title of this card", "Title of A"), "[-Make a conflict: change the title of this card-]{+Title of A+}");
   const long = Array.from({ length: 2000 }, (_, i) => `w${i}`).join(" ");
   assert.equal(plain(long, `${long} x`), `${long}{+ x+}`);
   assert.deepEqual(wordDiff(long, long.toUpperCase()).map(({ kind }) => kind), ["gone", "new"]);

@@ -145,6 +145,8 @@ test("what a batch did, with what was there before", () => {
   assert.equal(line(event({ id: "a", value: { title: "Milk", list: "M" } }))[0], "moved “Milk” to “Done”");
   assert.equal(line(event({ id: "a", value: { title: "Oat milk", list: "M" }, version: "e:2" }))[0], "renamed “Milk” to “Oat milk”");
   assert.equal(line(event({ id: "a", value: { title: "Oat milk", list: "M" }, version: "e:2" }))[0], "changed “Oat milk”"); // what was before is not known
+  assert.equal(line(event({ id: "a", value: { title: "Rye" }, version: "e:3", conflict: true }))[0], "changed “Rye” at the same time: both versions are kept");
+  assert.equal(line(event({ id: "a", value: { title: "Rye", note: "n" }, version: "e:4", conflict: true }))[0], "changed “Rye”");
   assert.equal(line(event({ id: "c", value: { title: "" } }))[0], "added “untitled”");
   assert.equal(line({ ...event({ collection: "lists", id: "N", value: { title: "New" } }, { id: "d", value: {} }, { id: "e", value: {} }), note: "sample" })[0],
     "added the list “New”, added 2 cards (sample)");

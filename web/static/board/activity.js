@@ -13,12 +13,12 @@ const KEEP = 400; // ms until a marker is remembered
 /**
  * What a batch did, as sayBatch takes it. `known` is what was there before by collection and id, and is brought up to date.
  * @param {import("/vsync.js").WatchEvent} event
- * @param {Map<string, {version: string, value: any}>} known
+ * @param {Map<string, {version: string, value: any, conflict: boolean}>} known
  * @param {(list: string) => string} listTitle
  */
 export function readBatch(event, known, listTitle) {
   const told = { cards: { made: [], changed: [], deleted: [] }, lists: { made: [], changed: [], deleted: [] }, gone: [], one: undefined };
-  for (const { collection, id, value, deleted, version } of event.changes) {
+  for (const { collection, id, value, deleted, version, conflict } of event.changes) {
     const kind = told[collection];
     if (!kind) continue;
     const key = `${collection}/${id}`;
@@ -32,10 +32,11 @@ export function readBatch(event, known, listTitle) {
       kind.deleted.push({ title: was === undefined ? "" : read(was).title });
       continue;
     }
-    known.set(key, { version, value });
+    known.set(key, { version, value, conflict });
     const now = read(value);
     // What is known already as this version came with the board itself: what was there before it is not known.
     if (before === undefined) kind.made.push({ title: now.title });
+    else if (conflict && !before.conflict) kind.changed.push({ title: now.title, what: "conflict" });
     else kind.changed.push({ title: now.title, ...(was === undefined ? {} : difference(read(was), now, listTitle)) });
   }
   return told;

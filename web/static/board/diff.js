@@ -18,7 +18,14 @@ export function wordDiff(before, after) {
   let end = 0;
   while (end < a.length - start && end < b.length - start && a[a.length - 1 - end] === b[b.length - 1 - end]) end++;
   const middle = changed(a.slice(start, a.length - end), b.slice(start, b.length - end));
-  return joined([["same", a.slice(0, start)], ...middle, ["same", end ? a.slice(-end) : []]]);
+  const runs = joined([["same", a.slice(0, start)], ...middle, ["same", end ? a.slice(-end) : []]]);
+  return readable(runs) ? runs : joined([["gone", a], ["new", b]]);
+}
+
+/** Scattered words that two texts happen to share make neither of them easier to read. */
+function readable(runs) {
+  const length = (kind) => runs.reduce((n, run) => (run.kind === kind ? n + run.text.trim().length : n), 0);
+  return length("same") * 2 >= Math.min(length("gone"), length("new"));
 }
 
 function changed(a, b) {

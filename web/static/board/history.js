@@ -87,8 +87,7 @@ export class History {
       h("div.version-body", {},
         h("div.version-head", {}, h("b", { dir: "auto" }, names.who(version.device)), time),
         h("p.what", {}, `${what[0].toUpperCase()}${what.slice(1)}${note}`),
-        changes && this.#details(changes, version, opened),
-        !current && this.#back(version, now)));
+        (changes || !current) && h("div.version-does", {}, !current && this.#back(version, now), changes && this.#details(changes, version, opened))));
     return row;
   }
 
@@ -104,8 +103,8 @@ export class History {
     const { names, restore } = this.context;
     const said = `back to the version of ${moment(version.time)}`;
     const name = `${now ? "Go back to this version" : "Delete it again"}, by ${names.of(version.device)}, ${moment(version.time)}`;
-    return h("div.row", {}, h("button.button", { type: "button", "aria-label": name, "data-key": `b${version.version}`, onclick: () => restore(version.value, said) },
-      now ? "Go back to this" : "Delete again"));
+    return h("button.button", { type: "button", "aria-label": name, "data-key": `b${version.version}`, onclick: () => restore(version.value, said) },
+      now ? "Go back to this" : "Delete it again");
   }
 
   // --- a conflict -------------------------------------------------------------------------------------------------------

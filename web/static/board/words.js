@@ -245,6 +245,7 @@ export function sayBatch(cards, lists, note) {
 }
 
 function sayOne({ what, to, from, ...item }, quoted, doneTo) {
+  if (what === "conflict") return `changed ${doneTo}${quoted(item)} at the same time: both versions are kept`;
   if (what === "renamed" && from) return `renamed ${doneTo}${quoted({ title: from })} to ${quoted(item)}`;
   return what === "moved" ? `moved ${doneTo}${quoted(item)}${to ? ` to “${short(to)}”` : ""}` : `${what ?? "changed"} ${doneTo}${quoted(item)}`;
 }
