@@ -19,14 +19,14 @@ import { banner, bannerFor, say, sayRemote, toast, unbanner, undoLast } from "./
 import { Sheet } from "./board/sheet.js";
 import { StatusView } from "./board/status.js";
 import { keepForOffline } from "./board/update.js";
-import { boardName, count, deviceName, explain, hubURL, many, short } from "./board/words.js";
+import { boardName, count, deviceName, explain, hubURL, many, quote, short } from "./board/words.js";
 
 const TRIAL = 5000; // cards
 const TOLD = 20; // changes of one batch that are told one by one
 
 const { name, wrong } = boardName(location.search);
 const tell = { toast, say, fail };
-let session; // of the database while it is open: {db, model, names, actions, tell, ends}
+let session; // of the database while it is open: {db, model, names, actions, tell, ends, marker}
 
 // --- what is always there -------------------------------------------------------------------------------------------------
 
@@ -116,7 +116,8 @@ async function connect() {
   const ended = (error) => session === mine && closed(error);
   // The board appears when both are there: cards without their lists would jump.
   const first = new Set(["lists", "cards"]);
-  const arrived = (what) => {
+  const arrived = (what, marker) => {
+    mine.marker ??= marker;
     if (mine.ready || !first.delete(what) || first.size) return mine.ready;
     mine.ready = true;
     board.show(model);
@@ -126,16 +127,16 @@ async function connect() {
   };
   session.ends.push(
     db.collection("devices").subscribe({}, (entries) => names.take(entries) && mine.ready && sheet.refresh(true), ended),
-    db.collection("lists").subscribe({}, (entries) => {
+    db.collection("lists").subscribe({}, (entries, { marker }) => {
       const { changes, shape } = model.takeLists(entries);
-      if (!arrived("lists")) return;
+      if (!arrived("lists", marker)) return;
       if (changes.length || shape) board.showLists();
       told("lists", changes);
       afterChange();
     }, ended),
-    db.collection("cards").subscribe({}, (entries) => {
+    db.collection("cards").subscribe({}, (entries, { marker }) => {
       const { changes, lists } = model.takeCards(entries);
-      if (!arrived("cards")) return;
+      if (!arrived("cards", marker)) return;
       board.showCards(lists);
       told("cards", changes);
       afterChange();
@@ -342,7 +343,7 @@ document.documentElement.dataset.started = "true";
 setText(at("board-name"), name === "board" ? "Board" : name);
 document.title = `${name === "board" ? "Board" : name} – vsync`;
 if (wrong !== undefined) {
-  banner("name", { title: `“${short(wrong)}” cannot be a board's name.`, detail: "Names are of small letters, digits, dots, dashes and underscores. This is the board named “board”.", bad: true });
+  banner("name", { title: `${quote(wrong)} cannot be a board's name.`, detail: "Names are of small letters, digits, dots, dashes and underscores. This is the board named “board”.", bad: true });
 }
 mainMenu({ ...does, remove: does.remove_ });
 boardsMenu(name);

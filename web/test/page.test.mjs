@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import { readBatch } from "../static/board/activity.js";
 import {
-  ACTIONS, ago, boardName, deviceColour, deviceName, deviceOf, explain, hubURL, initials, lasting, many, sayBatch, sayChange, sayHosting, sayStatus,
+  ACTIONS, ago, boardName, deviceColour, deviceName, deviceOf, explain, hubURL, initials, lasting, many, quote, sayBatch, sayChange, sayHosting, sayStatus,
   sayStorage, short, size, toBoardName,
 } from "../static/board/words.js";
 import { count, describe, duration } from "../static/hub.js";
@@ -123,6 +123,14 @@ test("where engine and data are", () => {
   assert.match(sayStorage({ mode: "indexeddb", usage: 0, quota: 0, persisted: false }), /^On this device, the browser may clear it/);
 });
 
+/** Without the marks that keep a title apart from the sentence around it. */
+const bare = (text) => text.replace(/[\u2068\u2069]/g, "");
+
+test("a title in a sentence does not turn the sentence around", () => {
+  assert.equal(quote("חלב"), "“\u2068חלב\u2069”");
+  assert.equal(quote(" ", "no title"), "“\u2068no title\u2069”");
+});
+
 test("what a version did", () => {
   const title = (id) => ({ L: "To do", M: "Done" })[id];
   const was = { title: "a", note: "", label: "", list: "L", pos: "1" };
@@ -130,7 +138,7 @@ test("what a version did", () => {
     [{ ...was, title: "b" }, "changed the title"], [{ ...was, note: "n" }, "added a note"], [{ ...was, pos: "2" }, "moved it"], [was, "wrote it again"],
     [{ ...was, list: "M", pos: "2" }, "moved it to “Done”"], [{ ...was, title: "b", note: "n", label: "red" }, "changed the title, added a note and marked it red"],
     [undefined, "deleted it"],
-  ]) assert.equal(sayChange("cards", was, now, title), words);
+  ]) assert.equal(bare(sayChange("cards", was, now, title)), words);
   assert.equal(sayChange("cards", undefined, was, title), "made this card");
   assert.equal(sayChange("lists", { title: "a", pos: "1" }, { title: "b", pos: "2" }, title), "changed the title and moved it");
 });
@@ -140,7 +148,7 @@ test("what a batch did, with what was there before", () => {
   const event = (...changes) => ({ changes: changes.map((change) => ({ collection: "cards", deleted: change.value === undefined, version: "e:1", ...change })) });
   const line = (of) => {
     const told = readBatch(of, known, (id) => ({ L: "To do", M: "Done" })[id]);
-    return [sayBatch(told.cards, told.lists, of.note), told];
+    return [bare(sayBatch(told.cards, told.lists, of.note)), told];
   };
   assert.equal(line(event({ id: "a", value: { title: "Milk", list: "M" } }))[0], "moved “Milk” to “Done”");
   assert.equal(line(event({ id: "a", value: { title: "Oat milk", list: "M" }, version: "e:2" }))[0], "renamed “Milk” to “Oat milk”");

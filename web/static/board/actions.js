@@ -5,7 +5,7 @@ import { rebase } from "./diff.js";
 import { readCard } from "./model.js";
 import { between, following } from "./order.js";
 import { sample, trial } from "./sample.js";
-import { lasting, many, short } from "./words.js";
+import { lasting, many, quote } from "./words.js";
 
 const PORTION = 10_000; // objects in one batch; the database takes 20,000, or 8 MiB
 
@@ -91,7 +91,7 @@ export class Actions {
   async removeCard(card) {
     if (!(await this.#try(() => this.cards.delete(card.id)))) return;
     const put = () => this.#batch((tx) => tx.put(this.cards, card.id, card.entry.value), "undone");
-    this.tell.toast(`Deleted “${short(card.title, 40) || "Untitled"}”`, { label: "Undo", key: "Z", run: () => this.#try(put) });
+    this.tell.toast(`Deleted ${quote(card.title, "untitled", 40)}`, { label: "Undo", key: "Z", run: () => this.#try(put) });
   }
 
   /** Brings back what a batch deleted. @param {{kind: "cards"|"lists", id: string, value: object}[]} gone */
@@ -133,7 +133,7 @@ export class Actions {
     };
     if (!(await this.#try(() => write((tx, collection, item) => tx.delete(collection, item.id))))) return;
     const undo = () => write((tx, collection, item) => tx.put(collection, item.id, item.entry.value), "undone");
-    this.tell.toast(`Deleted “${short(list.title, 40) || "Untitled list"}” with ${many(cards.length, "card")}`, { label: "Undo", key: "Z", run: () => this.#try(undo) });
+    this.tell.toast(`Deleted ${quote(list.title, "untitled", 40)} with ${many(cards.length, "card")}`, { label: "Undo", key: "Z", run: () => this.#try(undo) });
   }
 
   // --- versions -------------------------------------------------------------------------------------------------------

@@ -8,6 +8,8 @@ import { ago, deviceOf, moment, sayBatch } from "./words.js";
 
 const MOST = 100; // lines
 const SAME = 2 * 60_000; // ms in which changes of one device to one object are one line
+const FEW = 5; // changes of a batch of which each is told by what was there before
+const DEEP = 50; // versions that are read to find that
 const KEEP = 400; // ms until a marker is remembered
 
 /**
@@ -49,6 +51,40 @@ function difference(was, now, listTitle) {
   return was.title !== now.title ? { what: "renamed", from: was.title } : { what: "changed" };
 }
 
+/**
+ * Puts into `known` what was there before a batch, where the board cannot say: for changes from before this page was opened.
+ * @param {Set<string>} guessed keys of what is known from the board alone
+ * @param {boolean} live whether the batch was written after this page was opened
+ */
+async function recall(db, { changes }, known, guessed, live) {
+  const few = changes.length <= FEW;
+  const asked = few ? changes.filter(({ collection, id }) => told(collection) && (guessed.has(`${collection}/${id}`) || !known.has(`${collection}/${id}`)))
+    : live ? [] : changes.slice(0, 1);
+  for (const { collection, id, version } of asked) {
+    const before = await versionBefore(db.collection(collection), id, version);
+    // Of very many it is asked of one: they were all made, or all there.
+    for (const change of few ? [{ collection, id, version }] : changes) {
+      const key = `${change.collection}/${change.id}`;
+      if (before === null) known.delete(key);
+      else known.set(key, (few && before) || change); // a change itself: it was there, and nobody knows how
+    }
+  }
+  for (const { collection, id } of changes) guessed.delete(`${collection}/${id}`);
+}
+
+const told = (collection) => collection === "cards" || collection === "lists";
+
+/** The version that another one replaced; null: none, it began there; undefined: not known any more. */
+async function versionBefore(collection, id, version) {
+  let parent;
+  for await (const entry of collection.history(id, { limit: DEEP })) {
+    if (entry.version === version) parent = entry.parents[0] ?? null;
+    if (parent === null) return null;
+    if (entry.version === parent) return entry.deleted ? null : { version: entry.version, value: entry.value, conflict: false };
+  }
+  return undefined;
+}
+
 export class Activity {
   #root = at("activity"); #button = at("activity-button"); #badge = at("activity-new");
   #list = h("ol.events");
@@ -69,6 +105,7 @@ export class Activity {
     this.#root.addEventListener("keydown", (event) => {
       if (event.key === "Escape") this.toggle(false), this.#button.focus();
     });
+    addEventListener("pagehide", () => this.#keep());
     setInterval(() => this.#times(), 30_000);
   }
 
@@ -88,19 +125,23 @@ export class Activity {
 
   /**
    * Follows a database from where this browser stopped.
-   * @param {{db: import("/vsync.js").Database, model: import("./model.js").Model, names: import("./names.js").Names}} session
+   * @param {{db: import("/vsync.js").Database, model: import("./model.js").Model, names: import("./names.js").Names, marker: string}} session
+   *   marker: from where on it is followed the first time
    */
-  follow({ db, model, names }) {
+  follow({ db, model, names, marker }) {
     this.#stop?.abort();
     const stop = this.#stop = new AbortController();
     this.#names = names;
-    const known = new Map();
+    const known = new Map(), guessed = new Set(); // what is known from the board alone may be newer than what is told of it
     for (const card of model.cards.values()) known.set(`cards/${card.id}`, card.entry);
     for (const list of model.lists) known.set(`lists/${list.id}`, list.entry);
+    for (const key of known.keys()) guessed.add(key);
     const place = `vsync.seen.${db.name}.${db.device}`;
-    this.#read(db, remembered(place) ?? "now", stop.signal, (event) => {
-      const told = readBatch(event, known, (id) => model.list(id)?.title ?? "another list");
-      this.#add(event, told);
+    const from = remembered(place) ?? marker;
+    remember(place, from);
+    this.#read(db, from, stop.signal, async (event) => {
+      await recall(db, event, known, guessed, (event.time ?? 0) >= this.#opened);
+      this.#add(event, readBatch(event, known, (id) => model.list(id)?.title ?? "another list"));
       this.#remember(place, event.marker);
     });
   }
@@ -108,7 +149,7 @@ export class Activity {
   async #read(db, from, signal, take) {
     try {
       for await (const event of db.watch({ from, signal })) {
-        if (!event.initial) take(event);
+        if (!event.initial) await take(event);
       }
     } catch (error) {
       if (signal.aborted || error.code === "CLOSED" || error.code === "ENGINE_LOST") return;
@@ -120,28 +161,29 @@ export class Activity {
   /** The marker goes into the browser's memory a little later: each batch of many would cost a write. */
   #remember(place, marker) {
     const first = this.#remembering === undefined;
-    this.#remembering = marker;
-    if (first) setTimeout(() => {
-      remember(place, this.#remembering);
-      this.#remembering = undefined;
-    }, KEEP);
+    this.#remembering = { place, marker };
+    if (first) setTimeout(() => this.#keep(), KEEP);
   }
 
-  #add(event, told) {
+  #keep() {
+    if (this.#remembering) remember(this.#remembering.place, this.#remembering.marker);
+    this.#remembering = undefined;
+  }
+
+  #add(event, read) {
     const device = event.device ?? deviceOf(event.changes[0]?.version ?? "");
     const time = event.time ?? Date.now();
-    const text = sayBatch(told.cards, told.lists, event.note);
-    const show = event.changes.some(({ collection }) => collection === "cards" || collection === "lists");
-    if (!show) return;
+    const text = sayBatch(read.cards, read.lists, event.note);
+    if (!event.changes.some(({ collection }) => told(collection))) return;
     this.#none.parentElement.hidden = true;
     this.#divide(time);
     const last = this.#last;
-    const again = last && told.one && last.one?.id === told.one.id && last.device === device && last.text === text && time - last.time < SAME;
+    const again = last && read.one && last.one?.id === read.one.id && last.device === device && last.text === text && time - last.time < SAME;
     if (again) {
       last.time = time;
       this.#time(last.element.querySelector("time"), time);
     } else {
-      this.#last = { device, time, text, one: told.one, element: this.#line(event, device, time, text, told) };
+      this.#last = { device, time, text, one: read.one, element: this.#line(event, device, time, text, read) };
       this.#list.prepend(this.#last.element);
       while (this.#list.children.length > MOST) this.#list.lastElementChild.remove();
     }
@@ -152,15 +194,15 @@ export class Activity {
     }
   }
 
-  #line(event, device, time, text, told) {
+  #line(event, device, time, text, read) {
     const names = this.#names, own = event.source === "local";
-    const opens = told.one && event.changes[0].deleted !== true;
+    const opens = read.one && event.changes[0].deleted !== true;
     const words = [h("b", {}, own ? "You" : names.of(device)), ` ${text}`];
     return h("li.event.entering", {}, names.disc(device),
-      opens ? h("button.line", { type: "button", dir: "auto", title: "Open", onclick: () => this.#does.open(told.one.collection, told.one.id) }, ...words)
+      opens ? h("button.line", { type: "button", dir: "auto", title: "Open", onclick: () => this.#does.open(read.one.collection, read.one.id) }, ...words)
         : h("p", { dir: "auto" }, ...words),
       this.#time(h("time"), time),
-      told.gone.length > 0 && h("button.button.quiet", { type: "button", onclick: (e) => (e.currentTarget.remove(), this.#does.bringBack(told.gone)) }, "Bring back"));
+      read.gone.length > 0 && h("button.button.quiet", { type: "button", onclick: (e) => (e.currentTarget.remove(), this.#does.bringBack(read.gone)) }, "Bring back"));
   }
 
   /** A line between what happened while this page was closed and what comes now. */

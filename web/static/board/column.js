@@ -4,7 +4,7 @@ import { estimateCard, makeCard, updateCard } from "./card.js";
 import { h, icon, setText } from "./dom.js";
 import { LOOSE } from "./model.js";
 import { Windowed } from "./windowed.js";
-import { count } from "./words.js";
+import { count, quote } from "./words.js";
 
 export class Column {
   #list;
@@ -44,7 +44,7 @@ export class Column {
     this.#list = list;
     const title = list.title.trim() || (this.id === LOOSE ? "Without a list" : "Untitled list");
     this.#ul.setAttribute("aria-label", title);
-    this.more.setAttribute("aria-label", `List “${title}”: more`);
+    this.more.setAttribute("aria-label", `List ${quote(title)}: more`);
     this.element.setAttribute("aria-label", title);
     if (this.#head.querySelector("input")) return; // somebody is typing
     if (this.id === LOOSE) return setText(this.#head, title);

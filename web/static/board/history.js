@@ -3,7 +3,7 @@
 import { changedFields, combine, lanes, leaves, mergeBase, wordDiff } from "./diff.js";
 import { h, icon, svg } from "./dom.js";
 import { readCard, readList } from "./model.js";
-import { ago, moment, sayChange } from "./words.js";
+import { ago, moment, quote, sayChange } from "./words.js";
 
 const PAGE = 20; // versions read at a time
 const DEEPEST = 2000; // versions read in search of the other sides of a conflict
@@ -167,7 +167,7 @@ function marked(was, now) {
 /** A whole version, with what it changed against the one before marked in it. */
 function value(now, was, listTitle) {
   const line = (name, field) => h(name, { dir: "auto" }, ...(was && was[field] !== now[field] ? marked(was[field] ?? "", now[field]) : [now[field]]));
-  const facts = [now.label && `Colour: ${now.label}`, "list" in now && (!was || was.list !== now.list) && `In “${listTitle(now.list)}”`].filter(Boolean);
+  const facts = [now.label && `Colour: ${now.label}`, "list" in now && (!was || was.list !== now.list) && `In ${quote(listTitle(now.list))}`].filter(Boolean);
   return h("div.value", {}, now.title || was?.title ? line("b", "title") : h("b", {}, "Untitled"), now.note || was?.note ? line("p", "note") : false,
     facts.length > 0 && h("p.soft", {}, facts.join(" · ")));
 }

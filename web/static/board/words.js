@@ -217,7 +217,7 @@ export function sayChange(kind, was, now, listTitle) {
   if (kind === "cards") {
     if (was.note !== now.note) did.push(!was.note ? "added a note" : !now.note ? "removed the note" : "changed the note");
     if (was.label !== now.label) did.push(now.label ? `marked it ${now.label}` : "removed the colour");
-    if (was.list !== now.list) did.push(`moved it to “${listTitle(now.list)}”`);
+    if (was.list !== now.list) did.push(`moved it to ${quote(listTitle(now.list))}`);
   }
   if (was.list === now.list && was.pos !== now.pos) did.push("moved it");
   if (did.length === 0) return "wrote it again";
@@ -233,7 +233,7 @@ export function sayChange(kind, was, now, listTitle) {
 export function sayBatch(cards, lists, note) {
   const parts = [];
   const tell = ({ made, changed, deleted }, kind, doneTo) => {
-    const quoted = (item) => `“${short(item.title) || "untitled"}”`;
+    const quoted = (item) => quote(item.title, "untitled");
     if (made.length) parts.push(made.length === 1 ? `added ${doneTo}${quoted(made[0])}` : `added ${many(made.length, kind)}`);
     if (changed.length) parts.push(changed.length === 1 ? sayOne(changed[0], quoted, doneTo) : `changed ${many(changed.length, kind)}`);
     if (deleted.length) parts.push(deleted.length === 1 ? `deleted ${doneTo}${quoted(deleted[0])}` : `deleted ${many(deleted.length, kind)}`);
@@ -247,7 +247,7 @@ export function sayBatch(cards, lists, note) {
 function sayOne({ what, to, from, ...item }, quoted, doneTo) {
   if (what === "conflict") return `changed ${doneTo}${quoted(item)} at the same time: both versions are kept`;
   if (what === "renamed" && from) return `renamed ${doneTo}${quoted({ title: from })} to ${quoted(item)}`;
-  return what === "moved" ? `moved ${doneTo}${quoted(item)}${to ? ` to “${short(to)}”` : ""}` : `${what ?? "changed"} ${doneTo}${quoted(item)}`;
+  return what === "moved" ? `moved ${doneTo}${quoted(item)}${to ? ` to ${quote(to)}` : ""}` : `${what ?? "changed"} ${doneTo}${quoted(item)}`;
 }
 
 /** A text of one line that is not too long for one, cut between characters as people see them. */
@@ -261,6 +261,9 @@ export function short(text, most = 60) {
   }
   return kept.join("");
 }
+
+/** A title within a sentence, short, and kept apart from it (U+2068, U+2069) where it is written in the other direction. */
+export const quote = (text, none = "untitled", most = 60) => `“\u2068${short(text, most) || none}\u2069”`;
 
 function* characters(text) {
   if (typeof Intl.Segmenter !== "function") return yield* text;
