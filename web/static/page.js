@@ -285,7 +285,7 @@ async function moveByKey(id, way, step) {
     await actions.move(id, list, step < 0 ? shown[i - 1].id : shown[i + 2]?.id);
   }
   requestAnimationFrame(() => {
-    if (!session) return;
+    if (!session || (board.focused ?? id) !== id) return; // whoever is quick has gone on
     board.focus(id);
     const now = session.model.cards.get(id), home = now && session.model.home(now);
     if (now) say(`${session.model.list(home)?.title ?? ""}, place ${board.shownIn(home).findIndex((item) => item.id === id) + 1} of ${board.shownIn(home).length}`);

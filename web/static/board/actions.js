@@ -7,6 +7,7 @@ import { between, following } from "./order.js";
 import { sample, trial } from "./sample.js";
 import { lasting, many, quote } from "./words.js";
 
+const SLICE = 1000; // cards put into a batch at one go: the page answers in between
 const PORTION = 10_000; // objects in one batch; the database takes 20,000, or 8 MiB
 
 export class Actions {
@@ -163,9 +164,12 @@ export class Actions {
     return board.lists[0][0];
   }
 
-  #putBoard(tx, { lists, cards }) {
+  async #putBoard(tx, { lists, cards }) {
     for (const [id, value] of lists) tx.put(this.lists, id, value);
-    for (const [id, value] of cards) tx.put(this.cards, id, value);
+    for (const [i, [id, value]] of cards.entries()) {
+      if (i % SLICE === SLICE - 1) await breath();
+      tx.put(this.cards, id, value);
+    }
   }
 
   /** The name of this device, for everybody. */
@@ -174,9 +178,12 @@ export class Actions {
   }
 
   #batch(write, note) {
-    return this.db.batch((tx) => void write(tx), note ? { note } : {});
+    return this.db.batch((tx) => write(tx), note ? { note } : {});
   }
 }
+
+/** Lets the page answer to whoever uses it. */
+const breath = () => globalThis.scheduler?.yield?.() ?? new Promise((resolve) => setTimeout(resolve));
 
 /** Thrown inside an update whose object is not there any more: nothing is written then. */
 class Gone extends Error {}

@@ -1,7 +1,7 @@
 // A service worker keeps page, SDK and engine, so that the page opens without a network. A new version of them waits until
 // somebody takes it.
 
-import * as sdk from "/vsync.js";
+import { keepOffline } from "/vsync.js";
 import { banner } from "./notices.js";
 
 /** Does nothing where there is no service worker, in the browser or at the host: then opening needs the network. */
@@ -9,7 +9,7 @@ export async function keepForOffline() {
   // All that the page loads is named in its head: a test holds that.
   const files = [...document.querySelectorAll("link[href], script[src]")].map((element) => element.href || element.src);
   try {
-    await sdk.keepOffline?.({ files, onUpdate: offer });
+    await keepOffline({ files, onUpdate: offer });
   } catch (error) {
     console.info("The page is not kept for later:", error.message);
   }
