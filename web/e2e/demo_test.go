@@ -204,8 +204,8 @@ func TestPeopleDisagree(t *testing.T) {
 	a.sees(`document.querySelectorAll('.version').length === 5`)
 }
 
-// TestPeopleWithoutTheHub: while the hub is gone, people go on, and the page says how it is in words; what they wrote arrives
-// when it is there again. What another one did meanwhile is told to whoever comes back.
+// TestPeopleWithoutTheHub: while the hub is gone, people go on, also after a reload, though it was the hub that served the page; the
+// page says how it is in words, and what they wrote arrives when the hub is there again. What another one did meanwhile is told to whoever comes back.
 func TestPeopleWithoutTheHub(t *testing.T) {
 	hub := table(t)
 	a, b := sit(t, anna, hub), sit(t, bert, hub)
@@ -215,8 +215,13 @@ func TestPeopleWithoutTheHub(t *testing.T) {
 	b.sees(`text('.events').includes('added 3 lists, added 10 cards')`)
 	b.close()
 
+	a.sees(`navigator.serviceWorker?.controller`)
 	hub.Die()
 	a.sees(`word() === 'No connection'`)
+	if err := a.Reload(soon(t)); err != nil {
+		t.Fatal(err)
+	}
+	a.look()
 	a.opens("Repair the bicycle")
 	a.press(kb.End + " alone" + kb.Escape)
 	a.sees(`card('Repair the bicycle alone') && text('#status-pending') === '1↑'`)
@@ -298,7 +303,7 @@ func TestKeysAlone(t *testing.T) {
 	a.shortcut('/')
 	a.press("salt")
 	a.sees(`inList('Groceries').join() === 'salt'`)
-	a.press(kb.Enter)
+	a.shortcut('\r') // the field goes to the first card found
 	a.sees(`focus() === 'salt'`)
 	a.press(kb.Escape)
 	a.sees(`inList('Groceries').join() === 'milk,salt'`)
