@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"net/http/httptest"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -111,6 +112,8 @@ func TestHubOfAnotherKind(t *testing.T) {
 		words         []string
 	}{
 		"garbage": {speak(t, []byte("hello, who are you?")), "PROTOCOL", nil},
+		"token":   {speak(t, frame(t, &wire.Error{Code: wire.CodeUnauthenticated, Text: "this hub wants a token"})), "UNAUTHENTICATED", []string{"token"}},
+		"crowd":   {speak(t, frame(t, &wire.Error{Code: wire.CodeRateLimited, Text: "too many devices at once", Retry: 60_000})), "RATE_LIMITED", []string{"too many"}},
 		"version": {speak(t, frame(t, &wire.Error{Code: wire.CodeVersion, Text: "this hub speaks vsync.2 only: update the application"})), "VERSION", []string{"update"}},
 	} {
 		a.js(nil, `await e2e.open({ name: args[0], feed: args[1] }); await e2e.notes.put('1', 1)`, name, x.address)
@@ -210,6 +213,19 @@ func TestEngineLost(t *testing.T) {
 	}
 	meet(t, a, b)
 	alike(t, a, b)
+}
+
+// TestEngineMissing: the web server lacks a part of the SDK. What is missing is named, and when it is there, the same page can go on.
+func TestEngineMissing(t *testing.T) {
+	w := newWorld(t, nil)
+	a := w.visit(anna)
+	for _, file := range []string{"/vsync-worker.js", "/vsync.wasm"} {
+		w.site.lacks(file)
+		a.fails("ENGINE_LOST", regexp.QuoteMeta(file[1:]), `await e2e.open()`)
+		a.fails("ENGINE_LOST", regexp.QuoteMeta(file[1:]), `await e2e.open({ hosting: 'tab' })`)
+	}
+	w.site.lacks()
+	a.js(nil, `await e2e.open(); await e2e.notes.put('1', 1); await e2e.db.synced()`)
 }
 
 // origin is what the browser's storage goes by.

@@ -40,17 +40,23 @@ func TestTwoTabs(t *testing.T) {
 	}
 }
 
-// TestLastTabs: the only tab is closed in the middle of work, and the application comes again in a new one.
+// TestLastTabs: the only tab is closed in the middle of work, or its process crashes, and the application comes again in a
+// new one.
 func TestLastTabs(t *testing.T) {
 	w := newWorld(t, nil)
 	b := w.open(bert)
-	for range 3 {
+	for _, crash := range []bool{false, true, false, true} {
 		a := w.open(anna)
 		var n int
 		a.js(&n, `const before = (await notes.get('n')) ?? 0; let n = before;
 			for (let i = 0; i < 20; i++) await notes.put('n', ++n);
 			globalThis.more = (async () => { for (;;) await notes.put('other', Math.random()) })();
 			return n`)
+		if crash {
+			if err := a.Crash(soon(t)); err != nil {
+				t.Fatal(err)
+			}
+		}
 		a.close()
 		again := w.open(anna)
 		var last int
@@ -61,5 +67,23 @@ func TestLastTabs(t *testing.T) {
 		meet(t, again, b)
 		alike(t, again, b)
 		again.close()
+	}
+}
+
+// TestDatabases: an application's databases know nothing of each other, here and at the hub.
+func TestDatabases(t *testing.T) {
+	w := newWorld(t, nil)
+	names := []string{"a", "b", "a.b-c_d"}
+	for _, p := range []*tab{w.visit(anna), w.visit(bert)} {
+		for _, name := range names {
+			var objects []entry
+			p.js(&objects, `await e2e.open({ name: args[0] });
+				if (args[1] === 'anna') await e2e.notes.put('of ' + args[0], args[0]);
+				await e2e.db.synced();
+				return e2e.plain(await e2e.result('notes', {}, (all) => all.length > 0))`, name, p.name)
+			if len(objects) != 1 || objects[0].Value != name {
+				t.Errorf("%s: the database %s has %+v", p.name, name, objects)
+			}
+		}
 	}
 }

@@ -145,12 +145,14 @@ type site struct {
 	mu  sync.Mutex
 	// before is put in front of files, as a test that looks into a worker needs it; by path.
 	before map[string]string
-	asked  int // requests so far
+	// missing are files that the server does not have.
+	missing map[string]bool
+	asked   int // requests so far
 }
 
 func newSite(t *testing.T, hub string) *site {
 	t.Helper()
-	s := &site{hub: hub, before: map[string]string{}}
+	s := &site{hub: hub, before: map[string]string{}, missing: map[string]bool{}}
 	application, err := fs.Sub(pages, "page")
 	if err != nil {
 		t.Fatal(err)
@@ -164,7 +166,12 @@ func newSite(t *testing.T, hub string) *site {
 	s.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s.mu.Lock()
 		s.asked++
+		missing := s.missing[r.URL.Path]
 		s.mu.Unlock()
+		if missing {
+			http.NotFound(w, r)
+			return
+		}
 		w.Header().Set("Cache-Control", "no-cache")
 		mux.ServeHTTP(w, r)
 	}))
@@ -241,6 +248,16 @@ func (s *site) fetch(path, encodings string) (file, error) {
 	}
 	files.had[key] = file{answer.Header, body.Bytes()}
 	return files.had[key], nil
+}
+
+// lacks says which files the server does not have from now on.
+func (s *site) lacks(paths ...string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	clear(s.missing)
+	for _, path := range paths {
+		s.missing[path] = true
+	}
 }
 
 // requests is how many requests came so far.

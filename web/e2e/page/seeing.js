@@ -94,3 +94,12 @@ export async function describe(ids = []) {
   histories.sort(); // versions that do not know each other stand as they came to the device
   return [...lines, ...histories].join('\n');
 }
+
+/** The versions of notes, by id: what `vsync history --json` prints of them, without the values. */
+export async function histories(ids) {
+  const all = {};
+  for (const id of ids) {
+    all[id] = (await collect(e2e.notes.history(id))).map(({ version, parents, time, deleted, note }) => ({ version, parents: [...parents].sort(), time, deleted, note: note ?? '' }));
+  }
+  return all;
+}
