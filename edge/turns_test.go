@@ -64,3 +64,51 @@ func TestPushUnderWayCountsAtTheNextHello(t *testing.T) {
 		}
 	})
 }
+
+// slowHello holds the second Settlement back until it is let go.
+type slowHello struct {
+	Replica
+	hellos           int
+	entered, release chan struct{}
+}
+
+func (s *slowHello) Settlement(ctx context.Context, d change.DeviceID, base change.Generation, hash change.Hash, own []change.Hash) (change.Generation, change.Generation, change.Hash, error) {
+	if s.hellos++; s.hellos == 2 {
+		close(s.entered)
+		<-s.release
+	}
+	return s.Replica.Settlement(ctx, d, base, hash, own)
+}
+
+// TestPushBehindTheNextHelloIsDropped: a device comes again, and while it is being told what the hub has, a push of its older
+// connection arrives. It is not stored any more, or the device would not know of it, and could write it again under a new id.
+func TestPushBehindTheNextHelloIsDropped(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &slowHello{Replica: newFake(), entered: make(chan struct{}), release: make(chan struct{})}
+		h := NewHub(s, Config{Database: "db"})
+		d := newDevice('A')
+		d.write(1)
+		d.conn = h.Connect(0, Peer{})
+		if err := d.conn.Receive(t.Context(), 0, frame(d.hello())); err != nil {
+			t.Fatal(err)
+		}
+		again := h.Connect(0, Peer{})
+		greeted := make(chan error, 1)
+		go func() { greeted <- again.Receive(t.Context(), 0, frame(d.hello())) }()
+		<-s.entered
+		pushed := make(chan struct{})
+		go func() {
+			d.push(t.Context(), 0, 1, 1, 1000)
+			close(pushed)
+		}()
+		synctest.Wait()
+		close(s.release)
+		if err := <-greeted; err != nil {
+			t.Fatal(err)
+		}
+		<-pushed
+		if head := s.Head().Seq; head != 0 || again.last != 0 {
+			t.Errorf("the device was told of generation %d, and the feed ends at %d", again.last, head)
+		}
+	})
+}
