@@ -35,7 +35,7 @@ func (w *sweeping) faults(n *node) []store.Fault {
 // Run runs the workload, heals, and checks every promise. fired says whether the fault has happened.
 func (w Sweep) Run(trace bool) (fired bool, failure *Failure) {
 	s := newSim(1, trace)
-	s.plan = plan{checkBytes: 900, hubBytes: 1500, maxBatch: 900, keys: 3, hubFaults: true, power: 1, strict: 50}
+	s.plan = plan{checkBytes: 900, hubBytes: 1500, stepBytes: 1, maxBatch: 900, keys: 3, hubFaults: true, power: 1, strict: 50}
 	s.sweep = &sweeping{Sweep: w, lives: map[string]int{}}
 	defer func() {
 		if p := recover(); p != nil {
