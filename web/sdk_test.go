@@ -18,8 +18,8 @@ import (
 const caseTime = 2 * time.Minute
 
 const (
-	casesHTML = `<!doctype html><title>cases</title><script type="module">import * as cases from "/cases.js"; window.cases = cases;</script>`
-	tabHTML   = `<!doctype html><title>tab</title><script>window.vsync = import("/vsync.js")</script>`
+	casesHTML = `<!doctype html><title>cases</title><link rel="icon" href="/icon.svg"><script type="module">import * as cases from "/cases.js"; window.cases = cases;</script>`
+	tabHTML   = `<!doctype html><title>tab</title><link rel="icon" href="/icon.svg"><script>window.vsync = import("/vsync.js")</script>`
 )
 
 // TestSDK runs test/chromium/cases.js: the SDK as it was built, with the engine as it was built.
