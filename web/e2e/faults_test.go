@@ -201,9 +201,9 @@ func TestEngineLost(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, what := range []string{"lost", "sub", "watching"} {
-		a.fails("ENGINE_LOST", `Open the database again: what was confirmed is stored`, `throw await e2e[args[0]]`, what)
+		a.fails("ENGINE_LOST", `open the database again\. What was confirmed is stored`, `throw await e2e[args[0]]`, what)
 	}
-	a.fails("ENGINE_LOST", `Open the database again: what was confirmed is stored`, `await notes.get('n')`)
+	a.fails("ENGINE_LOST", `open the database again\. What was confirmed is stored`, `await notes.get('n')`)
 	a.js(nil, `await e2e.status((s) => s.phase === 'closed' && s.error.code === 'ENGINE_LOST')`)
 	var confirmed, there int
 	a.js(&confirmed, `return e2e.n`)
