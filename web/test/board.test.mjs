@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { changedFields, combine, lanes, leaves, mergeBase, rebase, wordDiff } from "../static/board/diff.js";
 import { differences, fold, LOOSE, matches, Model, parseSearch, readCard, readList } from "../static/board/model.js";
-import { between, following, isPlace } from "../static/board/order.js";
+import { Ends, between, following, isPlace } from "../static/board/order.js";
 import { sample, trial } from "../static/board/sample.js";
 
 /** The same numbers each time. */
@@ -24,6 +24,17 @@ test("there is a place between any two, wherever things are put", () => {
     assert.ok(isPlace(place) && a < place && (b === "" || place < b), `${a} < ${place} < ${b}`);
     places.splice(k, 0, place);
   }
+});
+
+test("what is added before the last addition is seen comes behind it", () => {
+  const draw = random();
+  const ends = new Ends();
+  const places = ["", ...Array.from({ length: 50 }, () => ends.behind("a", "", draw))];
+  assert.deepEqual(places.toSorted(), places);
+  assert.equal(new Set(places).size, places.length);
+  const seen = between(places.at(-1), "", draw); // somebody else has put something behind that
+  assert.ok(ends.behind("a", seen, draw) > seen);
+  assert.ok(ends.behind("b", "", draw) < seen, "each list has its own end");
 });
 
 test("places stay short at both ends, where most is put", () => {

@@ -3,10 +3,11 @@
 
 import { rebase } from "./diff.js";
 import { readCard } from "./model.js";
-import { between, following } from "./order.js";
+import { Ends, between, following } from "./order.js";
 import { sample, trial } from "./sample.js";
 import { lasting, many, quote } from "./words.js";
 
+const BOARD = ""; // the board itself, among the lists whose ends are known
 const SLICE = 1000; // cards put into a batch at one go: the page answers in between
 const PORTION = 10_000; // objects in one batch; the database takes 20,000, or 8 MiB
 
@@ -36,6 +37,9 @@ export class Actions {
     }
   }
 
+  /** Whoever types fast adds again before the model has the card before. */
+  #ends = new Ends();
+
   #collection(kind) { return kind === "lists" ? this.lists : this.cards; }
   item(kind, id) { return kind === "lists" ? this.model.list(id) : this.model.cards.get(id); }
 
@@ -45,7 +49,7 @@ export class Actions {
   async addCard(list, typed) {
     const [title, ...rest] = typed.split("\n");
     const id = newId();
-    const value = { title: title.trim(), list, pos: between(...this.model.neighbours(list)) };
+    const value = { title: title.trim(), list, pos: this.#ends.behind(list, this.model.neighbours(list)[0]) };
     const note = rest.join("\n").trim();
     if (note) value.note = note;
     const done = await this.#try(() => this.cards.put(id, value));
@@ -106,8 +110,8 @@ export class Actions {
 
   async addList(title) {
     const id = newId();
-    const last = this.model.lists.at(-1)?.pos ?? "";
-    return (await this.#try(() => this.lists.put(id, { title, pos: between(last, "") }))) && id;
+    const pos = this.#ends.behind(BOARD, this.model.lists.at(-1)?.pos ?? "");
+    return (await this.#try(() => this.lists.put(id, { title, pos }))) && id;
   }
 
   renameList(id, title) {

@@ -32,6 +32,22 @@ export function following(a, n, random = Math.random) {
   return places;
 }
 
+/** Places at ends, for a writer who may be ahead of what he sees. */
+export class Ends {
+  #last = new Map(); // by list: the place that was drawn last
+
+  /**
+   * A place behind all that is in a list, and behind all that was drawn for it here.
+   * @param {string} last the place of the last item that is seen; "" where there is none
+   */
+  behind(list, last, random = Math.random) {
+    const drawn = this.#last.get(list) ?? "";
+    const place = between(drawn > last ? drawn : last, "", random);
+    this.#last.set(list, place);
+    return place;
+  }
+}
+
 const head = (place) => [...place.padEnd(HEAD, "0").slice(0, HEAD)].reduce((n, digit) => n * BASE + DIGITS.indexOf(digit), 0);
 
 function text(number) {
