@@ -181,32 +181,32 @@ fuzz_functions() {
     grep -v '/node_modules/' | sed -E 's|^(.*)/[^/]*:func (Fuzz[A-Za-z0-9_]*)\(.*|\1 \2|' | sort
 }
 
+# Two at a time, each with one worker: there are many, and most of their time is fuzzing.
 fuzz_all() {
-  local functions dir name
+  local functions
   functions=$(fuzz_functions) || true
   [[ -n $functions ]] || { say "there is no fuzz function in the tree, which cannot be right"; return 1; }
-  while read -r dir name; do
-    say "-- $dir $name"
-    fuzz_one "$dir" "$name" </dev/null
-  done <<<"$functions"
+  export -f fuzz_one fuzz_run say
+  export out fuzz_time
+  xargs -P 2 -L 1 bash -c 'fuzz_one "$1" "$2"' fuzz <<<"$functions"
 }
 
 # Go up to 1.26 now and then reports the end of the fuzzing time itself as a failure, "context deadline exceeded"
 # without a failing input (go.dev/issue/75804). That one, and nothing else, is run again, at most twice.
 fuzz_one() {
-  local log=$out/fuzz.log try
+  local log=$out/fuzz.$2.log try
   for try in 1 2 3; do
-    fuzz_run "$@" >"$log" 2>&1 && { tail -n 2 "$log"; return; }
+    fuzz_run "$@" >"$log" 2>&1 && { say "$(tail -n 1 "$log")  $2"; return; }
     grep -q 'context deadline exceeded' "$log" || break
     grep -qE 'Failing input|panic|DATA RACE' "$log" && break
-    say "   run $try ended by Go's own deadline"
+    say "   $2: run $try ended by Go's own deadline"
   done
-  cat "$log"
+  say "-- $1 $2" "$(cat "$log")"
   return 1
 }
 
 fuzz_run() {
-  go test -run='^$' -fuzz="^$2\$" -fuzztime="$fuzz_time" -fuzzminimizetime=5s -parallel=2 -timeout=3m "./$1"
+  go test -run='^$' -fuzz="^$2\$" -fuzztime="$fuzz_time" -fuzzminimizetime=5s -parallel=1 -timeout=3m "./$1"
 }
 
 check_types() {
