@@ -11,7 +11,6 @@ import (
 	"fmt"
 	"os"
 	"runtime/debug"
-	"time"
 
 	"vsync/wasm/engine"
 	"vsync/wasm/socket"
@@ -19,7 +18,7 @@ import (
 
 func main() {
 	pages.open = map[int32]*page{}
-	pages.engine = engine.New(engine.Config{Storage: &storage{}, Dial: socket.Dial, Clock: clock{}, Rand: rand.Reader})
+	pages.engine = engine.New(engine.Config{Storage: &storage{}, Dial: socket.Dial, Clock: clocks, Rand: rand.Reader})
 	select {}
 }
 
@@ -29,14 +28,4 @@ func ward() {
 		fmt.Fprintf(os.Stderr, "vsync: %v\n%s", r, debug.Stack())
 		os.Exit(2)
 	}
-}
-
-// clock is the browser's.
-type clock struct{}
-
-func (clock) Now() time.Time { return time.Now() }
-
-func (clock) AfterFunc(d time.Duration, f func()) (stop func()) {
-	timer := time.AfterFunc(d, f)
-	return func() { timer.Stop() }
 }

@@ -3,6 +3,7 @@
 //
 //   port ─▶ first message {vsync, wasm, tab} ─▶ Go is started, once ─▶ {engine: lock} ─▶ packets
 import { idb } from '../../wasm/idb/idb.js';
+import { clock } from '../../wasm/clock.js';
 import { Pages } from '../../wasm/pages.js';
 import { run } from '../../wasm/seam.js';
 import { socket } from '../../wasm/socket/socket.js';
@@ -24,7 +25,7 @@ let engine: Promise<Engine> | undefined;
 async function start(wasm: string): Promise<Engine> {
   const pages = new Pages();
   const lock = `vsync-engine:${crypto.randomUUID()}`;
-  const [go, release] = await Promise.all([load(wasm).then((code) => run(code, [pages.part, idb, socket])), hold(lock)]);
+  const [go, release] = await Promise.all([load(wasm).then((code) => run(code, [pages.part, clock, idb, socket])), hold(lock)]);
   go.onExit((code) => {
     engine = undefined;
     pages.lost(`the engine ended with code ${code}; what was confirmed is stored: open the database again`);
