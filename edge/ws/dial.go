@@ -103,6 +103,11 @@ type socketKeeper struct {
 // Hijack finds the connection beneath any wrappers of the ResponseWriter.
 func (k *socketKeeper) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	conn, rw, err := http.NewResponseController(k.ResponseWriter).Hijack()
+	if err != nil {
+		return nil, nil, err
+	}
 	k.socket = conn
-	return conn, rw, err
+	frames := &closeOnce{Conn: conn}
+	rw.Writer.Reset(frames)
+	return frames, rw, nil
 }
