@@ -39,7 +39,7 @@ var arrows = map[string][]string{
 	"core/internal/sim":   append([]string{"edge"}, replica...),
 	"core/internal/house": {},
 	"edge/e2e":            append([]string{"edge", "edge/host", "web"}, replica...),
-	"web/browser":         {"wasm"},
+	"web/browser":         {"wasm", "edge", "core/wire"},
 	"web/e2e":             append([]string{"web/browser", "edge", "edge/e2e", "edge/host", "web"}, replica...),
 }
 

@@ -2,10 +2,11 @@
 import { idb } from '../../../wasm/idb/idb.js';
 import { run } from '../../../wasm/seam.js';
 import type { Part } from '../../../wasm/seam.js';
+import { socket } from '../../../wasm/socket/socket.js';
 import { readOnlyFiles } from './files.js';
 
 /** The packages that have a half in TypeScript. */
-const parts: Part[] = [idb];
+const parts: Part[] = [idb, socket];
 
 interface Program {
   wasm: string; // URL

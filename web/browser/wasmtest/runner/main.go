@@ -16,10 +16,11 @@ import (
 
 	"vsync/web/browser"
 	"vsync/web/browser/wasmtest"
+	"vsync/web/browser/wasmtest/peer"
 )
 
 // handlers are the counterparts that packages need outside the browser, by patterns of http.ServeMux.
-var handlers = map[string]http.Handler{}
+var handlers = map[string]http.Handler{"/peer/": peer.Handler()}
 
 var (
 	worker = flag.String("worker", "dedicated", "`kind` of worker that the program runs in: dedicated or shared")
