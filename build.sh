@@ -22,7 +22,9 @@ usage: ./build.sh <command>
   test            everything that is checked, in one run; installs what it needs
   wasm            build what runs in browsers into web/dist, and print its sizes
   site            put the static page together in build/site, as wrangler deploys it
-  sim [--seed S…] replay these seeds; without any, simulate a thousand new histories, and one for every store call
+  sim             simulate a thousand new histories, and one for every store call that can go wrong
+  sim --seed N    replay the history of a seed with its trace, and what is left of it if it fails and is shrunk
+  sim --minutes M simulate new histories for so long, on all cores
   bench           all benchmarks, those of IndexedDB in Chromium, as tables in build/bench.txt
   clean           remove what was built; data and installed packages stay
 
@@ -288,15 +290,28 @@ serve() {
   exec "$out/vsync" serve --data "$top/.data" "$@"
 }
 
+# Without anything: a thousand new histories, and one for every store call that can go wrong.
 simulate() {
   need_go
-  local run=(go test ./core/internal/sim -count=1 -v -timeout=30m)
-  [[ $# -gt 0 ]] || exec "${run[@]}" -run '^(TestSeeds|TestEveryStoreCall)$' -args -seed "$(date +%s)" -seeds 1000 -every 1
-  local word seed
-  for word in "$@"; do
-    seed=${word#--seed}
-    seed=${seed#=}
-    [[ -z $seed ]] || "${run[@]}" -run '^TestSeeds$' -args -seed "$seed" -seeds 1
+  local seeds=() minutes=
+  while [[ $# -gt 0 ]]; do
+    case $1 in
+      --minutes) minutes=${2:?how many minutes}; shift ;;
+      --minutes=*) minutes=${1#*=} ;;
+      --seed) seeds+=("${2:?which seed}"); shift ;;
+      --seed=*) seeds+=("${1#*=}") ;;
+      *) seeds+=("$1") ;;
+    esac
+    shift
+  done
+  local run=(go test ./core/internal/sim -count=1 -v) seed
+  if [[ -n $minutes ]]; then
+    exec "${run[@]}" -timeout=0 -run '^TestSeeds$' -args -seed "${seeds[0]:-$(date +%s)}" -minutes "$minutes" -failures 10
+  elif [[ ${#seeds[@]} == 0 ]]; then
+    exec "${run[@]}" -timeout=30m -run '^(TestSeeds|TestEveryStoreCall)$' -args -seed "$(date +%s)" -seeds 1000 -every 1
+  fi
+  for seed in "${seeds[@]}"; do
+    "${run[@]}" -timeout=30m -run '^TestSeeds$' -args -seed "$seed" -seeds 1 -whole
   done
 }
 

@@ -65,7 +65,7 @@ func (s *Sim) addDevice(mem *store.Memory, holds map[string]uint64, maybe map[st
 
 // begun completes a process whose replica is open.
 func (d *device) begun() {
-	d.course = watcher.NewCourse(watcher.Delays{}, rand.NewPCG(d.s.rnd.Uint64(), 1))
+	d.course = watcher.NewCourse(watcher.Delays{}, rand.NewPCG(uint64(d.s.rnd.IntN(1<<30)), 1))
 	d.r.OnUnsent(func() { d.woken = true })
 }
 

@@ -1,6 +1,12 @@
 package sim
 
-import "vsync/core/store"
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	"vsync/core/store"
+)
 
 // plan says what can happen in one history. Each part is drawn by itself: a history in which everything happens at once
 // hides what only shows when something does not happen.
@@ -80,4 +86,82 @@ func (s *Sim) storeFaults() []store.Fault {
 	}
 	f.N = 1 + s.rnd.IntN([]int{5, 40, 150}[s.rnd.IntN(3)])
 	return []store.Fault{f}
+}
+
+// field is a part of a plan, by the name that stored histories have for it.
+type field struct {
+	name string
+	at   any // *int, *bool, *[]store.FaultKind
+}
+
+func (p *plan) fields() []field {
+	return []field{
+		{"devices", &p.devices}, {"late", &p.late}, {"steps", &p.steps}, {"crash", &p.crash}, {"power", &p.power},
+		{"clone", &p.clone}, {"restore", &p.restore}, {"jump", &p.jump}, {"cut", &p.cut}, {"stall", &p.stall},
+		{"rogue", &p.rogue}, {"garbage", &p.garbage}, {"checkpoint", &p.checkpoint}, {"damage", &p.damage},
+		{"faults", &p.faults}, {"hubFaults", &p.hubFaults}, {"halfOpen", &p.halfOpen}, {"strict", &p.strict},
+		{"large", &p.large}, {"checkBytes", &p.checkBytes}, {"hubBytes", &p.hubBytes}, {"stepBytes", &p.stepBytes},
+		{"maxBatch", &p.maxBatch}, {"frame", &p.frame}, {"pushFrame", &p.pushFrame}, {"recent", &p.recent},
+		{"credit", &p.credit}, {"keys", &p.keys},
+	}
+}
+
+// value is what a field holds as a number; kinds of faults are the bits of one.
+func (f field) value() (n int) {
+	switch at := f.at.(type) {
+	case *int:
+		n = *at
+	case *bool:
+		if *at {
+			n = 1
+		}
+	case *[]store.FaultKind:
+		for _, k := range *at {
+			n |= 1 << k
+		}
+	}
+	return n
+}
+
+func (f field) set(n int) {
+	switch at := f.at.(type) {
+	case *int:
+		*at = n
+	case *bool:
+		*at = n != 0
+	case *[]store.FaultKind:
+		*at = nil
+		for k := store.Fail; k <= store.Cut; k++ {
+			if n&(1<<k) != 0 {
+				*at = append(*at, k)
+			}
+		}
+	}
+}
+
+func (p *plan) String() string {
+	var b strings.Builder
+	for _, f := range p.fields() {
+		if n := f.value(); n != 0 {
+			fmt.Fprintf(&b, " %s=%d", f.name, n)
+		}
+	}
+	return b.String()
+}
+
+func parsePlan(text string) (p plan, err error) {
+	at := map[string]field{}
+	for _, f := range p.fields() {
+		at[f.name] = f
+	}
+	for _, word := range strings.Fields(text) {
+		name, number, _ := strings.Cut(word, "=")
+		n, err := strconv.Atoi(number)
+		f, known := at[name]
+		if err != nil || !known {
+			return p, fmt.Errorf("a plan has no %q", word)
+		}
+		f.set(n)
+	}
+	return p, nil
 }

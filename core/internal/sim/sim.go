@@ -15,8 +15,8 @@ const (
 	healSteps = 60_000
 	// healTime bounds it in virtual ms. The longest delays are a minute.
 	healTime = 60 * 60_000
-	// traceLength is how many of the last events a failure shows.
-	traceLength = 200
+	// traceLength bounds the last events that a failure shows: most histories are shorter.
+	traceLength = 2000
 	// maxDevices bounds devices together with their copies.
 	maxDevices = 7
 )
@@ -26,9 +26,11 @@ const start = 1_700_000_000_000
 
 // Failure is a promise that was broken, or an engine that panicked.
 type Failure struct {
-	Seed  uint64
-	Text  string
-	Trace []string // the last events, oldest first; only of a history that was traced
+	Seed    uint64
+	Promise string // that was broken, or what else went wrong, without names: two failures of one cause mostly have the same
+	Step    int
+	Text    string
+	Trace   []string // the last events, oldest first; only of a history that was traced
 }
 
 func (f *Failure) Error() string {
@@ -41,7 +43,7 @@ type Stats map[string]int
 // Sim is one history.
 type Sim struct {
 	seed    uint64
-	rnd     *rand.Rand
+	rnd     *choices
 	entropy *rand.ChaCha8 // of the engines
 	ctx     context.Context
 	now     uint64 // ms since 1970
@@ -62,30 +64,34 @@ type Sim struct {
 	tracing bool
 	events  []string
 	stats   Stats
+	extra   []action // of tests
 }
 
 // Run lives one history and returns how it failed, nil if it did not.
 func Run(seed uint64, trace bool) (stats Stats, failure *Failure) {
-	return newSim(seed, trace).run()
+	s := newSim(seed, trace)
+	s.plan = s.draw()
+	return s.run()
 }
 
 func (s *Sim) run() (stats Stats, failure *Failure) {
-	s.plan = s.draw()
 	defer func() {
 		if p := recover(); p != nil {
 			failure = s.failure(p)
 		}
+		stats = s.stats
 		s.stop()
 	}()
-	s.logf("plan %+v", s.plan)
+	s.logf("plan%v", &s.plan)
 	s.live()
+	s.rnd.next()
 	s.heal()
 	s.checkEnd()
 	return s.stats, nil
 }
 
 func newSim(seed uint64, trace bool) *Sim {
-	s := &Sim{seed: seed, rnd: rand.New(rand.NewPCG(seed, 0x7673796e63)), ctx: context.Background(), now: start, tracing: trace,
+	s := &Sim{seed: seed, rnd: drawn(seed), ctx: context.Background(), now: start, tracing: trace,
 		writes: map[string]*write{}, stats: Stats{}}
 	var key [32]byte
 	copy(key[:], fmt.Sprintf("vsync %d", seed))
@@ -95,13 +101,20 @@ func newSim(seed uint64, trace bool) *Sim {
 }
 
 // broken is what fail panics with: it ends a history from any depth.
-type broken string
+type broken struct{ format, text string }
 
-func (s *Sim) fail(format string, args ...any) { panic(broken(fmt.Sprintf(format, args...))) }
+func (s *Sim) fail(format string, args ...any) {
+	panic(broken{format, fmt.Sprintf(format, args...)})
+}
 
 func (s *Sim) failure(p any) *Failure {
-	f := &Failure{Seed: s.seed, Text: fmt.Sprint(p), Trace: s.events}
-	if _, is := p.(broken); !is {
+	f := &Failure{Seed: s.seed, Promise: "panic", Step: s.step, Trace: s.events}
+	if b, is := p.(broken); is {
+		f.Promise, f.Text = b.format, b.text
+		if name, _, numbered := strings.Cut(b.format, ":"); numbered && strings.HasPrefix(name, "promise ") {
+			f.Promise = name
+		}
+	} else {
 		stack := make([]byte, 16<<10)
 		f.Text = fmt.Sprintf("panic: %v\n%s", p, stack[:runtime.Stack(stack, false)])
 	}
@@ -122,13 +135,14 @@ func (s *Sim) logf(format string, args ...any) {
 
 func (s *Sim) count(what string) { s.stats[what]++ }
 
-// chance is true in so many of a hundred cases.
-func (s *Sim) chance(percent int) bool { return s.rnd.IntN(100) < percent }
+// chance is true in so many of a hundred cases; where nothing is drawn it is not.
+func (s *Sim) chance(percent int) bool { return s.rnd.IntN(100) >= 100-percent }
 
 func (s *Sim) time() time.Time { return time.UnixMilli(int64(s.now)) }
 
 // action is something that can happen in a step.
 type action struct {
+	name   string // one word, for ever: stored histories have it
 	weight int
 	do     func()
 }
@@ -141,46 +155,34 @@ func (s *Sim) live() {
 	p := &s.plan
 	late := p.late
 	actions := []action{
-		{40, s.work},
-		{50, s.deliver},
-		{25, s.advance},
-		{p.crash, s.crashOne},
-		{p.power, s.powerCut},
-		{p.clone, s.cloneOne},
-		{p.restore, s.restoreOne},
-		{p.jump, s.jumpClock},
-		{p.cut, s.cutOne},
-		{p.stall, s.stallOne},
-		{p.rogue, s.rogueActs},
-		{p.garbage, s.garbage},
-		{p.checkpoint, s.checkpointOne},
-		{p.damage, s.damageOne},
-		{2, s.checkOne},
-		{1, func() {
+		{"work", 40, s.work},
+		{"deliver", 50, s.deliver},
+		{"advance", 25, s.advance},
+		{"crash", p.crash, s.crashOne},
+		{"power", p.power, s.powerCut},
+		{"clone", p.clone, s.cloneOne},
+		{"restore", p.restore, s.restoreOne},
+		{"jump", p.jump, s.jumpClock},
+		{"cut", p.cut, s.cutOne},
+		{"stall", p.stall, s.stallOne},
+		{"rogue", p.rogue, s.rogueActs},
+		{"garbage", p.garbage, s.garbage},
+		{"checkpoint", p.checkpoint, s.checkpointOne},
+		{"damage", p.damage, s.damageOne},
+		{"check", 2, s.checkOne},
+		{"join", 1, func() {
 			if late > 0 {
 				late--
 				s.newDevice()
 			}
 		}},
 	}
+	actions = append(actions, s.extra...)
 	for s.step = 1; s.step <= p.steps; s.step++ {
-		s.pick(actions)()
+		s.rnd.next()
+		s.rnd.pick(actions).do()
 		s.pump()
 	}
-}
-
-func (s *Sim) pick(actions []action) func() {
-	sum := 0
-	for _, a := range actions {
-		sum += a.weight
-	}
-	n := s.rnd.IntN(sum)
-	for _, a := range actions {
-		if n -= a.weight; n < 0 {
-			return a.do
-		}
-	}
-	panic("unreachable")
 }
 
 // advance lets time pass: mostly a little, sometimes so much that heartbeats and delays run out.

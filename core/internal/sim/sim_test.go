@@ -1,10 +1,11 @@
 package sim
 
 import (
-	_ "embed"
+	"embed"
 	"flag"
 	"fmt"
 	"maps"
+	"math"
 	"runtime"
 	"slices"
 	"strconv"
@@ -18,7 +19,9 @@ import (
 var (
 	firstSeed = flag.Uint64("seed", 1, "first seed of TestSeeds")
 	howMany   = flag.Int("seeds", 0, "how many seeds from there on; 0: what fits into the time of a test")
+	minutes   = flag.Float64("minutes", 0, "for so many minutes TestSeeds lives new histories, in place of a number of them")
 	patience  = flag.Int("failures", 1, "failing seeds after which TestSeeds ends")
+	whole     = flag.Bool("whole", false, "show a failing history as it was lived, not only what is left of it when it is shrunk")
 )
 
 // What a test of the package lives, unless it is told how many: so many histories, and on a slow machine as many as fit into the
@@ -36,19 +39,54 @@ func TestSeeds(t *testing.T) {
 	if runtime.GOOS == "js" || testing.Short() {
 		n = min(n, 20)
 	}
+	if *minutes > 0 {
+		n, until = math.MaxInt, time.Now().Add(time.Duration(*minutes*float64(time.Minute)))
+	}
 	from := time.Now()
 	stats, failures := manySeeds(*firstSeed, n, *patience, until)
 	for _, f := range failures {
-		_, traced := Run(f.Seed, true)
-		if traced == nil {
-			t.Errorf("%v\nand it does not fail when it is replayed: it is not determined by its seed", f)
-		} else {
-			t.Errorf("%v\nreplay it with: ./build.sh sim --seed %d", traced, f.Seed)
+		t.Error(explained(f))
+	}
+	if *whole && len(failures) == 0 {
+		for seed := *firstSeed; seed < *firstSeed+uint64(n); seed++ {
+			t.Logf("seed %d does not fail:\n%s", seed, strings.Join(lived(seed), "\n"))
 		}
 	}
-	lived := stats["histories"]
-	t.Logf("%d histories, %.0f a minute", lived, float64(lived)/time.Since(from).Minutes())
+	count := stats["histories"]
+	t.Logf("%d histories, %.0f a minute", count, float64(count)/time.Since(from).Minutes())
 	t.Log(stats)
+}
+
+// lived is the trace of a history.
+func lived(seed uint64) []string {
+	s := newSim(seed, true)
+	s.plan = s.draw()
+	s.run()
+	return s.events
+}
+
+// shrinkLives bounds what making a failing history shorter may cost: about half a minute.
+const shrinkLives = 1500
+
+// explained is a failure with the short history that is left of it, and its trace.
+func explained(f *Failure) string {
+	var b strings.Builder
+	h, failure := Record(f.Seed)
+	if failure == nil || failure.Text != f.Text {
+		fmt.Fprintf(&b, "%v\nand when it is replayed, %v: it is not determined by its seed", f, failure)
+		return b.String()
+	}
+	if *whole {
+		_, traced := Run(f.Seed, true)
+		fmt.Fprintf(&b, "%v\n", traced)
+	}
+	steps := len(h.steps)
+	h, _ = Shrink(h, failure.Promise, shrinkLives)
+	_, traced := h.Run(true)
+	fmt.Fprintf(&b, "seed %d fails at %s\n", f.Seed, f.Text)
+	fmt.Fprintf(&b, "\nof its %d steps, %d are left that fail by the same promise; as a file of testdata they are replayed in every test:\n\n%s\n%v\n", steps, len(h.steps), h, traced)
+	fmt.Fprintf(&b, "\nreplay it with: ./build.sh sim --seed %d", f.Seed)
+	return b.String()
 }
 
 // manySeeds lives histories side by side, as many as there are processors; none is begun after until, if that is not zero.
@@ -57,6 +95,11 @@ func manySeeds(first uint64, n, patience int, until time.Time) (Stats, []*Failur
 	var mu sync.Mutex
 	var all sync.WaitGroup
 	sum, failures := Stats{}, []*Failure(nil)
+	defer everyMinute(func(n int) {
+		mu.Lock()
+		defer mu.Unlock()
+		fmt.Printf("%d min: %d histories, %d a minute, %d failures\n", n, sum["histories"], sum["histories"]/n, len(failures))
+	})()
 	for range runtime.GOMAXPROCS(0) {
 		all.Go(func() {
 			for {
@@ -85,6 +128,24 @@ func manySeeds(first uint64, n, patience int, until time.Time) (Stats, []*Failur
 	return sum, failures
 }
 
+// everyMinute calls show with 1, 2, 3 … until it is ended.
+func everyMinute(show func(minute int)) (end func()) {
+	tick := time.NewTicker(time.Minute)
+	over := make(chan struct{})
+	go func() {
+		for n := 1; ; n++ {
+			select {
+			case <-tick.C:
+				show(n)
+			case <-over:
+				tick.Stop()
+				return
+			}
+		}
+	}()
+	return func() { close(over) }
+}
+
 func (s Stats) String() string {
 	text := ""
 	for _, k := range slices.Sorted(maps.Keys(s)) {
@@ -97,6 +158,7 @@ func (s Stats) String() string {
 func TestASeedIsAHistory(t *testing.T) {
 	for seed := uint64(1); seed <= 10; seed++ {
 		a, b := newSim(seed, true), newSim(seed, true)
+		a.plan, b.plan = a.draw(), b.draw()
 		_, failed := a.run()
 		if _, again := b.run(); (failed == nil) != (again == nil) || !slices.Equal(a.events, b.events) {
 			t.Errorf("seed %d: two histories:\n%v\n--\n%v", seed, a.events, b.events)
@@ -118,5 +180,33 @@ func TestSeedsThatFoundSomething(t *testing.T) {
 	}
 }
 
+// TestHistoriesThatFoundSomething lives the histories testdata/*.history: each was shrunk from a seed that failed, and says
+// above what it found. Unlike a seed it means the same when what is drawn changes.
+func TestHistoriesThatFoundSomething(t *testing.T) {
+	files, err := foundHistories.ReadDir("testdata")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range files {
+		if !strings.HasSuffix(file.Name(), ".history") {
+			continue
+		}
+		text, err := foundHistories.ReadFile("testdata/" + file.Name())
+		if err != nil {
+			t.Fatal(err)
+		}
+		h, err := ParseHistory(string(text))
+		if err != nil {
+			t.Fatalf("%s: %v", file.Name(), err)
+		}
+		if _, failure := h.Run(true); failure != nil {
+			t.Errorf("%s: %v", file.Name(), failure)
+		}
+	}
+}
+
 //go:embed testdata/seeds.txt
 var foundSeeds string
+
+//go:embed testdata
+var foundHistories embed.FS

@@ -47,19 +47,19 @@ func (s *Sim) work() {
 	if d == nil {
 		return
 	}
-	s.pick([]action{
-		{10, func() { d.put() }},
-		{3, func() { d.write(core.Write{Ops: []core.Op{{Key: s.single(), Delete: true}}}) }},
-		{8, func() { d.writeGroup() }},
-		{4, func() { d.writeSome() }},
-		{4, func() { d.update() }},
-		{4, func() { d.writeSeen() }},
-		{3, func() { d.scanSlowly() }},
-		{2, func() { d.history() }},
-		{6, func() { d.watch.drain() }},
-		{2, func() { d.watch.restart() }},
-		{1, func() { d.dismiss() }},
-	})()
+	s.rnd.pick([]action{
+		{"put", 10, func() { d.put() }},
+		{"delete", 3, func() { d.write(core.Write{Ops: []core.Op{{Key: s.single(), Delete: true}}}) }},
+		{"group", 8, func() { d.writeGroup() }},
+		{"some", 4, func() { d.writeSome() }},
+		{"update", 4, func() { d.update() }},
+		{"seen", 4, func() { d.writeSeen() }},
+		{"scan", 3, func() { d.scanSlowly() }},
+		{"history", 2, func() { d.history() }},
+		{"watch", 6, func() { d.watch.drain() }},
+		{"rewatch", 2, func() { d.watch.restart() }},
+		{"dismiss", 1, func() { d.dismiss() }},
+	}).do()
 	d.noticed()
 }
 
