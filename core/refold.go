@@ -1,0 +1,127 @@
+package core
+
+import (
+	"context"
+	"errors"
+	"slices"
+
+	"vsync/core/change"
+	"vsync/core/changelog"
+)
+
+// The log is the database: what the tables hold can be built anew from it. A refolding takes the log from its first commit and
+// folds it, by the steps that formed its commits, into rows of its own:
+//
+//	log, commit 1 … upTo ─▶ skip? ─▶ fold ─▶ want? ─▶ map of rows, head
+//
+// Nothing stored is read but the log, and nothing is written. With what it leaves out it gives the state of another history: without
+// the feed's entries above a sequence, for one.
+type refolding struct {
+	log    *changelog.Log
+	origin head   // what the log begins with: the lineage and epoch of a hub, and a device's id where the log never says it
+	upTo   uint64 // last commit that is folded; beyond the log's end all of it is
+
+	want func(row string) bool                       // rows that are built; nil: all. The memory that is taken is theirs
+	skip func(commit uint64, it changelog.Item) bool // items that are left out; nil: none
+
+	rows map[string][]byte
+}
+
+// refoldingOf is a refolding of all that a replica's log holds up to a commit.
+func (r *Replica) refoldingOf(upTo uint64) *refolding {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return &refolding{log: r.log, origin: originOf(r.cfg.Role, &r.head), upTo: upTo}
+}
+
+// originOf is the head before the first commit.
+func originOf(role Role, h *head) (o head) {
+	if role == RoleHub {
+		o.lineage, o.marker.Epoch = h.lineage, 1
+		return o
+	}
+	o.device = h.device
+	if len(h.aliases) > 0 {
+		o.device = h.aliases[0].Old
+	}
+	return o
+}
+
+// run returns the wanted rows as they are after the last commit, by their pages.RowKey, and the head. Rows that were removed are
+// not among them. Damage of the log is a *changelog.CorruptError.
+func (g *refolding) run(ctx context.Context) (map[string][]byte, head, error) {
+	g.rows = map[string][]byte{}
+	h := g.origin
+	f := &fold{ctx: ctx, rows: g, log: g.log, head: &h}
+	upTo := min(g.upTo, g.log.Last())
+	for next := uint64(1); next <= upTo; {
+		recs, err := g.log.Records(ctx, next)
+		if err != nil {
+			return nil, h, err
+		}
+		if len(recs) == 0 {
+			return nil, h, errorf(Corrupt, "commit %d is not in the log, which ends at %d", next, g.log.Last())
+		}
+		for _, rec := range recs {
+			if rec.Commit > upTo {
+				break
+			}
+			if err := g.record(f, rec); err != nil {
+				return nil, h, err
+			}
+			next = rec.Commit + 1
+		}
+		if err := ctx.Err(); err != nil {
+			return nil, h, err
+		}
+	}
+	return g.rows, h, nil
+}
+
+func (g *refolding) record(f *fold, rec changelog.Record) error {
+	if g.skip != nil {
+		rec.Items = slices.DeleteFunc(slices.Clone(rec.Items), func(it changelog.Item) bool { return g.skip(rec.Commit, it) })
+	}
+	f.recall(rec)
+	if err := f.record(rec); errors.Is(err, &Error{Code: VersionUnknown}) {
+		return err
+	} else if err != nil {
+		return wrapf(Corrupt, err, "commit %d of the log cannot be folded", rec.Commit)
+	}
+	f.head.commit = rec.Commit
+	return nil
+}
+
+// recall learns the id under which a device began from the first that it wrote, or gave up: an id that never wrote is no alias.
+func (f *fold) recall(rec changelog.Record) {
+	if f.head.lastGen > 0 {
+		return
+	}
+	for _, it := range rec.Items {
+		switch it.Kind {
+		case changelog.ItemReentry:
+			if a, err := reentryOf(it.Data); err == nil {
+				f.head.device = a.Old
+			}
+			return
+		case changelog.ItemBatch:
+			if v, ok := change.PeekVersion(it.Data); ok {
+				f.head.device = v.Device
+			}
+			return
+		}
+	}
+}
+
+func (g *refolding) get(row string) ([]byte, error) { return g.rows[row], nil }
+
+func (g *refolding) set(row string, val []byte) {
+	if val == nil {
+		delete(g.rows, row)
+		return
+	}
+	g.rows[row] = val
+}
+
+// stale keeps the fold from rows that nobody wants.
+func (g *refolding) stale(row string) (bool, error) { return g.want != nil && !g.want(row), nil }
