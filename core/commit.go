@@ -489,8 +489,12 @@ func (f *fold) item(it changelog.Item, renaming **device.Mapping) error {
 			return errors.Join(err, c.err)
 		}
 		f.rows.set(name, c.b)
-	case changelog.ItemDismiss:
-		return f.dismiss(string(it.Data))
+	case changelog.ItemDismiss, changelog.ItemSettled:
+		v, row, err := settledOf(it)
+		if err != nil {
+			return err
+		}
+		return f.settled(v, row)
 	case changelog.ItemOutcome, changelog.ItemBefore:
 	default:
 		return errorf(VersionUnknown, "an item of kind %d, which this engine does not know: open the database with a newer one", it.Kind)

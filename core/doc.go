@@ -23,8 +23,8 @@
 //	'S'  superblock: identity, and the place in the log from which replay begins
 //	'L'  log segments: every commit, whole batches in the order of arrival (package changelog)
 //	'M'  summaries of segments: which commits, sequences and versions they hold
-//	'P'  pages of the tables objects, devices, voids, problems (package pages), current up to the stamp they carry
+//	'P'  pages of the tables objects, devices, voids, problems, settled (package pages), current up to the stamp they carry
 //	'O'  what is too large for a page
 //
-// The steps, by file: write, commit, fold, apply, settle (device), accept, feed (hub), read, watch, history, check.
+// The steps, by file: write, commit, fold, apply, settle (device), accept, feed (hub), read, watch, history, refused, check.
 package core

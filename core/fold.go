@@ -18,6 +18,7 @@ const (
 	tableDevices  = 'd' // device 16 → deviceRecord
 	tableVoids    = 'v' // RoleHub: device 16 ‖ gen BE64 → what a voided batch had as parents
 	tableProblems = 'p' // device 16 ‖ gen BE64 → problemRecord
+	tableSettled  = 's' // device 16 ‖ gen BE64 → problemRecord of one that is not listed any more
 )
 
 // rows is what a commit changes: the tables as they are, with what the commit has changed so far. A commit that is being formed
@@ -300,27 +301,6 @@ func versionOfKey(key string) (v change.Version, ok bool) {
 	copy(v.Device[:], key)
 	v.Gen = change.Generation(binary.BigEndian.Uint64([]byte(key[16:])))
 	return v, true
-}
-
-// problemRecord is why a batch of this device was refused; its values stay in the log.
-type problemRecord struct {
-	Accepted uint64 // when, ms
-	Reason   change.Reason
-}
-
-func (p problemRecord) encode() []byte {
-	b := binary.AppendUvarint(nil, p.Accepted)
-	b = binary.AppendUvarint(b, uint64(len(p.Reason.Code)))
-	b = append(b, p.Reason.Code...)
-	return append(b, p.Reason.Message...)
-}
-
-func decodeProblem(b []byte) (p problemRecord, err error) {
-	r := &cutter{b: b}
-	p.Accepted = r.uvarint()
-	p.Reason.Code = string(r.bytes())
-	p.Reason.Message = string(r.b)
-	return p, r.err
 }
 
 // stage is a commit that is being formed: what it changes hides the tables.

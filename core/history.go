@@ -10,7 +10,6 @@ import (
 	"vsync/core/change"
 	"vsync/core/changelog"
 	"vsync/core/dag"
-	"vsync/core/pages"
 )
 
 // HistoryEntry is one version of an object.
@@ -100,29 +99,4 @@ func (r *Replica) MergeBase(ctx context.Context, key change.Key) (HistoryEntry, 
 	}
 	h, _, ok, err := r.version(ctx, key, base)
 	return h, ok, typed(err, "reading the merge base of "+key.String())
-}
-
-// Dismiss takes a problem off the list. Its values stay in the log as long as history does.
-func (r *Replica) Dismiss(ctx context.Context, v change.Version) error {
-	return r.submit(ctx, &request{weight: 64, form: func(s *stage) error {
-		key := versionKey(v)
-		row, err := s.get(pages.RowKey(tableProblems, key))
-		if err != nil {
-			return err
-		}
-		if row == nil {
-			return errorf(Invalid, "there is no problem %s: list them", v)
-		}
-		s.add(changelog.ItemDismiss, []byte(key))
-		return s.dismiss(key)
-	}})
-}
-
-func (f *fold) dismiss(key string) error {
-	name := pages.RowKey(tableProblems, key)
-	if stale, err := f.rows.stale(name); err != nil || stale {
-		return err
-	}
-	f.rows.set(name, nil)
-	return nil
 }

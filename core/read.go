@@ -1,7 +1,6 @@
 package core
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"iter"
@@ -201,56 +200,9 @@ func (r *Replica) scan(ctx context.Context, s *pages.Snap, q ScanRange, yield fu
 	}
 }
 
-// Problem is a batch of this device that the hub refused, with what it would have written. It is listed until it is
-// dismissed.
-type Problem struct {
-	Version       change.Version
-	Time          uint64 // when the hub refused it, ms since 1970
-	Code, Message string
-	Ops           []Op
-}
-
-// Problems lists what was refused and not dismissed.
-func (r *Replica) Problems(ctx context.Context) ([]Problem, error) {
-	if err := r.readable(); err != nil {
-		return nil, err
-	}
-	s := r.tables.Snapshot()
-	defer s.Release()
-	var out []Problem
-	for kv, err := range s.Scan(ctx, tableProblems, "", "", false) {
-		if err != nil {
-			return nil, typed(err, "listing problems")
-		}
-		v, ok := versionOfKey(kv.Key)
-		rec, err := decodeProblem(kv.Value)
-		if !ok || err != nil {
-			return nil, wrapf(Corrupt, err, "the problem %x cannot be read", kv.Key)
-		}
-		p := Problem{Version: v, Time: rec.Accepted, Code: rec.Reason.Code, Message: rec.Reason.Message}
-		if p.Ops, err = r.opsOf(ctx, v); err != nil {
-			return nil, err
-		}
-		out = append(out, p)
-	}
-	return out, nil
-}
-
-func (r *Replica) opsOf(ctx context.Context, v change.Version) (ops []Op, err error) {
-	batch, _, ok, err := r.log.Find(ctx, v)
-	if err != nil || !ok {
-		return nil, typed(err, "reading a refused batch")
-	}
-	_, err = change.Walk(batch, func(m change.Mutation) bool {
-		ops = append(ops, Op{Key: m.Key, Delete: m.Kind == change.Delete, Value: bytes.Clone(m.Value), Seen: m.Parents})
-		return true
-	})
-	return ops, typed(err, "reading a refused batch")
-}
-
 // WaitSynced returns when the feed has passed a batch of this device.
 //
-// Errors: the hub's reason if it refused the batch; INVALID for one that this replica does not hold; LOCAL_ONLY without a feed; CLOSED.
+// Errors: the hub's reason if it refused the batch, also after its problem was settled; INVALID for one that this replica does not hold; LOCAL_ONLY without a feed; CLOSED.
 func (r *Replica) WaitSynced(ctx context.Context, v change.Version) error {
 	if !r.cfg.Feed {
 		return errorf(LocalOnly, "the database was opened without a feed: there is no hub to be in sync with")
@@ -277,9 +229,7 @@ func (r *Replica) passed(ctx context.Context, v change.Version) (bool, error) {
 	h := r.head
 	r.mu.Unlock()
 	asked := v
-	for _, a := range h.aliases {
-		v = a.Map(v)
-	}
+	v = h.today(v)
 	if h.lost(v) {
 		return true, errorf(Invalid, "this replica holds no batch %s: it was never written here, or lost with the power", asked)
 	}
@@ -290,16 +240,7 @@ func (r *Replica) passed(ctx context.Context, v change.Version) (bool, error) {
 	if len(r.aliases()) > len(h.aliases) { // what passed since may be another batch of that name
 		return r.passed(ctx, asked)
 	}
-	b, ok, err := r.tables.GetRow(ctx, versionRow(tableProblems, v))
-	if err != nil || !ok {
-		return true, typed(err, "waiting for the hub")
-	}
-	p, err := decodeProblem(b)
-	if err != nil {
-		return true, wrapf(Corrupt, err, "the problem %s cannot be read", v)
-	}
-	return true, &Error{Code: Code(p.Reason.Code), Gen: v.Gen,
-		Message: "the hub refused the batch; its values are kept among the problems: " + p.Reason.Message}
+	return true, r.refusal(ctx, v)
 }
 
 // lost says that a version has an id of this replica, and no batch of that name is left to be sent.

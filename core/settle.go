@@ -268,6 +268,14 @@ func (a alias) Map(v change.Version) change.Version {
 	return a.Mapping.Map(v)
 }
 
+// today returns the name that a batch of this replica has now.
+func (h *head) today(v change.Version) change.Version {
+	for _, a := range h.aliases {
+		v = a.Map(v)
+	}
+	return v
+}
+
 // reenter changes the id; the batches under the new one follow.
 func (f *fold) reenter(m device.Mapping) {
 	if f.head.lastGen > 0 { // else nothing has the old name

@@ -203,11 +203,12 @@ const (
 	ItemOutcome  ItemKind = 5  // what became visible, where it is not what the batch wrote
 	ItemIdentity ItemKind = 6  // device, lineage, database
 	ItemReentry  ItemKind = 7  // old device 16 ‖ common uv ‖ new device 16
-	ItemDismiss  ItemKind = 8  // device 16 ‖ gen uv: a problem that the application has seen
+	ItemDismiss  ItemKind = 8  // device 16 ‖ gen BE64: a problem that the application has seen; ItemSettled is written today
 	ItemBefore   ItemKind = 9  // change.Marker of a hub's feed before the entries of this commit
 	ItemEpoch    ItemKind = 10 // reserved: a new feed epoch and its fork point
 	ItemReset    ItemKind = 11 // reserved: pages were received
 	ItemVoided   ItemKind = 12 // device 16 ‖ gen BE64 ‖ what a hub keeps of a batch that it refused
+	ItemSettled  ItemKind = 43 // device 16 ‖ gen BE64 ‖ why it was refused: a problem that was dismissed or written anew
 )
 
 // Item is one thing that a commit holds.

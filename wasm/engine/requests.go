@@ -240,43 +240,25 @@ func (p *Port) pause(c *call, n uint64, pause bool) ([]byte, error) {
 	return port.Frame(nil, port.OK, n, 0), nil
 }
 
-// settle takes a refused batch off the list, after it was written anew if that is asked for.
-func (p *Port) settle(c *call, n uint64, version string, again bool) ([]byte, error) {
+// settle takes a refused batch off the list; if that is asked for, the same commit writes it anew.
+func (p *Port) settle(c *call, n uint64, version string, again bool) (frame []byte, err error) {
 	v, err := change.ParseVersion(version)
 	if err != nil {
 		return nil, fail(core.Invalid, "%q is no version: give the version of a problem", version)
 	}
-	frame := port.Frame(nil, port.OK, n, 0)
 	if again {
-		rec, err := c.db.rewrite(c, v)
-		if err != nil {
-			return nil, err
-		}
+		var rec core.Receipt
+		rec, err = c.db.replica.Retry(c.ctx, v)
 		frame = msgpack.AppendStr(port.Frame(nil, port.OK, n, 1), rec.Version.String())
+	} else {
+		err = c.db.replica.Dismiss(c.ctx, v)
+		frame = port.Frame(nil, port.OK, n, 0)
 	}
-	if err := c.db.replica.Dismiss(c.ctx, v); err != nil {
+	if err != nil {
 		return nil, err
 	}
 	c.db.board.changed()
 	return frame, nil
-}
-
-// rewrite writes what a refused batch had, over what is there now.
-func (db *database) rewrite(c *call, v change.Version) (core.Receipt, error) {
-	problems, err := db.replica.Problems(c.ctx)
-	if err != nil {
-		return core.Receipt{}, err
-	}
-	for _, problem := range problems {
-		if problem.Version != v {
-			continue
-		}
-		for i := range problem.Ops {
-			problem.Ops[i].Seen = nil
-		}
-		return db.replica.Write(c.ctx, core.Write{Ops: problem.Ops})
-	}
-	return core.Receipt{}, fail(core.Invalid, "there is no problem %s any more: it was dismissed, or written anew", v)
 }
 
 // appendVersions appends versions as texts.

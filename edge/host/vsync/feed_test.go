@@ -245,6 +245,14 @@ func TestVoided(t *testing.T) {
 	s.fails(exitRefused, "REFUSED", "sync", "--data", "a")
 	s.in = "1\n" + large + "\n2\n"
 	s.fails(exitRefused, "INVALID", "import", "--data", "a", "rows", "-", "--batch", "1")
+	again := strings.TrimSpace(s.ok("retry", "--data", "a", version))
+	s.fails(exitNotFound, "NOT_FOUND", "retry", "--data", "a", version)
+	s.fails(exitRefused, "REFUSED", "sync", "--data", "a") // as large as before
+	equal(t, s.ok("get", "--data", "a", "c", "1"), "\"small\"\n")
+	if list := s.ok("problems", "--data", "a"); strings.Contains(list, version) || !strings.Contains(list, again) {
+		t.Errorf("%s was written anew as %s, and listed are %s", version, again, list)
+	}
+	version = again
 	s.ok("dismiss", "--data", "a", version)
 	s.fails(exitNotFound, "NOT_FOUND", "dismiss", "--data", "a", version)
 	s.ok("dismiss", "--data", "a", "all")

@@ -203,6 +203,7 @@ func TestNotFound(t *testing.T) {
 	s.ok("delete", "a", "b")
 	for _, args := range [][]string{
 		{"get", "a", "b"}, {"get", "a", "c"}, {"history", "a", "c"}, {"delete", "a", "b"}, {"dismiss", "00000000000000000000000000000001:1"},
+		{"retry", "00000000000000000000000000000001:1"},
 	} {
 		s.fails(exitNotFound, "NOT_FOUND", args...)
 	}

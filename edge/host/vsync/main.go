@@ -114,7 +114,7 @@ func commands() []*command {
 		serveCommand(),
 		putCommand(), getCommand(), deleteCommand(), scanCommand(), watchCommand(), historyCommand(),
 		importCommand(), exportCommand(),
-		syncCommand(), statusCommand(), problemsCommand(), dismissCommand(), checkCommand(),
+		syncCommand(), statusCommand(), problemsCommand(), retryCommand(), dismissCommand(), checkCommand(),
 		versionCommand(),
 	}
 }

@@ -181,6 +181,11 @@ func dismissCommand() *command {
 }
 
 func (d *device) dismiss(ctx context.Context, which string) error {
+	return d.eachProblem(ctx, which, func(v change.Version) error { return d.Dismiss(ctx, v) })
+}
+
+// eachProblem does something with one problem, or with all.
+func (d *device) eachProblem(ctx context.Context, which string, do func(change.Version) error) error {
 	list, err := d.Problems(ctx)
 	if err != nil {
 		return err
@@ -195,7 +200,7 @@ func (d *device) dismiss(ctx context.Context, which string) error {
 		if which != "all" && p.Version.String() != which {
 			continue
 		}
-		if err := d.Dismiss(ctx, p.Version); err != nil {
+		if err := do(p.Version); err != nil {
 			return err
 		}
 		n++
@@ -204,4 +209,24 @@ func (d *device) dismiss(ctx context.Context, which string) error {
 		return fail(codeNotFound, "there is no problem %s; vsync problems lists them", which)
 	}
 	return nil
+}
+
+func retryCommand() *command {
+	return &command{
+		name: "retry", args: "VERSION|all", brief: "write a refused batch anew, over what is there now", min: 1, max: 1,
+		help: "VERSION is the first word of a line of problems. It is off the list then; the hub judges the new batch at the next sync.",
+		run: func(ctx context.Context, c *call) error {
+			return c.with(ctx, toLook, func(d *device) error { return d.retry(ctx, c.args[0]) })
+		},
+	}
+}
+
+func (d *device) retry(ctx context.Context, which string) error {
+	return d.eachProblem(ctx, which, func(v change.Version) error {
+		rec, err := d.Retry(ctx, v)
+		if err != nil {
+			return err
+		}
+		return d.c.printReceipt(rec, false)
+	})
 }

@@ -1,0 +1,203 @@
+package core
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+
+	"vsync/core/change"
+	"vsync/core/changelog"
+	"vsync/core/store"
+)
+
+// A batch that the hub refused, and what becomes of it:
+//
+//	void in the feed ─▶ problem: listed with its values ─┬─ Dismiss ─────────────────▶ settled
+//	                                                     └─ Retry: a batch of its own ─▶ settled    (in one commit)
+//
+// What is settled is listed no more. That it was refused stays known: WaitSynced of it goes on to fail with the hub's reason.
+
+// Problem is a batch of this device that the hub refused, with what it would have written. It is listed until it is
+// dismissed.
+type Problem struct {
+	Version       change.Version
+	Time          uint64 // when the hub refused it, ms since 1970
+	Code, Message string
+	Ops           []Op
+}
+
+// Problems lists what was refused and not dismissed.
+func (r *Replica) Problems(ctx context.Context) ([]Problem, error) {
+	if err := r.readable(); err != nil {
+		return nil, err
+	}
+	s := r.tables.Snapshot()
+	defer s.Release()
+	var out []Problem
+	for kv, err := range s.Scan(ctx, tableProblems, "", "", false) {
+		if err != nil {
+			return nil, typed(err, "listing problems")
+		}
+		v, ok := versionOfKey(kv.Key)
+		rec, err := decodeProblem(kv.Value)
+		if !ok || err != nil {
+			return nil, wrapf(Corrupt, err, "the problem %x cannot be read", kv.Key)
+		}
+		p := Problem{Version: v, Time: rec.Accepted, Code: rec.Reason.Code, Message: rec.Reason.Message}
+		if p.Ops, err = r.opsOf(ctx, v); err != nil {
+			return nil, err
+		}
+		out = append(out, p)
+	}
+	return out, nil
+}
+
+func (r *Replica) opsOf(ctx context.Context, v change.Version) (ops []Op, err error) {
+	batch, _, ok, err := r.log.Find(ctx, v)
+	if err != nil || !ok {
+		return nil, typed(err, "reading a refused batch")
+	}
+	_, err = change.Walk(batch, func(m change.Mutation) bool {
+		ops = append(ops, Op{Key: m.Key, Delete: m.Kind == change.Delete, Value: bytes.Clone(m.Value), Seen: m.Parents})
+		return true
+	})
+	return ops, typed(err, "reading a refused batch")
+}
+
+// Dismiss takes a problem off the list. Its values stay in the log as long as history does.
+//
+// Errors: INVALID where there is no such problem.
+func (r *Replica) Dismiss(ctx context.Context, v change.Version) error {
+	return r.submit(ctx, &request{weight: 64, form: func(s *stage) error {
+		_, err := s.settleProblem(v)
+		return err
+	}})
+}
+
+// Retry writes anew what a refused batch had, over what is there now, and takes the problem off the list: in one commit, so that
+// neither can happen without the other.
+//
+// Errors: INVALID where there is no such problem; as Write for what cannot be written now.
+func (r *Replica) Retry(ctx context.Context, v change.Version) (rec Receipt, err error) {
+	err = r.submit(ctx, &request{strict: r.cfg.Durability == store.Strict, weight: groupBytes, form: func(s *stage) error {
+		name, err := s.settleProblem(v)
+		if err != nil {
+			return err
+		}
+		w, err := r.again(s.ctx, name)
+		if err == nil {
+			rec.Version, err = r.form(s, &w)
+		}
+		return err
+	}})
+	return rec, err
+}
+
+// again is the write that made a refused batch; what it replaces is decided anew.
+func (r *Replica) again(ctx context.Context, v change.Version) (w Write, err error) {
+	if w.Ops, err = r.opsOf(ctx, v); err != nil {
+		return w, err
+	}
+	if len(w.Ops) == 0 {
+		return w, errorf(Invalid, "the values of %s are not kept any more: dismiss it, and write them again", v)
+	}
+	for i := range w.Ops {
+		w.Ops[i].Seen = nil
+	}
+	batch, _, _, err := r.log.Find(ctx, v)
+	if err != nil {
+		return w, err
+	}
+	h, _, err := change.DecodeHeader(batch)
+	w.Note = h.Note
+	return w, err
+}
+
+// settleProblem takes a problem off the list, and returns the name that it is listed by: it may be called by one from before
+// a re-entry.
+func (s *stage) settleProblem(v change.Version) (change.Version, error) {
+	for _, name := range []change.Version{v, s.state.today(v)} {
+		row, err := s.get(versionRow(tableProblems, name))
+		if err != nil {
+			return name, err
+		}
+		if row != nil {
+			row = bytes.Clone(row)
+			s.add(changelog.ItemSettled, append([]byte(versionKey(name)), row...))
+			return name, s.settled(name, row)
+		}
+	}
+	return v, errorf(Invalid, "there is no problem %s: list them", v)
+}
+
+// settled moves a problem from one table to the other. A row that is nil is not known any more: logs of before had only the name.
+func (f *fold) settled(v change.Version, row []byte) error {
+	if err := f.put(versionRow(tableProblems, v), nil); err != nil || row == nil {
+		return err
+	}
+	return f.put(versionRow(tableSettled, v), row)
+}
+
+// put sets a row, unless it is past this commit.
+func (f *fold) put(row string, val []byte) error {
+	if stale, err := f.rows.stale(row); err != nil || stale {
+		return err
+	}
+	f.rows.set(row, val)
+	return nil
+}
+
+// settledOf reads an ItemSettled or an ItemDismiss.
+func settledOf(it changelog.Item) (v change.Version, row []byte, err error) {
+	c := &cutter{b: it.Data}
+	copy(v.Device[:], c.take(16))
+	v.Gen = change.Generation(c.be64())
+	if it.Kind == changelog.ItemSettled {
+		row = bytes.Clone(c.b)
+	}
+	return v, row, c.err
+}
+
+// refusal is the error of a batch that the hub refused; nil if it took it.
+func (r *Replica) refusal(ctx context.Context, v change.Version) error {
+	for _, table := range []byte{tableProblems, tableSettled} {
+		b, ok, err := r.tables.GetRow(ctx, versionRow(table, v))
+		if err != nil {
+			return typed(err, "waiting for the hub")
+		}
+		if !ok {
+			continue
+		}
+		p, err := decodeProblem(b)
+		if err != nil {
+			return wrapf(Corrupt, err, "the problem %s cannot be read", v)
+		}
+		text := "the hub refused the batch; its values are kept among the problems: "
+		if table == tableSettled {
+			text = "the hub refused the batch, which was dismissed or written anew since: "
+		}
+		return &Error{Code: Code(p.Reason.Code), Gen: v.Gen, Message: text + p.Reason.Message}
+	}
+	return nil
+}
+
+// problemRecord is why a batch of this device was refused; its values stay in the log.
+type problemRecord struct {
+	Accepted uint64 // when, ms
+	Reason   change.Reason
+}
+
+func (p problemRecord) encode() []byte {
+	b := binary.AppendUvarint(nil, p.Accepted)
+	b = binary.AppendUvarint(b, uint64(len(p.Reason.Code)))
+	b = append(b, p.Reason.Code...)
+	return append(b, p.Reason.Message...)
+}
+
+func decodeProblem(b []byte) (p problemRecord, err error) {
+	r := &cutter{b: b}
+	p.Accepted = r.uvarint()
+	p.Reason.Code = string(r.bytes())
+	p.Reason.Message = string(r.b)
+	return p, r.err
+}

@@ -1,0 +1,176 @@
+package core
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	"vsync/core/change"
+	"vsync/core/store"
+)
+
+// problems are the versions that are listed.
+func (n *node) problems() (out []change.Version) {
+	n.w.t.Helper()
+	ps, err := n.Problems(n.w.ctx)
+	if err != nil {
+		n.w.t.Fatal(err)
+	}
+	for _, p := range ps {
+		out = append(out, p.Version)
+	}
+	return out
+}
+
+// refused expects that the hub's reason for refusing a batch is told to who waits for it.
+func (n *node) refused(v change.Version) {
+	n.w.t.Helper()
+	err := n.WaitSynced(n.w.ctx, v)
+	var why *Error
+	if !errors.As(err, &why) || why.Code != Invalid || why.Gen == 0 || !strings.Contains(why.Message, "body") {
+		n.w.t.Fatalf("%s was refused, and synced says %v", v, err)
+	}
+}
+
+// What becomes of a refused batch: listed with its values, written anew over what is there now, and off the list with that. Who waits
+// for it is told the reason, whatever happened since.
+func TestRetry(t *testing.T) {
+	w := newWorld(t)
+	a, b := w.device(), w.device()
+	a.put("x", "1")
+	w.sync(a, b)
+	rec, err := a.Write(w.ctx, Write{Ops: []Op{{Key: key("x"), Value: value("bad")}, {Key: key("gone"), Delete: true}}, Note: "why"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	bad := rec.Version
+	a.refuse(bad.Gen)
+	a.pull()
+	a.refused(bad)
+	a.crash()
+	a.refused(bad)
+	b.put("x", "since")
+	w.sync(b, a)
+	a.want("x", "since")
+
+	again, err := a.Retry(w.ctx, bad)
+	if err != nil || again.Version == bad {
+		t.Fatal(again, err)
+	}
+	a.want("x", "bad")
+	if ps := a.problems(); len(ps) != 0 {
+		t.Fatalf("listed: %v", ps)
+	}
+	if _, err := a.Retry(w.ctx, bad); codeOf(err) != Invalid {
+		t.Fatalf("twice: %v", err)
+	}
+	if err := a.Dismiss(w.ctx, bad); codeOf(err) != Invalid {
+		t.Fatalf("dismissed after it was written anew: %v", err)
+	}
+	a.crash()
+	w.sync(a, b)
+	b.want("x", "bad") // what was written since was seen: no conflict
+	if err := a.WaitSynced(w.ctx, again.Version); err != nil {
+		t.Fatal(err)
+	}
+	a.refused(bad)
+	for h, err := range b.History(w.ctx, key("x")) {
+		if err != nil || h.Version != again.Version || h.Note != "why" {
+			t.Fatalf("%+v %v", h, err)
+		}
+		break
+	}
+	if err := a.Close(); err != nil { // with a checkpoint
+		t.Fatal(err)
+	}
+	a.st = a.st.Clone()
+	a.open()
+	a.refused(bad)
+	a.check()
+}
+
+// A problem is known by the names from before a re-entry too, and by those that the batch got with it.
+func TestRetryAcrossAReentry(t *testing.T) {
+	w := newWorld(t)
+	a := w.device()
+	first := a.put("x", "1")
+	w.sync(a)
+	old := a.put("y", "refused under the old id")
+	a.refuse(old.Gen)
+	a.pull()
+	later := a.put("z", "refused under the new id")
+	if err := a.Reenter(w.ctx); err != nil {
+		t.Fatal(err)
+	}
+	renamed := change.Version{Device: a.State().Device, Gen: 1}
+	if renamed.Device == first.Device {
+		t.Fatal("no new id")
+	}
+	a.refuse(1)
+	a.pull()
+	for range 2 {
+		a.refused(old)
+		a.refused(later)
+		a.refused(renamed)
+		if err := a.WaitSynced(w.ctx, first); err != nil {
+			t.Fatal(err)
+		}
+		a.crash()
+	}
+	for _, v := range []change.Version{old, later} {
+		if _, err := a.Retry(w.ctx, v); err != nil {
+			t.Fatalf("%s: %v", v, err)
+		}
+	}
+	if ps := a.problems(); len(ps) != 0 {
+		t.Fatalf("listed: %v", ps)
+	}
+	w.sync(a)
+	a.want("y", "refused under the old id")
+	a.want("z", "refused under the new id")
+	a.refused(old)
+	a.refused(later)
+}
+
+// Wherever the engine dies on the way, the batch is listed and not written anew, or written anew once and not listed.
+func TestRetryIsOneCommit(t *testing.T) {
+	w := newWorld(t)
+	a := w.device()
+	a.put("x", "1")
+	w.sync(a)
+	bad := a.put("x", "bad")
+	a.refuse(bad.Gen)
+	a.pull()
+	a.Kill()
+	states := map[string]int{}
+	for n, fired := 1, true; fired; n++ {
+		fired = false
+		for _, do := range []store.FaultKind{store.CrashBefore, store.CrashAfter} {
+			inner := a.st.Clone()
+			broken := store.NewFaulty(inner, store.Fault{On: store.Commits, N: n, Do: do})
+			r, err := Open(w.ctx, broken, a.config())
+			if err != nil {
+				fired = true
+				continue
+			}
+			_, err = r.Retry(w.ctx, bad)
+			r.Kill()
+			if broken.Fired() == 0 {
+				continue
+			}
+			if err == nil {
+				t.Errorf("%v at commit %d, and no error", do, n)
+			}
+			fired = true
+			after := &node{w: w, st: inner.Clone(), feed: true}
+			after.open()
+			states[fmt.Sprint(len(after.problems()), " ", after.get("x"))]++
+			after.check()
+			after.Kill()
+		}
+	}
+	if len(states) != 2 || states["1 1"] == 0 || states["0 bad"] == 0 {
+		t.Fatalf("problems and values afterwards: %v", states)
+	}
+}
