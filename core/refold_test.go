@@ -18,7 +18,7 @@ func (n *node) tableRows() map[string]string {
 	out := map[string]string{}
 	s := n.tables.Snapshot()
 	defer s.Release()
-	for _, table := range []byte{tableObjects, tableDevices, tableVoids, tableProblems} {
+	for _, table := range []byte{tableObjects, tableDevices, tableVoids, tableProblems, tableSettled} {
 		for kv, err := range s.Scan(n.w.ctx, table, "", "", false) {
 			if err != nil {
 				n.w.t.Fatal(err)
@@ -80,7 +80,12 @@ func (w *world) story(r *rand.Rand, steps int, each func(n *node)) {
 			n.refuse(gen)
 		case 6:
 			if ps, err := n.Problems(w.ctx); err == nil && len(ps) > 0 {
-				if err := n.Dismiss(w.ctx, ps[0].Version); err != nil {
+				if r.IntN(2) == 0 {
+					_, err = n.Retry(w.ctx, ps[0].Version)
+				} else {
+					err = n.Dismiss(w.ctx, ps[0].Version)
+				}
+				if err != nil {
 					w.t.Fatal(err)
 				}
 			}
