@@ -63,6 +63,7 @@ func (f *fold) local(b *change.Batch, known []had) (turns []turn, err error) {
 	})
 	if err == nil {
 		f.head.lastGen, f.head.lastHash = b.Gen, b.Hash
+		f.head.wrote(b.Nonce, b.Version())
 	}
 	return turns, err
 }

@@ -23,6 +23,9 @@ const (
 	maxSeen = 64
 	// maxAliases bounds the ids that a replica gives up: they stand in the superblock, which is one row.
 	maxAliases = 1000
+	// maxTabs bounds the tabs whose nonces are known, those that wrote last: more than a browser has open of one page. They stand in
+	// the superblock too, with 42 bytes each.
+	maxTabs = 64
 	// pendingScan bounds what one page of unsent batches holds, in batches, however small they are.
 	pendingScan = 1024
 )

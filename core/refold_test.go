@@ -102,6 +102,9 @@ func (w *world) story(r *rand.Rand, steps int, each func(n *node)) {
 		default:
 			for range 1 + r.IntN(8) {
 				n.put(fmt.Sprint("k", r.IntN(25)), fmt.Sprintf("%d %050d", r.IntN(1000), 0))
+				if r.IntN(3) == 0 {
+					_, _ = n.ask(nonceOf(byte(r.IntN(90)), uint64(r.IntN(60))), fmt.Sprint("k", r.IntN(25))) // a number that was passed over is refused
+				}
 			}
 		}
 		each(n)

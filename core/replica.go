@@ -87,6 +87,7 @@ type Replica struct {
 
 	fence  *superblock    // could not be written at opening, for want of space
 	sealer *change.Sealer // RoleHub; the leader's
+	found  answered       // RoleDevice; the leader's
 	ending sync.Once      // Close
 	ended  error
 
@@ -104,6 +105,7 @@ type head struct {
 	marker   change.Marker // RoleDevice: applied; RoleHub: end of the feed
 	accepted uint64        // RoleHub: latest time of acceptance
 	aliases  []alias       // ids that it had before, oldest first
+	tabs     []tab         // RoleDevice: the tabs that wrote last, the latest last; at most maxTabs
 }
 
 // Open opens the replica in a store, or makes one in an empty store. The replica owns the store, and closes it, also

@@ -84,7 +84,7 @@ func TestStoresOfOthers(t *testing.T) {
 	if err != nil || !ok {
 		t.Fatal(err)
 	}
-	sb[0]++
+	sb[0] = formatMore + 1
 	binary.LittleEndian.PutUint32(sb[len(sb)-4:], crc32.Checksum(sb[:len(sb)-4], castagnoli))
 	var tx store.Tx
 	tx.Put(superblockRow, sb)

@@ -22,8 +22,10 @@ import (
 //	 start: the segment in which replay begins: its first commit and incarnation
 //	 head:  device 16 ‖ lineage 16 ‖ last generation uv ‖ its hash 16 ‖ accepted uv ‖ marker uv bytes ‖
 //	        n uv × (old device 16 ‖ common uv ‖ device 16 ‖ last uv ‖ commit uv)
+//	        format 2: more, each once: what uv ‖ length uv ‖ bytes
+//	        40: the tabs that wrote last: n uv × (tab 8 ‖ highest counter uv ‖ device 16 ‖ generation uv)
 //
-// Head is the state at the checkpoint's commit; replay brings it forward.
+// Format 1 has no more, and is written where there is none. Head is the state at the checkpoint's commit; replay brings it forward.
 type superblock struct {
 	role        Role
 	incarnation uint64
@@ -32,7 +34,12 @@ type superblock struct {
 	head        head
 }
 
-const formatSuperblock = 0x01
+const (
+	formatSuperblock = 0x01
+	formatMore       = 0x02
+
+	moreTabs = 40
+)
 
 var superblockRow = []byte{'S'}
 
@@ -95,6 +102,10 @@ func (sb *superblock) encode() []byte {
 		b = binary.AppendUvarint(b, uint64(a.last))
 		b = binary.AppendUvarint(b, a.commit)
 	}
+	if plain := len(b); len(h.appendMore(b)) > plain {
+		b = h.appendMore(b)
+		b[0] = formatMore
+	}
 	return binary.LittleEndian.AppendUint32(b, crc32.Checksum(b, castagnoli))
 }
 
@@ -129,8 +140,8 @@ func parseSuperblock(b []byte) (*superblock, error) {
 	if n < 2 || crc32.Checksum(b[:n], castagnoli) != binary.LittleEndian.Uint32(b[n:]) {
 		return nil, errorf(Corrupt, "the superblock (%d bytes) is damaged; nothing was changed: restore the store from a copy, or build the replica anew from the hub", len(b))
 	}
-	if b[0] != formatSuperblock {
-		return nil, errorf(VersionUnknown, "the store has format %d, this engine knows %d: open it with a newer engine", b[0], formatSuperblock)
+	if b[0] != formatSuperblock && b[0] != formatMore {
+		return nil, errorf(VersionUnknown, "the store has format %d, this engine knows %d and %d: open it with a newer engine", b[0], formatSuperblock, formatMore)
 	}
 	r := &cutter{b: b[1:n]}
 	sb := &superblock{role: Role(r.byte()), incarnation: r.be64(), database: string(r.bytes())}
@@ -155,10 +166,61 @@ func parseSuperblock(b []byte) (*superblock, error) {
 		a.last, a.commit = change.Generation(r.uvarint()), r.uvarint()
 		h.aliases = append(h.aliases, a)
 	}
+	if b[0] == formatMore {
+		if err := h.readMore(r); err != nil {
+			return nil, err
+		}
+	}
 	if r.err != nil || len(r.b) > 0 {
-		return nil, errorf(Corrupt, "the superblock has another shape than format %d", formatSuperblock)
+		return nil, errorf(Corrupt, "the superblock has another shape than format %d", b[0])
 	}
 	return sb, nil
+}
+
+// appendMore appends what format 1 has no place for.
+func (h *head) appendMore(b []byte) []byte {
+	if len(h.tabs) > 0 {
+		x := binary.AppendUvarint(nil, uint64(len(h.tabs)))
+		for i := range h.tabs {
+			t := &h.tabs[i]
+			x = binary.AppendUvarint(append(x, t.name[:]...), t.counter)
+			x = binary.AppendUvarint(append(x, t.version.Device[:]...), uint64(t.version.Gen))
+		}
+		b = appendField(b, moreTabs, x)
+	}
+	return b
+}
+
+func appendField(b []byte, what uint64, data []byte) []byte {
+	b = binary.AppendUvarint(binary.AppendUvarint(b, what), uint64(len(data)))
+	return append(b, data...)
+}
+
+func (h *head) readMore(r *cutter) error {
+	for len(r.b) > 0 && r.err == nil {
+		what := r.uvarint()
+		c := &cutter{b: r.bytes()}
+		if r.err != nil {
+			break
+		}
+		switch what {
+		case moreTabs:
+			for range c.count(26) {
+				var t tab
+				copy(t.name[:], c.take(8))
+				t.counter = c.uvarint()
+				copy(t.version.Device[:], c.take(16))
+				t.version.Gen = change.Generation(c.uvarint())
+				h.tabs = append(h.tabs, t)
+			}
+		default:
+			return errorf(VersionUnknown, "the superblock has a field %d, which this engine does not know: open the store with a newer engine", what)
+		}
+		if c.err != nil || len(c.b) > 0 {
+			return errorf(Corrupt, "field %d of the superblock cannot be read", what)
+		}
+	}
+	return nil
 }
 
 // cutter takes fields off the front of bytes. After the first that is not there it gives zeros and keeps an error.

@@ -33,7 +33,7 @@ type Write struct {
 	Ops        []Op // each object at most once
 	Checks     []Check
 	Note       string            // at most 1 KiB, for history and watchers
-	Nonce      change.Nonce      // of the tab that asks; zero: none
+	Nonce      change.Nonce      // names the write, in the order of its tab's counters, so that asking again does no harm; zero: none
 	Durability *store.Durability // nil: the replica's
 }
 
@@ -54,8 +54,12 @@ func (r *Replica) Delete(ctx context.Context, key change.Key) (Receipt, error) {
 
 // Write writes a batch: all of it or nothing. It returns when the batch is stored, and before anyone else sees it.
 //
+// One whose nonce was committed before, by whichever engine, is not written again: its receipt is the one of then, by the name that
+// the batch has now. Tabs beyond the 64 that wrote last are forgotten.
+//
 // Errors: INVALID, KEY_TOO_LONG, VALUE_TOO_LARGE, BATCH_TOO_LARGE for what cannot be written; ErrChanged where a check does
-// not hold; QUOTA where no space is left; CLOSED, STORAGE_LOST.
+// not hold; QUOTA where no space is left; ABORTED for a nonce
+// whose write had failed before later ones of its tab; CLOSED, STORAGE_LOST.
 func (r *Replica) Write(ctx context.Context, w Write) (Receipt, error) {
 	return r.Begin(ctx, w)()
 }
@@ -168,6 +172,9 @@ func validKey(k change.Key) error {
 
 // form makes the batch of a write, as the objects stand at this moment.
 func (r *Replica) form(s *stage, w *Write) (change.Version, error) {
+	if v, ok, err := r.written(s, w.Nonce); ok || err != nil {
+		return v, err
+	}
 	for i := range w.Checks {
 		if err := s.check(&w.Checks[i]); err != nil {
 			return change.Version{}, err
