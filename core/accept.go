@@ -15,6 +15,7 @@ import (
 type Incoming struct {
 	Device   change.DeviceID // of the connection
 	Bytes    []byte
+	Alone    bool // engines seem to have died at it: it is tried with care
 	Oversize bool // Bytes begins with the header, and the whole was larger than a batch may be
 }
 
@@ -64,6 +65,9 @@ type FeedEntry struct {
 func (r *Replica) Accept(ctx context.Context, in []Incoming) ([]Verdict, error) {
 	if r.cfg.Role != RoleHub {
 		return nil, errorf(Invalid, "only a hub's replica accepts batches")
+	}
+	if len(in) == 1 && in[0].Alone {
+		return r.acceptAlone(ctx, &in[0])
 	}
 	weight := 0
 	for i := range in {
@@ -368,6 +372,7 @@ func (r *Replica) place(s *stage, e *change.Entry, b *change.Batch) error {
 	}
 	s.add(changelog.ItemEntry, data)
 	s.addTurns(turns)
+	s.tried(e.Version.Device)
 	_, w := binary.Uvarint(data)
 	s.feed = append(s.feed, feedEntry(seq, e, data[w:], s.state.marker.Hash))
 	return nil

@@ -489,6 +489,15 @@ func (f *fold) item(it changelog.Item, renaming **device.Mapping) error {
 			return errors.Join(err, c.err)
 		}
 		f.rows.set(name, c.b)
+	case changelog.ItemTrial:
+		c := &cutter{b: it.Data}
+		t := c.trial()
+		f.trying(t)
+		return c.err
+	case changelog.ItemTried:
+		var d change.DeviceID
+		copy(d[:], it.Data)
+		f.tried(d)
 	case changelog.ItemDismiss, changelog.ItemSettled:
 		v, row, err := settledOf(it)
 		if err != nil {

@@ -26,5 +26,5 @@
 //	'P'  pages of the tables objects, devices, voids, problems, settled (package pages), current up to the stamp they carry
 //	'O'  what is too large for a page
 //
-// The steps, by file: write, nonces, commit, fold, apply, settle (device), accept, feed (hub), read, watch, history, refused, check.
+// The steps, by file: write, nonces, commit, fold, apply, settle (device), accept, trial, feed (hub), read, watch, history, refused, check.
 package core

@@ -26,6 +26,9 @@ const (
 	// maxTabs bounds the tabs whose nonces are known, those that wrote last: more than a browser has open of one page. They stand in
 	// the superblock too, with 42 bytes each.
 	maxTabs = 64
+	// maxTrials bounds the batches, one a device, that are noted while a hub's engine may die at them: they are rare, and stand in
+	// the superblock.
+	maxTrials = 64
 	// pendingScan bounds what one page of unsent batches holds, in batches, however small they are.
 	pendingScan = 1024
 )

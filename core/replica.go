@@ -105,6 +105,7 @@ type head struct {
 	marker   change.Marker // RoleDevice: applied; RoleHub: end of the feed
 	accepted uint64        // RoleHub: latest time of acceptance
 	aliases  []alias       // ids that it had before, oldest first
+	trials   []trial       // RoleHub: batches that an engine may have died at; one a device, at most maxTrials
 	tabs     []tab         // RoleDevice: the tabs that wrote last, the latest last; at most maxTabs
 }
 
@@ -200,6 +201,7 @@ func (r *Replica) end() error {
 	}
 	// Nobody leads now, and nobody will. Without a checkpoint the next opening replays the log.
 	if r.alive() == nil {
+		r.endTrials()
 		_ = r.checkpointAll(context.Background(), false)
 	}
 	r.mu.Lock()

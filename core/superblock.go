@@ -23,6 +23,7 @@ import (
 //	 head:  device 16 ‖ lineage 16 ‖ last generation uv ‖ its hash 16 ‖ accepted uv ‖ marker uv bytes ‖
 //	        n uv × (old device 16 ‖ common uv ‖ device 16 ‖ last uv ‖ commit uv)
 //	        format 2: more, each once: what uv ‖ length uv ‖ bytes
+//	        41: trials: n uv × (device 16 ‖ gen uv ‖ hash 16 ‖ incarnation BE64)
 //	        40: the tabs that wrote last: n uv × (tab 8 ‖ highest counter uv ‖ device 16 ‖ generation uv)
 //
 // Format 1 has no more, and is written where there is none. Head is the state at the checkpoint's commit; replay brings it forward.
@@ -38,7 +39,8 @@ const (
 	formatSuperblock = 0x01
 	formatMore       = 0x02
 
-	moreTabs = 40
+	moreTabs   = 40
+	moreTrials = 41
 )
 
 var superblockRow = []byte{'S'}
@@ -188,6 +190,13 @@ func (h *head) appendMore(b []byte) []byte {
 		}
 		b = appendField(b, moreTabs, x)
 	}
+	if len(h.trials) > 0 {
+		x := binary.AppendUvarint(nil, uint64(len(h.trials)))
+		for _, t := range h.trials {
+			x = t.append(x)
+		}
+		b = appendField(b, moreTrials, x)
+	}
 	return b
 }
 
@@ -212,6 +221,10 @@ func (h *head) readMore(r *cutter) error {
 				copy(t.version.Device[:], c.take(16))
 				t.version.Gen = change.Generation(c.uvarint())
 				h.tabs = append(h.tabs, t)
+			}
+		case moreTrials:
+			for range c.count(41) {
+				h.trials = append(h.trials, c.trial())
 			}
 		default:
 			return errorf(VersionUnknown, "the superblock has a field %d, which this engine does not know: open the store with a newer engine", what)

@@ -42,6 +42,7 @@ func (c *Conn) accept(ctx context.Context, p *wire.Push) error {
 	in := make([]core.Incoming, len(p.Batches))
 	for i, b := range p.Batches {
 		in[i] = c.incoming(b)
+		in[i].Alone = p.Alone
 	}
 	last := p.Gen + change.Generation(len(in)) - 1
 	c.shows(last) // before they are in the feed, whose readers ask

@@ -27,7 +27,7 @@ var update = flag.Bool("update", false, "write the conversations' answers anew")
 //	A hello [credit N] [db NAME] [lin other] [mk none|wrong] [tok TEXT] [p N]     connects first
 //	A write N [size N] [parent B:3] [spoiled]       makes own batches
 //	A forget N                                      own generations from N on are gone
-//	A push N [to N] [parts]                         sends own generations
+//	A push N [to N] [parts] [alone]                 sends own generations
 //	A part N I                                      sends part I of own generation N
 //	A seen [N | wrongly] | ping N | raw HEX | close
 //	hub tick DURATION | quota | room | close
@@ -193,6 +193,7 @@ func (v *conversation) do(who, what string, words []string) error {
 		if slices.Contains(words, "parts") {
 			budget = partBudget
 		}
+		d.alone = slices.Contains(words, "alone")
 		return overIsFine(d.push(ctx, v.now, from, change.Generation(number(option(words, "to", words[0]))), budget))
 	case "part":
 		gen := change.Generation(number(words[0]))

@@ -16,6 +16,7 @@ type device struct {
 	batches [][]byte      // own, generation 1 first
 	hashes  []change.Hash // of them
 	stamp   uint64
+	alone   bool // as it says of the next push
 
 	conn *Conn
 	join wire.Joiner
@@ -95,6 +96,7 @@ func frame(m wire.Message) []byte {
 // push sends own generations from..to, in frames of at most budget bytes.
 func (d *device) push(ctx context.Context, now uint64, from, to change.Generation, budget int) error {
 	for p := range wire.SplitPush(from, d.batches[from-1:to], budget) {
+		p.Alone = d.alone
 		if err := d.conn.Receive(ctx, now, frame(p)); err != nil {
 			return err
 		}

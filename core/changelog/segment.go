@@ -208,6 +208,8 @@ const (
 	ItemEpoch    ItemKind = 10 // reserved: a new feed epoch and its fork point
 	ItemReset    ItemKind = 11 // reserved: pages were received
 	ItemVoided   ItemKind = 12 // device 16 ‖ gen BE64 ‖ what a hub keeps of a batch that it refused
+	ItemTrial    ItemKind = 40 // device 16 ‖ gen uv ‖ hash 16 ‖ incarnation BE64: a batch that a hub's engine may die at
+	ItemTried    ItemKind = 41 // device 16: it did not, or the batch was refused
 	ItemSettled  ItemKind = 43 // device 16 ‖ gen BE64 ‖ why it was refused: a problem that was dismissed or written anew
 )
 

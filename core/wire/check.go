@@ -172,6 +172,9 @@ func (l Limits) check() *flaw {
 }
 
 func (m *Push) check() *flaw {
+	if m.Alone && len(m.Batches) > 1 {
+		return invalid("alone", fmt.Sprintf("expected one batch, got %d", len(m.Batches)))
+	}
 	return firstOf(
 		number("gen", uint64(m.Gen), 1),
 		m.Part.check(),

@@ -282,6 +282,8 @@ func (r *reader) push() *Push {
 			m.Gen = change.Generation(r.uint("gen"))
 		case "b":
 			m.Batches = r.items("b")
+		case "alone":
+			m.Alone = r.bool("alone")
 		case "part":
 			m.Part.Index = r.uint("part")
 		case "more":

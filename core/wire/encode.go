@@ -76,10 +76,14 @@ func (l Limits) append(b []byte) []byte {
 }
 
 func (m *Push) append(b []byte) []byte {
-	b = msgpack.AppendMap(b, 2+m.Part.keys())
+	b = msgpack.AppendMap(b, 2+m.Part.keys()+count(m.Alone))
 	b = keyUint(b, "gen", uint64(m.Gen))
 	b = keyItems(b, "b", m.Batches)
-	return m.Part.append(b)
+	b = m.Part.append(b)
+	if m.Alone {
+		b = msgpack.AppendBool(msgpack.AppendStr(b, "alone"), true)
+	}
+	return b
 }
 
 func (m *Changes) append(b []byte) []byte {

@@ -40,6 +40,8 @@ func samples() []sample {
 		{"push, first part", true, &Push{Gen: 5, Batches: [][]byte{{1}}, Part: Part{More: true}}},
 		{"push, middle part", true, &Push{Gen: 5, Batches: [][]byte{{2}}, Part: Part{Index: 1, More: true}}},
 		{"push, last part", true, &Push{Gen: 5, Batches: [][]byte{{3}}, Part: Part{Index: 2}}},
+		{"push, alone", true, &Push{Gen: 6, Batches: [][]byte{{1}}, Alone: true}},
+		{"push, alone, last part", true, &Push{Gen: 6, Batches: [][]byte{{1}}, Part: Part{Index: 3}, Alone: true}},
 		{"push, the last generation there is", true, &Push{Gen: change.MaxNumber, Batches: [][]byte{{1}}}},
 		{"seen", true, &Seen{Seq: 70000}},
 		{"seen, nothing", true, &Seen{}},
@@ -301,6 +303,8 @@ func wrongFields() []wrong {
 	add("push, an empty piece", TypePush, CodeInvalid, "b", array(zeros(0)), pair{"part", u(1)})
 	add("push, a part number over 2^53-1", TypePush, CodeInvalid, "part", u(1<<53))
 	add("push, a number as more", TypePush, CodeProtocol, "more", u(1))
+	add("push, a number as alone", TypePush, CodeProtocol, "alone", u(1))
+	add("push, two batches alone", TypePush, CodeInvalid, "b", array(bin(1), bin(1)), pair{"alone", rawTrue})
 
 	add("welcome of version 0", TypeWelcome, CodeInvalid, "p", u(0))
 	add("lineage zero", TypeWelcome, CodeInvalid, "lin", zeros(16))

@@ -115,6 +115,7 @@ func (p Part) Split() bool { return p.Index > 0 || p.More }
 type Push struct {
 	Gen     change.Generation // gen: of Batches[0]; the others follow without gaps
 	Batches [][]byte          // b: batch bytes, or one piece of one
+	Alone   bool              // alone: hubs seem to die at it; it is one batch
 	Part    Part
 }
 
