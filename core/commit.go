@@ -290,7 +290,7 @@ func (r *Replica) checkpointAll(ctx context.Context, patient bool) error {
 	if r.tables.Busy() {
 		r.tables.GiveUpSnapshots()
 	}
-	clean := r.head.commit == r.cpDone
+	clean := r.head.commit == r.cpDone && !r.mendDue()
 	if !clean {
 		r.begin()
 	}
@@ -313,7 +313,7 @@ func (r *Replica) begin() {
 // checkpointStep goes on with the checkpoint, or starts one if it is due. An error gives the pass up; the next tries again.
 func (r *Replica) checkpointStep(ctx context.Context) {
 	r.mu.Lock()
-	due := r.log.Size()-r.cpAt >= int64(r.cfg.CheckpointBytes)
+	due := r.log.Size()-r.cpAt >= int64(r.cfg.CheckpointBytes) || r.mendDue()
 	if r.cp == nil && due && r.failed == nil {
 		r.begin()
 	}
@@ -349,7 +349,7 @@ func (r *Replica) step(ctx context.Context) (done bool, err error) {
 		return false, typed(err, "writing a checkpoint")
 	}
 	tx := &store.Tx{Durability: r.cfg.Durability}
-	written, err := cp.Step(ctx, tx, pages.Stamp{Commit: h.commit, Epoch: h.marker.Epoch, Seq: h.marker.Seq}, r.cfg.StepBytes)
+	written, err := cp.Step(ctx, tx, stampOf(&h), r.cfg.StepBytes)
 	if err != nil {
 		return false, typed(err, "writing a checkpoint")
 	}
@@ -357,7 +357,10 @@ func (r *Replica) step(ctx context.Context) (done bool, err error) {
 	if cp.Done() {
 		start := r.log.Start(r.cpFrom.commit)
 		summarised = r.log.Summaries(tx, start)
-		sb := &superblock{role: r.cfg.Role, incarnation: r.inc, database: r.cfg.Database, start: start, head: r.cpFrom}
+		if err := r.asideSummaries(ctx, tx); err != nil {
+			return false, typed(err, "writing a checkpoint")
+		}
+		sb := &superblock{role: r.cfg.Role, incarnation: r.inc, database: r.cfg.Database, start: start, head: r.cpFrom, lasts: cp.Lasts()}
 		tx.Put(superblockRow, sb.encode())
 	}
 	if err := r.alive(); err != nil {
@@ -368,6 +371,9 @@ func (r *Replica) step(ctx context.Context) (done bool, err error) {
 	}
 	written()
 	summarised()
+	if cp.Done() {
+		r.harm.summariesWritten()
+	}
 	if cp.Done() {
 		r.mu.Lock()
 		r.cp, r.cpDone = nil, r.cpFrom.commit
@@ -397,19 +403,34 @@ func (p *replaying) stale(row string) (bool, error) {
 	return s.Commit >= p.commit, err
 }
 
-// replay brings the tables and the head from the checkpoint to the end of the log.
+// replay brings the tables and the head from the checkpoint to the end of the log. Where that fails for what lies before the
+// checkpoint, the whole log is read: summaries are made of it, and are made anew.
 func (r *Replica) replay(ctx context.Context, sb *superblock) error {
+	err := r.replayFrom(ctx, sb, sb.start)
+	var bad *changelog.CorruptError
+	if sb.start.First > 0 && errors.As(err, &bad) && r.replayFrom(ctx, sb, changelog.Name{}) == nil {
+		r.harm.summary(bad)
+		return nil
+	}
+	return err
+}
+
+func (r *Replica) replayFrom(ctx context.Context, sb *superblock, start changelog.Name) error {
+	r.head = sb.head
+	r.tables = pages.New(r.st, r.inc)
+	r.tables.MendWith(&mender{r}, sb.lasts)
+	r.tables.StandAt(stampOf(&r.head))
 	from := r.head.commit
 	var read int64
 	p := &replaying{r: r, ctx: ctx}
-	l, err := changelog.Open(ctx, r.st, r.inc, sb.start, func(l *changelog.Log, rec changelog.Record) error {
+	l, err := changelog.Open(ctx, r.st, r.inc, start, func(l *changelog.Log, rec changelog.Record) error {
 		if rec.Commit <= from {
 			return nil
 		}
 		for _, it := range rec.Items {
 			read += int64(len(it.Data))
 		}
-		p.commit = rec.Commit
+		p.commit, r.log = rec.Commit, l
 		f := &fold{ctx: ctx, rows: p, log: l, head: &r.head}
 		if err := f.record(rec); errors.Is(err, &Error{Code: VersionUnknown}) {
 			return err
@@ -426,7 +447,12 @@ func (r *Replica) replay(ctx context.Context, sb *superblock) error {
 		return errorf(Corrupt, "the log ends at commit %d, and the checkpoint stands at %d: rows of the log are missing; nothing was changed", l.Last(), from)
 	}
 	r.log, r.cpAt, r.cpDone = l, -read, from
+	r.tables.StandAt(stampOf(&r.head))
 	return nil
+}
+
+func stampOf(h *head) pages.Stamp {
+	return pages.Stamp{Commit: h.commit, Epoch: h.marker.Epoch, Seq: h.marker.Seq}
 }
 
 // record takes up one commit of the log, with the steps that formed it.

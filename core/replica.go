@@ -91,6 +91,8 @@ type Replica struct {
 	ending sync.Once      // Close
 	ended  error
 
+	harm harm // what was found damaged
+
 	helloEnd  change.Generation // highest own generation that the last hello named
 	helloBase change.Generation // what hellos have shown to be common with the hub, beyond what the feed confirmed
 }
@@ -153,8 +155,6 @@ func open(ctx context.Context, st store.Store, cfg Config) (*Replica, error) {
 	case err != nil:
 		return nil, err
 	}
-	r.head = sb.head
-	r.tables = pages.New(st, r.inc)
 	if err := r.replay(ctx, sb); err != nil {
 		return nil, err
 	}

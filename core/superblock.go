@@ -15,16 +15,17 @@ import (
 // row of a checkpoint.
 //
 //	row 'S':
-//	┌────────┬──────┬─────────────┬──────────┬────────────┬──────────────────┬──────┬────────┐
-//	│ format │ role │ incarnation │ database │ checkpoint │ start            │ head │ crc32c │
-//	│ 1 = 01 │ 1    │ BE64        │ uv bytes │ commit uv  │ BE64 BE64        │      │ LE32   │
-//	└────────┴──────┴─────────────┴──────────┴────────────┴──────────────────┴──────┴────────┘
+//	┌────────┬──────┬─────────────┬──────────┬────────────┬──────────────────┬──────┬──────────┬────────┐
+//	│ format │ role │ incarnation │ database │ checkpoint │ start            │ head │ tables   │ crc32c │
+//	│ 1 = 01 │ 1    │ BE64        │ uv bytes │ commit uv  │ BE64 BE64        │      │ uv bytes │ LE32   │
+//	└────────┴──────┴─────────────┴──────────┴────────────┴──────────────────┴──────┴──────────┴────────┘
 //	 start: the segment in which replay begins: its first commit and incarnation
 //	 head:  device 16 ‖ lineage 16 ‖ last generation uv ‖ its hash 16 ‖ accepted uv ‖ marker uv bytes ‖
 //	        n uv × (old device 16 ‖ common uv ‖ device 16 ‖ last uv ‖ commit uv)
 //	        format 2: more, each once: what uv ‖ length uv ‖ bytes
 //	        41: trials: n uv × (device 16 ‖ gen uv ‖ hash 16 ‖ incarnation BE64)
 //	        40: the tabs that wrote last: n uv × (tab 8 ‖ highest counter uv ‖ device 16 ‖ generation uv)
+//	        45: the tables that have a last page, so that one that is missing is missed
 //
 // Format 1 has no more, and is written where there is none. Head is the state at the checkpoint's commit; replay brings it forward.
 type superblock struct {
@@ -33,6 +34,7 @@ type superblock struct {
 	database    string
 	start       changelog.Name
 	head        head
+	lasts       string // tables that have a last page
 }
 
 const (
@@ -41,6 +43,7 @@ const (
 
 	moreTabs   = 40
 	moreTrials = 41
+	moreLasts  = 45
 )
 
 var superblockRow = []byte{'S'}
@@ -104,8 +107,8 @@ func (sb *superblock) encode() []byte {
 		b = binary.AppendUvarint(b, uint64(a.last))
 		b = binary.AppendUvarint(b, a.commit)
 	}
-	if plain := len(b); len(h.appendMore(b)) > plain {
-		b = h.appendMore(b)
+	if plain := len(b); len(sb.appendMore(b)) > plain {
+		b = sb.appendMore(b)
 		b[0] = formatMore
 	}
 	return binary.LittleEndian.AppendUint32(b, crc32.Checksum(b, castagnoli))
@@ -169,7 +172,7 @@ func parseSuperblock(b []byte) (*superblock, error) {
 		h.aliases = append(h.aliases, a)
 	}
 	if b[0] == formatMore {
-		if err := h.readMore(r); err != nil {
+		if err := sb.readMore(r); err != nil {
 			return nil, err
 		}
 	}
@@ -180,7 +183,8 @@ func parseSuperblock(b []byte) (*superblock, error) {
 }
 
 // appendMore appends what format 1 has no place for.
-func (h *head) appendMore(b []byte) []byte {
+func (sb *superblock) appendMore(b []byte) []byte {
+	h := &sb.head
 	if len(h.tabs) > 0 {
 		x := binary.AppendUvarint(nil, uint64(len(h.tabs)))
 		for i := range h.tabs {
@@ -197,6 +201,9 @@ func (h *head) appendMore(b []byte) []byte {
 		}
 		b = appendField(b, moreTrials, x)
 	}
+	if sb.lasts != "" {
+		b = appendField(b, moreLasts, []byte(sb.lasts))
+	}
 	return b
 }
 
@@ -205,7 +212,8 @@ func appendField(b []byte, what uint64, data []byte) []byte {
 	return append(b, data...)
 }
 
-func (h *head) readMore(r *cutter) error {
+func (sb *superblock) readMore(r *cutter) error {
+	h := &sb.head
 	for len(r.b) > 0 && r.err == nil {
 		what := r.uvarint()
 		c := &cutter{b: r.bytes()}
@@ -226,6 +234,8 @@ func (h *head) readMore(r *cutter) error {
 			for range c.count(41) {
 				h.trials = append(h.trials, c.trial())
 			}
+		case moreLasts:
+			sb.lasts = string(c.take(len(c.b)))
 		default:
 			return errorf(VersionUnknown, "the superblock has a field %d, which this engine does not know: open the store with a newer engine", what)
 		}

@@ -44,8 +44,10 @@ type pending struct {
 // has written since is refused with store.ErrLocked. Damage is a *CorruptError.
 func Open(ctx context.Context, st store.Store, inc uint64, from Name, visit func(*Log, Record) error) (*Log, error) {
 	l := &Log{st: st, inc: inc, index: newIndex()}
-	if err := l.index.load(ctx, st, from); err != nil {
-		return nil, err
+	if from.First > 0 { // else there is nothing to know of what lies before
+		if err := l.index.load(ctx, st, from); err != nil {
+			return nil, err
+		}
 	}
 	l.last = l.index.last()
 	segs, err := readSegments(ctx, st, from)

@@ -80,6 +80,7 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 type CorruptError struct {
 	Segment Name
 	Problem string
+	Row     []byte // the key of the damaged row, where it is known
 }
 
 func (e *CorruptError) Error() string {

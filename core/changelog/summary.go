@@ -99,7 +99,7 @@ func (x *index) load(ctx context.Context, st store.Store, before Name) error {
 
 func (x *index) loadRow(r store.Row, before Name) error {
 	bad := func(why string) error {
-		return &CorruptError{Segment: Name{First: x.last() + 1}, Problem: fmt.Sprintf("the summary row %x %s", r.Key, why)}
+		return &CorruptError{Segment: Name{First: x.last() + 1}, Problem: fmt.Sprintf("the summary row %x %s", r.Key, why), Row: r.Key}
 	}
 	n := len(r.Value) - 4
 	if n < 1 || summarySum(r.Key, r.Value[:n]) != binary.LittleEndian.Uint32(r.Value[n:]) {
@@ -120,7 +120,9 @@ func (x *index) loadRow(r store.Row, before Name) error {
 		known := len(x.segs)
 		goesOn := known > 0 && x.segs[known-1].name == s.name && x.segs[known-1].last == s.last
 		if !goesOn && s.name.First != x.last()+1 {
-			return bad(fmt.Sprintf("goes on at commit %d: the summary of commit %d is missing", s.name.First, x.last()+1))
+			err := &CorruptError{Segment: Name{First: x.last() + 1}, Row: summaryKey(x.last()+1, 0)}
+			err.Problem = fmt.Sprintf("the summary row %x goes on at commit %d: the summary of commit %d is missing", r.Key, s.name.First, x.last()+1)
+			return err
 		}
 		x.extend(s)
 		if string(x.rows.last) != string(r.Key) {

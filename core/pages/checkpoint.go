@@ -18,6 +18,7 @@ type Checkpoint struct {
 	t      *Tables
 	cursor string // table byte ‖ key: what is below has been written and committed
 	done   bool
+	lasts  []byte // tables whose last page the step under way writes
 }
 
 // Begin starts a pass.
@@ -63,8 +64,9 @@ type step struct {
 	moved   []moved
 	dropped [][]byte // prefixes of overflow rows that no page names any more
 	bytes   int
-	full    bool  // a page was written in part: another step has to go on there
-	err     error // what was to be written cannot be
+	built   []*page // that stood for damaged ones, and are written
+	full    bool    // a page was written in part: another step has to go on there
+	err     error   // what was to be written cannot be
 }
 
 // moved is an entry that the step takes from the memory table into a page.
@@ -78,7 +80,7 @@ type moved struct {
 // Step and the end of the commit.
 func (c *Checkpoint) Step(ctx context.Context, tx *store.Tx, stamp Stamp, maxBytes int) (committed func(), err error) {
 	s := &step{tx: tx, stamp: stamp}
-	cursor := c.cursor
+	first, cursor := len(tx.Ops), c.cursor
 	c.done = false
 	for s.bytes < maxBytes && !s.full {
 		key, ok := c.next(cursor)
@@ -97,6 +99,10 @@ func (c *Checkpoint) Step(ctx context.Context, tx *store.Tx, stamp Stamp, maxByt
 	for _, p := range s.dropped {
 		tx.DeleteRange(append(p[:refLen+1:refLen+1], 0, 0), append(p[:refLen+1:refLen+1], 0xff, 0xff))
 	}
+	if err := c.t.setAside(ctx, s, first); err != nil {
+		return nil, err
+	}
+	c.lasts = s.lastTables()
 	return func() {
 		c.cursor = cursor
 		c.t.finish(s)
@@ -124,8 +130,23 @@ func (t *Tables) finish(s *step) {
 		}
 	}
 	t.flushes++
+	t.flushed = s.stamp
+	for _, table := range s.lastTables() {
+		t.lasts[table] = true
+	}
+	t.built = slices.DeleteFunc(t.built, func(p *page) bool { return slices.Contains(s.built, p) })
 	clear(t.none)
 	t.cache.replace(s.gone, s.written)
+}
+
+// lastTables are the tables whose last page a step writes.
+func (s *step) lastTables() (tables []byte) {
+	for _, p := range s.written {
+		if p.last {
+			tables = append(tables, p.row[1])
+		}
+	}
+	return tables
 }
 
 // writePage writes the page of a changed key, with all changes that belong to it, or as many as a step may have.
@@ -161,7 +182,7 @@ func (t *Tables) writePage(ctx context.Context, s *step, first string, maxBytes 
 	if es, row, err = t.joinNext(ctx, s, p, row, es, maxBytes); err != nil {
 		return err
 	}
-	t.split(s, row, low, es)
+	t.split(s, row, low, es, s.stamp)
 	return nil
 }
 
@@ -171,9 +192,9 @@ func (t *Tables) writeLeft(s *step, p *page, low string, table byte, changes []m
 	s.full = true
 	fence := changes[len(changes)-1].key[1:]
 	es, rest := t.mergeForWrite(s, p, low, changes, fence)
-	t.split(s, rowOf(table, fence), low, es)
+	t.split(s, rowOf(table, fence), low, es, s.stamp)
 	if p != nil {
-		t.emitPage(s, p.row, p.stamp, fence, rest)
+		t.split(s, p.row, fence, rest, p.stamp)
 	}
 }
 
@@ -236,6 +257,9 @@ func (t *Tables) mergeForWrite(s *step, p *page, low string, changes []moved, up
 	i, n := 0, 0
 	if p != nil {
 		n = p.count
+		if p.held != nil {
+			t.replaceBuilt(s, p)
+		}
 		if low != "" { // what a torn split has left below the fence of the page before
 			i, _ = p.search(low + "\x00")
 		}
@@ -248,7 +272,7 @@ func (t *Tables) mergeForWrite(s *step, p *page, low string, changes []moved, up
 				break
 			}
 			if string(k) < key {
-				out = append(out, entry{string(k), place, val})
+				out = append(out, t.fitting(s, entry{string(k), place, val}))
 			} else if place == placeOver {
 				t.dropOverflow(s, val)
 			}
@@ -256,25 +280,29 @@ func (t *Tables) mergeForWrite(s *step, p *page, low string, changes []moved, up
 		if m.c.val == nil {
 			continue
 		}
-		e := entry{key, placeInline, m.c.val}
-		if len(m.c.val) > inlineMax {
-			e.place, e.val = placeOver, t.writeOverflow(s, m.c.val)
-		}
-		out = append(out, e)
+		out = append(out, t.fitting(s, entry{key, placeInline, m.c.val}))
 	}
 	for ; i < n; i++ {
 		k, place, val, _ := p.at(i)
-		if upTo != "" {
-			rest = append(rest, entry{string(k), place, val})
+		if e := t.fitting(s, entry{string(k), place, val}); upTo != "" {
+			rest = append(rest, e)
 		} else {
-			out = append(out, entry{string(k), place, val})
+			out = append(out, e)
 		}
 	}
 	return out, rest
 }
 
+// fitting puts a value that is too large for a page into overflow rows.
+func (t *Tables) fitting(s *step, e entry) entry {
+	if e.place == placeInline && len(e.val) > inlineMax {
+		e.place, e.val = placeOver, t.writeOverflow(s, e.val)
+	}
+	return e
+}
+
 // split writes entries as one page or several; the one that keeps the fence is put last.
-func (t *Tables) split(s *step, row []byte, low string, es []entry) {
+func (t *Tables) split(s *step, row []byte, low string, es []entry, stamp Stamp) {
 	limit := pageMax
 	if sizeOf(es) > pageMax {
 		limit = pageTarget
@@ -282,12 +310,12 @@ func (t *Tables) split(s *step, row []byte, low string, es []entry) {
 	start, size := 0, 0
 	for i, e := range es {
 		if size > 0 && size+e.size()+2 > limit {
-			t.emitPage(s, rowOf(row[1], es[i-1].key), s.stamp, low, es[start:i])
+			t.emitPage(s, rowOf(row[1], es[i-1].key), stamp, low, es[start:i])
 			low, start, size = es[i-1].key, i, 0
 		}
 		size += e.size() + 2
 	}
-	t.emitPage(s, row, s.stamp, low, es[start:])
+	t.emitPage(s, row, stamp, low, es[start:])
 }
 
 func (t *Tables) emitPage(s *step, row []byte, stamp Stamp, low string, es []entry) {
@@ -304,6 +332,9 @@ func (t *Tables) emitPage(s *step, row []byte, stamp Stamp, low string, es []ent
 // lowOf returns the fence of the page before the row of p, "" for the first. Without a page it is that of the last one.
 func (t *Tables) lowOf(ctx context.Context, p *page, row []byte) (string, error) {
 	if p != nil {
+		if p.held != nil {
+			return string(p.low), nil
+		}
 		if low, ok := t.cache.exactLow(p); ok {
 			return low, nil
 		}
@@ -314,10 +345,16 @@ func (t *Tables) lowOf(ctx context.Context, p *page, row []byte) (string, error)
 // fenceBefore returns the greatest fence of a table before a row, "" if there is none.
 func (t *Tables) fenceBefore(ctx context.Context, row []byte) (string, error) {
 	rows, err := t.st.Scan(ctx, store.Range{From: []byte{rowPage, row[1]}, To: row, Limit: 1, Reverse: true})
-	if err != nil || len(rows) == 0 {
+	if err != nil {
 		return "", err
 	}
-	return string(rows[0].Key[3:]), nil
+	low := ""
+	if len(rows) > 0 {
+		low = string(rows[0].Key[3:])
+	}
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	return t.builtFence(row, low), nil
 }
 
 // refLen is the length of what names the overflow rows of a value: incarnation and number.
@@ -353,7 +390,9 @@ func (t *Tables) dropOverflow(s *step, ref []byte) {
 }
 
 func (t *Tables) readOverflow(ctx context.Context, row, ref []byte) ([]byte, error) {
-	bad := func(why string) error { return &CorruptError{Row: row, Problem: why} }
+	from := append([]byte{rowOverflow}, ref[:min(len(ref), refLen)]...)
+	over := [][]byte{}
+	bad := func(why string) error { return &CorruptError{Row: row, Problem: why, Over: over} }
 	if len(ref) < refLen+5 {
 		return nil, bad("a reference to overflow rows is cut short")
 	}
@@ -361,16 +400,18 @@ func (t *Tables) readOverflow(ctx context.Context, row, ref []byte) ([]byte, err
 	if w <= 0 || len(ref) != refLen+w+4 {
 		return nil, bad("a reference to overflow rows is malformed")
 	}
-	from := append([]byte{rowOverflow}, ref[:refLen]...)
 	rows, err := t.st.Scan(ctx, store.Range{From: append(from[:refLen+1:refLen+1], 0, 0), To: append(from[:refLen+1:refLen+1], 0xff, 0xff)})
 	if err != nil {
 		return nil, err
 	}
 	var val []byte
 	for _, r := range rows {
-		val = append(val, r.Value...)
+		val, over = append(val, r.Value...), append(over, r.Key)
 	}
 	if uint64(len(val)) != length || crc32.Checksum(val, castagnoli) != binary.LittleEndian.Uint32(ref[refLen+w:]) {
+		if len(over) == 0 {
+			over = append(over, overflowKey(binary.BigEndian.Uint64(ref), binary.BigEndian.Uint32(ref[8:]), 0))
+		}
 		return nil, bad(fmt.Sprintf("its overflow rows %x hold %d bytes that are not the %d written", from, len(val), length))
 	}
 	return val, nil

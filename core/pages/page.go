@@ -52,6 +52,8 @@ const (
 	keyMax      = 640      // table key: collection (64) + 0 + id (512), with room for others
 	cachePages  = 512      // pages kept decoded: about 12 MB
 	stretchKeys = 512      // a scan merges so many changed keys at a time: nobody may want all of them
+	mendTries   = 4        // how often a read is repeated for damage: more than steps of a checkpoint come between
+	builtPages  = 256      // pages in memory that stand for damaged ones
 	staleTries  = 4        // how often a page is read again that others have changed meanwhile
 	pageLen     = 11       // the shortest page: no entries, and no field longer than a byte
 )
@@ -75,12 +77,13 @@ type Stamp struct {
 
 // CorruptError names a row whose bytes are not what was written.
 type CorruptError struct {
-	Row     []byte // the row's key
+	Row     []byte // the key of the page
 	Problem string
+	Over    [][]byte // keys of its overflow rows, if it is they that are damaged
 }
 
 func (e *CorruptError) Error() string {
-	return fmt.Sprintf("pages: row %q is damaged: %s; restore the store from a copy or let the replica be built anew from the hub", e.Row, e.Problem)
+	return fmt.Sprintf("pages: row %q is damaged: %s; check and repair the store, or let the replica be built anew from the hub", e.Row, e.Problem)
 }
 
 // Unwrap makes errors.Is(err, store.ErrCorrupt) true.
@@ -97,6 +100,11 @@ type page struct {
 	offsets []byte
 	entries []byte
 	size    int
+
+	// Of a page that was built in memory, for a damaged one:
+	held  []entry    // its entries, all inline; nil: this is a page as it was read
+	refs  [][]byte   // to overflow rows that go with the page that it replaces
+	aside []setAside // the damaged rows
 }
 
 // rowOf is the row of the page with that fence, and the first place where the page of a key can stand.
@@ -181,6 +189,10 @@ func decodePage(row, b []byte) (*page, error) {
 
 // at returns the i-th entry: key, place and value.
 func (p *page) at(i int) (key []byte, place byte, val []byte, ok bool) {
+	if p.held != nil {
+		e := p.held[i]
+		return []byte(e.key), e.place, e.val, true
+	}
 	from := int(binary.LittleEndian.Uint16(p.offsets[2*i:]))
 	to := len(p.entries)
 	if i+1 < p.count {

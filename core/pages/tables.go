@@ -40,11 +40,18 @@ type Tables struct {
 	none    map[byte]string           // by table: the smallest key for which, since the last flush, the store had no page
 	inc     uint64                    // incarnation, for the names of overflow rows
 	over    uint32                    // overflow entries made by this incarnation
+
+	mender  Mender
+	mends   sync.Mutex    // one page is mended at a time; taken before mu
+	built   []*page       // pages that stand for damaged ones, until a step has written them
+	lasts   map[byte]bool // tables that have a last page
+	flushed Stamp         // of the last step: up to where some page may be
 }
 
 // New opens the tables of a store. The incarnation must be new for each engine on that store.
 func New(st store.Store, incarnation uint64) *Tables {
-	return &Tables{st: st, cache: newCache(), mem: btree.NewMap[string, *cell](32), inc: incarnation, pins: map[uint64]int{}, none: map[byte]string{}}
+	return &Tables{st: st, cache: newCache(), mem: btree.NewMap[string, *cell](32), inc: incarnation, pins: map[uint64]int{},
+		none: map[byte]string{}, lasts: map[byte]bool{}}
 }
 
 // Bytes returns the size of what only stands in memory and in the log.
@@ -116,7 +123,7 @@ func (t *Tables) GetRow(ctx context.Context, k string) ([]byte, bool, error) {
 		if ok {
 			return c.val, c.val != nil, nil
 		}
-		val, found, err := t.fromPage(ctx, table, key)
+		val, found, err := t.mendedFromPage(ctx, table, key)
 		t.mu.RLock()
 		c, ok = t.mem.Get(k)
 		same := t.flushes == flushes
@@ -128,6 +135,15 @@ func (t *Tables) GetRow(ctx context.Context, k string) ([]byte, bool, error) {
 			return val, found, err
 		}
 	}
+}
+
+// mendedFromPage is fromPage, with damage mended.
+func (t *Tables) mendedFromPage(ctx context.Context, table byte, key string) (val []byte, found bool, err error) {
+	err = t.mending(ctx, func() (err error) {
+		val, found, err = t.fromPage(ctx, table, key)
+		return err
+	})
+	return val, found, err
 }
 
 func (t *Tables) fromPage(ctx context.Context, table byte, key string) ([]byte, bool, error) {
@@ -156,11 +172,23 @@ func (t *Tables) Stamp(ctx context.Context, table byte, key string) (Stamp, erro
 }
 
 // page returns the page that a key belongs to, nil if the table has none.
-func (t *Tables) page(ctx context.Context, table byte, key string) (*page, error) {
+func (t *Tables) page(ctx context.Context, table byte, key string) (p *page, err error) {
+	err = t.mending(ctx, func() (err error) {
+		p, err = t.storedPage(ctx, table, key)
+		return err
+	})
+	return p, err
+}
+
+func (t *Tables) storedPage(ctx context.Context, table byte, key string) (*page, error) {
 	t.mu.RLock()
 	flushes := t.flushes
 	first, none := t.none[table]
+	built := t.builtFor(table, key, false)
 	t.mu.RUnlock()
+	if built != nil {
+		return built, nil
+	}
 	if none && key >= first {
 		return nil, nil
 	}
@@ -201,9 +229,16 @@ func (t *Tables) noPage(table byte, key string, flushes uint64) {
 
 // readPage reads the page of a key from the store.
 func (t *Tables) readPage(ctx context.Context, table byte, key string) (*page, error) {
+	has := t.hasLast(table) // before it is read: there may be a first one meanwhile
 	rows, err := t.st.Scan(ctx, store.Range{From: rowOf(table, key), To: []byte{rowPage, table + 1}, Limit: 1})
-	if err != nil || len(rows) == 0 {
+	if err != nil {
 		return nil, err
+	}
+	if len(rows) == 0 && has {
+		return nil, noLast(table)
+	}
+	if len(rows) == 0 {
+		return nil, nil
 	}
 	p, err := decodePage(rows[0].Key, rows[0].Value)
 	if err == nil && len(p.low) > 0 && key <= string(p.low) {
@@ -212,14 +247,40 @@ func (t *Tables) readPage(ctx context.Context, table byte, key string) (*page, e
 	return p, err
 }
 
-// pageBelow returns the page that a key belongs to ("": the last page), nil if there is none, and a fence below the key: what
+// hasLast says that a table has a last page in the store.
+func (t *Tables) hasLast(table byte) bool {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	return t.lasts[table] && t.builtOf(lastRow(table)) == nil
+}
+
+func noLast(table byte) error {
+	return &CorruptError{Row: lastRow(table), Problem: "it is missing, and the checkpoint says that it was there"}
+}
+
+// pageBelow is storedBelow, with damage mended.
+func (t *Tables) pageBelow(ctx context.Context, table byte, at string) (p *page, low string, err error) {
+	err = t.mending(ctx, func() (err error) {
+		p, low, err = t.storedBelow(ctx, table, at)
+		return err
+	})
+	return p, low, err
+}
+
+// storedBelow returns the page that a key belongs to ("": the last page), nil if there is none, and a fence below the key: what
 // lies between the two is in this page and in no other.
 //
 // Both are from one lookup in the cache, or else the store is asked for the fence first. A checkpoint that comes between may join
 // the pages below with this one, which then has what is below the fence too; or split it, and its low shows that. If the page
 // were read first, it would not always show that it is older than the fence: not if there was no last page yet, which has taken
 // over the page before it since, nor if a torn commit had left an old low and old entries in it.
-func (t *Tables) pageBelow(ctx context.Context, table byte, at string) (p *page, low string, err error) {
+func (t *Tables) storedBelow(ctx context.Context, table byte, at string) (p *page, low string, err error) {
+	t.mu.RLock()
+	built := t.builtFor(table, at, at == "")
+	t.mu.RUnlock()
+	if built != nil {
+		return built, string(built.low), nil
+	}
 	if p := t.cache.findExact(table, at); p != nil {
 		return p, string(p.low), nil
 	}
@@ -261,10 +322,16 @@ func after(fence string) string {
 
 // readLast reads the last page of a table, nil if there is none.
 func (t *Tables) readLast(ctx context.Context, table byte) (*page, error) {
-	row := lastRow(table)
+	row, has := lastRow(table), t.hasLast(table)
 	b, ok, err := t.st.Get(ctx, row)
-	if err != nil || !ok {
+	if err != nil {
 		return nil, err
+	}
+	if !ok && has {
+		return nil, noLast(table)
+	}
+	if !ok {
+		return nil, nil
 	}
 	return decodePage(row, b)
 }
@@ -311,7 +378,7 @@ func (s *Snap) Get(ctx context.Context, table byte, key string) ([]byte, bool, e
 	if c, ok := s.mem.Get(string(table) + key); ok {
 		return c.val, c.val != nil, nil
 	}
-	val, ok, err := s.t.fromPage(ctx, table, key)
+	val, ok, err := s.t.mendedFromPage(ctx, table, key)
 	if gone := s.valid(); gone != nil {
 		return nil, false, gone
 	}
@@ -471,6 +538,9 @@ func (s *Snap) merge(p *page, table byte, from, to string) []entry {
 func (s *Snap) emit(ctx context.Context, p *page, e entry, yield func(KV, error) bool) bool {
 	if e.place == placeOver {
 		val, err := s.t.readOverflow(ctx, p.row, e.val)
+		if err != nil { // a built page stands in the place of the one that named it, or of a damaged one
+			val, _, err = s.t.mendedFromPage(ctx, p.row[1], e.key)
+		}
 		if gone := s.valid(); gone != nil {
 			err = gone
 		}
