@@ -25,6 +25,7 @@
 //	'M'  summaries of segments: which commits, sequences and versions they hold
 //	'P'  pages of the tables objects, devices, voids, problems, settled (package pages), current up to the stamp they carry
 //	'O'  what is too large for a page
+//	'Q'  quarantine: damaged rows as they were found, before they were replaced
 //
 // The steps, by file: write, nonces, commit, fold, apply, settle (device), accept, trial, feed (hub), read, watch, history, refused, check.
 package core

@@ -17,6 +17,7 @@
 //	'M'  summaries of segments
 //	'P'  pages of tables
 //	'O'  overflow: what is larger than a row
+//	'Q'  quarantine: damaged rows as they were found
 //
 // Rows are never records: every medium that was measured takes a few packed
 // rows much faster than many small ones, and has a cliff at 64 KiB. Hence

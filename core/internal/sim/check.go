@@ -226,7 +226,8 @@ func (d *device) values() {
 	}
 }
 
-// damageOne damages a copy of a store at rest: opening and reading it either shows what was there, or says CORRUPT.
+// damageOne damages a copy of a store at rest. Where the log can mend it, opening and reading shows what was there; otherwise that, or
+// CORRUPT is said.
 func (s *Sim) damageOne() {
 	n := &s.hub.node
 	if d := s.running(); d != nil {
@@ -252,15 +253,21 @@ func (s *Sim) damageOne() {
 	if s.chance(30) && key[0] != 'L' { // a segment that ends with a record is a whole one
 		fault = store.Fault{Do: store.Cut, Bytes: 1 + s.rnd.IntN(100)}
 	}
-	if _, err := store.Damage(s.ctx, copied, key, fault); err != nil {
+	what := fmt.Sprintf("%x %v bit %d", key, fault, fault.Bit)
+	if logged := key[0] == 'P' || key[0] == 'O' || key[0] == 'M'; logged && s.chance(20) {
+		what, err = fmt.Sprintf("%x missing", key), copied.Commit(s.ctx, &store.Tx{Ops: []store.Op{{Kind: store.OpDelete, Key: key}}})
+	} else {
+		_, err = store.Damage(s.ctx, copied, key, fault)
+	}
+	if err != nil {
 		s.fail("a copy of the store cannot be damaged: %v", err)
 	}
 	s.count("damage")
-	s.logf("a copy of %s is damaged at %x: %v", n.name, key, fault)
-	s.readDamaged(n, copied, before, fmt.Sprintf("%x %v bit %d", key, fault, fault.Bit))
+	s.logf("a copy of %s is damaged: %s", n.name, what)
+	s.readDamaged(n, copied, before, what, key[0])
 }
 
-func (s *Sim) readDamaged(n *node, m *store.Memory, before, what string) {
+func (s *Sim) readDamaged(n *node, m *store.Memory, before, what string, kind byte) {
 	cfg := n.config()
 	cfg.Rand = strings.NewReader(strings.Repeat("r", 64))
 	r, err := core.Open(s.ctx, m, cfg)
@@ -279,7 +286,27 @@ func (s *Sim) readDamaged(n *node, m *store.Memory, before, what string) {
 			_, _ = r.Check(s.ctx)
 		}
 	}
+	switch logged := kind == 'P' || kind == 'O' || kind == 'M'; {
+	case logged && err == nil:
+		s.mended(n, r, what)
+	case logged:
+		s.fail("promise 7: with %s damaged, which the log has, %s says: %v", what, n.name, err)
+	}
 	if err != nil && !errors.Is(err, &core.Error{Code: core.Corrupt}) && !errors.Is(err, &core.Error{Code: core.VersionUnknown}) {
 		s.fail("promise 7: with %s damaged, %s says: %v", what, n.name, err)
+	}
+}
+
+// mended holds what was mended: once it is written, nothing is damaged.
+func (s *Sim) mended(n *node, r *core.Replica, what string) {
+	err := r.Checkpoint(s.ctx)
+	if errors.Is(err, &core.Error{Code: core.Corrupt}) {
+		s.fail("promise 7: with %s damaged, %s writes no checkpoint: %v", what, n.name, err)
+	}
+	if err != nil { // a full disk
+		return
+	}
+	if rep, err := r.Check(s.ctx); err != nil || !rep.OK {
+		s.fail("promise 7: with %s damaged, %s finds after a checkpoint %v: %v", what, n.name, err, rep.Findings)
 	}
 }
