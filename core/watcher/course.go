@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"vsync/core"
+	"vsync/core/change"
 	"vsync/core/wire"
 )
 
@@ -35,6 +36,7 @@ func (d Delays) complete() Delays {
 //	own       the own batch that the hub refused:     settle ─▶ re-entry ─▶ push seldom, the feed goes on
 //	parting   the hub does not want what is sent under the device id: learn what it has ─▶ re-entry
 //	leaving   the device id is another's too: send what is left under it ─▶ re-entry
+//	deadly    the push at which hubs ended without a word: twice ─▶ its batches one by one, and the hub is told
 //	stream    the place that could not be applied:    ask again ─▶ held there, pushing goes on, tried seldom
 //
 // It asks no clock and waits for nothing.
@@ -45,6 +47,7 @@ type Course struct {
 	atOnce  int // in a row, without a delay
 	own     trouble
 	stream  trouble
+	deadly  deadly
 	parting bool // the device id is to be given up, with what was not sent under it
 	leaving bool // the device id is to be given up, once all is sent
 }
@@ -53,6 +56,13 @@ type Course struct {
 type trouble struct {
 	n     int
 	fault Fault
+}
+
+// A deadly push was under way, as the first that was not answered, when connections ended without a word. A
+// network cuts lines too: so nothing is concluded from it but care.
+type deadly struct {
+	n         int               // connections that ended so
+	low, high change.Generation // of the push, as far as it is not answered
 }
 
 // A Step is what comes next.
@@ -92,6 +102,14 @@ func (c *Course) Parting() bool { return c.parting }
 // Leaving reports whether the next session is to be a leaving one: see Config.
 func (c *Course) Leaving() bool { return c.leaving }
 
+// Alone returns up to which generation the next session is to push batches one by one: see Config.
+func (c *Course) Alone() change.Generation {
+	if c.deadly.n < maxDeaths {
+		return 0
+	}
+	return c.deadly.high
+}
+
 // Standing returns the fault of earlier connections that s has not overcome; zero: none.
 func (c *Course) Standing(s *Session) Fault {
 	switch {
@@ -114,18 +132,21 @@ func (c *Course) AfterDial(f Fault) Step {
 func (c *Course) After(now time.Time, s *Session) Step {
 	c.learn(now, s)
 	r := s.Result()
+	if r.Outcome == Ended && (r.Cut || r.Silent) {
+		c.died(s)
+	}
 	step := Step{Phase: PhaseWaiting, Fault: Fault{Code: r.Code, Message: r.Text, Gen: r.Gen, Seq: r.Seq}}
 	switch r.Outcome {
 	case Again:
 		return c.directly(step)
 	case Reentered:
-		c.parting, c.leaving = false, false
+		c.parting, c.leaving, c.deadly = false, false, deadly{}
 		return c.directly(step)
 	case Superseded:
 		c.leaving = true
 		return c.directly(step)
 	case Parted:
-		c.parting, c.leaving, step.Reenter = false, false, true
+		c.parting, c.leaving, step.Reenter, c.deadly = false, false, true, deadly{}
 		return c.directly(step)
 	case Rejected:
 		return c.rejected(step)
@@ -161,6 +182,33 @@ func (c *Course) learn(now time.Time, s *Session) {
 	}
 	if s.applied >= c.stream.fault.Seq {
 		c.stream = trouble{}
+	}
+	c.outlived(s)
+}
+
+// died notes what was under way when a connection ended without a word.
+func (c *Course) died(s *Session) {
+	switch {
+	case s.low.IsZero():
+	case s.low == c.deadly.low:
+		if c.deadly.n++; c.deadly.n <= maxDeaths {
+			c.deadly.high = min(c.deadly.high, s.high) // it is in both
+		}
+	case c.deadly.n >= maxDeaths && s.low <= c.deadly.high: // another of those that go one by one
+		c.deadly.low = s.low
+	default:
+		c.deadly = deadly{1, s.low, s.high}
+	}
+}
+
+// outlived forgets a push that the hub has answered; where its batches go one by one, all of them.
+func (c *Course) outlived(s *Session) {
+	last := c.deadly.low
+	if c.deadly.n >= maxDeaths {
+		last = c.deadly.high
+	}
+	if max(s.settled, s.hubs) >= last {
+		c.deadly = deadly{}
 	}
 }
 

@@ -8,6 +8,10 @@ const (
 	// re-entry, or a second hello for each 4,096 generations, and whatever needs more can wait.
 	MaxAtOnce = 3
 
+	// maxDeaths is how many connections may end without a word while the same push is under way before its
+	// batches go one by one: once is the network, most likely.
+	maxDeaths = 2
+
 	// MaxStay is the longest that a hub can send a device away for: a wrong number must not end sync.
 	MaxStay = time.Hour
 

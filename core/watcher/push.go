@@ -28,7 +28,8 @@ type window struct {
 	sent    change.Generation // highest generation of which a part was sent
 	resends int               // without an answer in between
 
-	rest time.Time // nothing is pushed before; zero: no rest
+	rest  time.Time         // nothing is pushed before; zero: no rest
+	alone change.Generation // up to it, each batch goes alone, when all before it are answered
 }
 
 // An outgoing push is a frame that was not sent yet: whole batches, or one part of one.
@@ -76,9 +77,23 @@ func (w *window) takes(bytes int) bool {
 	return len(w.flights) == 0 || (len(w.flights) < w.pushes && w.flying+bytes <= w.bytes)
 }
 
+// full reports whether nothing more may go, whatever its size.
+func (w *window) full() bool {
+	return len(w.flights) >= w.pushes || len(w.flights) > 0 && w.sent <= w.alone
+}
+
+// underway returns the generations of the first push that is not answered; zeros if there is none.
+func (w *window) underway() (low, high change.Generation) {
+	if len(w.flights) == 0 {
+		return 0, 0
+	}
+	return w.lowest, w.flights[0].last
+}
+
 // fill cuts the batches from generation w.from on into frames.
 func (w *window) fill(batches [][]byte) {
 	for push := range wire.SplitPush(w.from, batches, w.budget) {
+		push.Alone = w.from <= w.alone
 		out := outgoing{push: push, last: push.Gen + change.Generation(len(push.Batches)) - 1, bytes: size(push.Batches)}
 		if push.Part.Split() {
 			out.bytes = len(batches[push.Gen-w.from])
@@ -130,7 +145,7 @@ func (w *window) rewind(gen change.Generation) {
 // nextPush returns the next frame of own batches, nil where there is none or the window is full.
 func (s *Session) nextPush(ctx context.Context) []byte {
 	w := &s.window
-	if len(w.ready) == 0 && w.more && len(w.flights) < w.pushes && !s.readUnsent(ctx) {
+	if len(w.ready) == 0 && w.more && !w.full() && !s.readUnsent(ctx) {
 		return nil
 	}
 	push := w.pop()
@@ -149,7 +164,11 @@ func (s *Session) nextPush(ctx context.Context) []byte {
 // readUnsent takes the next batches from the replica, which has stored them.
 func (s *Session) readUnsent(ctx context.Context) bool {
 	w := &s.window
-	gens, batches, err := s.replica.Unsent(ctx, w.from, w.room())
+	room := w.room()
+	if w.from <= w.alone {
+		room = 1 // one batch
+	}
+	gens, batches, err := s.replica.Unsent(ctx, w.from, room)
 	if err != nil {
 		s.fail(err)
 		return false

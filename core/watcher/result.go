@@ -41,6 +41,7 @@ type Result struct {
 	Retry   time.Duration     // the hub wants us no sooner; 0: it did not say
 	Low     bool              // Held: try at the longest delay
 	Silent  bool              // Ended: the connection is dead
+	Cut     bool              // Ended: the connection broke, and the hub had not said why
 	Gen     change.Generation // Rejected: the own generation that it is about
 	Seq     uint64            // Faulty: the place of the feed that cannot be applied
 	Err     error             // the cause, where there is one
@@ -72,6 +73,7 @@ func cut(reason string) string {
 func (s *Session) end(r Result) {
 	if s.stage != over {
 		s.stage, s.result = over, r
+		s.low, s.high = s.window.underway()
 		s.control, s.window = nil, window{}
 	}
 }

@@ -40,6 +40,9 @@ type Config struct {
 	// replica has the device id too: of what both wrote before they were two, the hub must not get one
 	// under this id and the other under a new one.
 	Leaving bool
+	// Alone is the last of the own generations that are pushed one by one, each when all before it are
+	// answered: hubs seem to have died at one of them.
+	Alone change.Generation
 }
 
 type stage uint8
@@ -76,7 +79,8 @@ type Session struct {
 	held      Result            // the fault with which a session lingers
 	until     time.Time         // how long it does; zero: it does not
 	welcomed  time.Time
-	confirmed time.Time // when an own batch was answered last
+	confirmed time.Time         // when an own batch was answered last
+	low, high change.Generation // at the end: the first push that was under way then; zeros: none was
 }
 
 // New returns the machine of a connection that is open and has carried nothing yet.
@@ -212,7 +216,7 @@ func (s *Session) Wrote(now time.Time) { s.heart.wrote(now, s.pushing) }
 
 // Lost says that the connection has ended by itself, with what its Read or Write returned.
 func (s *Session) Lost(err error) {
-	s.end(Result{Outcome: Ended, Text: "the connection broke", Err: err})
+	s.end(Result{Outcome: Ended, Cut: true, Text: "the connection broke", Err: err})
 }
 
 // Deadline returns when Tick is due; zero: never.

@@ -54,6 +54,7 @@ func (w *Watcher) processStream(ctx context.Context, conn wire.Conn, token strin
 	s := New(w.replica, Config{
 		Database: w.feed.Database, Token: token, Agent: w.feed.Agent, Credit: w.feed.Credit,
 		Rest: w.course.Rest(), Linger: w.course.Linger(), Parting: w.course.Parting(), Leaving: w.course.Leaving(),
+		Alone: w.course.Alone(),
 	})
 	l := newLink(conn)
 	release := l.cancelWith(ctx)
