@@ -520,6 +520,13 @@ func (f *fold) item(it changelog.Item, renaming **device.Mapping) error {
 		t := c.trial()
 		f.trying(t)
 		return c.err
+	case changelog.ItemSubject:
+		c := &cutter{b: it.Data}
+		d := change.DeviceID(c.take(16))
+		if c.err != nil {
+			return c.err
+		}
+		return f.claim(d, string(c.b))
 	case changelog.ItemTried:
 		var d change.DeviceID
 		copy(d[:], it.Data)

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"vsync/core/change"
+	"vsync/core/changelog"
 	"vsync/core/device"
 	"vsync/core/pages"
 )
@@ -28,4 +29,51 @@ func decodeDevice(d change.DeviceID, b []byte, err error) (device.Record, error)
 		return device.Record{}, wrapf(Corrupt, err, "the row of device %s cannot be read", d)
 	}
 	return rec, nil
+}
+
+// Claim checks that a device belongs to a subject. One that belongs to nobody yet is that subject's from then on, for ever; no
+// subject, "", claims nothing.
+//
+// Errors: FORBIDDEN where it is another's; INVALID for what can be no subject's name.
+func (r *Replica) Claim(ctx context.Context, d change.DeviceID, subject string) error {
+	if r.cfg.Role != RoleHub {
+		return errorf(Invalid, "only a hub's replica knows whose devices are")
+	}
+	if err := r.readable(); err != nil {
+		return err
+	}
+	rec, err := readDevice(ctx, r.tables, d)
+	if err != nil || rec.Subject == subject {
+		return typed(err, "looking a device up")
+	}
+	return r.submit(ctx, &request{weight: 64 + len(subject), strict: true, form: func(s *stage) error {
+		rec, err := s.device(d)
+		switch {
+		case err != nil || rec.Subject == subject:
+			return err
+		case rec.Subject != "":
+			return errorf(Forbidden, "the device %s belongs to another subject: open a replica in a storage of its own for this one", d)
+		}
+		s.add(changelog.ItemSubject, append(append([]byte(nil), d[:]...), subject...))
+		return s.claim(d, subject)
+	}})
+}
+
+// claim notes whose a device is.
+func (f *fold) claim(d change.DeviceID, subject string) error {
+	name := f.rowOf(d)
+	if stale, err := f.rows.stale(name); err != nil || stale {
+		return err
+	}
+	rec, err := f.device(d)
+	if err != nil {
+		return err
+	}
+	rec.Subject = subject
+	row, err := rec.Encode()
+	if err != nil {
+		return wrapf(Invalid, err, "the token names no subject that can be kept")
+	}
+	f.rows.set(name, row)
+	return nil
 }

@@ -23,6 +23,7 @@ type fake struct {
 	feed    []core.FeedEntry
 	hash    change.Hash
 	hashes  map[change.DeviceID][]change.Hash // of all generations
+	owners  map[change.DeviceID]string
 	reads   int
 	onFeed  func([]core.FeedEntry)
 	refuse  error // what Accept fails with
@@ -30,7 +31,19 @@ type fake struct {
 	lag     bool  // entries can be read some time before they are told
 }
 
-func newFake() *fake { return &fake{hashes: map[change.DeviceID][]change.Hash{}} }
+func newFake() *fake {
+	return &fake{hashes: map[change.DeviceID][]change.Hash{}, owners: map[change.DeviceID]string{}}
+}
+
+func (f *fake) Claim(_ context.Context, d change.DeviceID, subject string) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if owner := f.owners[d]; owner != "" && owner != subject {
+		return &core.Error{Code: core.Forbidden, Message: "another's device"}
+	}
+	f.owners[d] = subject
+	return nil
+}
 
 func (f *fake) Lineage() change.Lineage          { return fakeLineage }
 func (f *fake) OnFeed(fn func([]core.FeedEntry)) { f.onFeed = fn }

@@ -69,6 +69,11 @@ func (h *Hub) judge(ctx context.Context, hello *wire.Hello) (subject string, err
 	if !hello.Lineage.IsZero() && hello.Lineage != h.lineage {
 		return "", &core.Error{Code: core.OtherHub, Message: fmt.Sprintf("this hub is %v and the replica belongs to %v: connect it to its own hub, or open a new replica", h.lineage, hello.Lineage)}
 	}
+	if h.cfg.Auth != nil {
+		if err := h.replica.Claim(ctx, hello.Device, subject); err != nil {
+			return "", err
+		}
+	}
 	if !hello.Marker.IsZero() {
 		return subject, h.replica.KnownMarker(ctx, hello.Marker)
 	}

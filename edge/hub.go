@@ -19,6 +19,10 @@ type Replica interface {
 	// KnownMarker returns nil if the marker is a place of this feed, else an error with a code.
 	KnownMarker(ctx context.Context, m change.Marker) error
 
+	// Claim checks that a device belongs to a subject, as it does for ever to the first that is named; else
+	// FORBIDDEN. No subject, "", claims nothing.
+	Claim(ctx context.Context, device change.DeviceID, subject string) error
+
 	// Settlement finds the highest generation of a device that both sides share, and the hub's last.
 	Settlement(ctx context.Context, device change.DeviceID, base change.Generation, baseHash change.Hash, own []change.Hash) (
 		common, last change.Generation, lastHash change.Hash, err error)

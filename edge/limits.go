@@ -66,7 +66,8 @@ const (
 type Config struct {
 	Database string // name, as devices give it in hello: [a-z0-9._-]{1,64}
 
-	// Auth checks the token of a hello ("" for none) and returns its subject. Nil: everybody may do
+	// Auth checks the token of a hello ("" for none) and returns its subject, at most 512 bytes, to whom
+	// the device belongs from its first hello on; "" for none, who owns no device. Nil: everybody may do
 	// everything. An error that wraps a *core.Error is answered with its code, any other with
 	// UNAUTHENTICATED; its text goes to the device.
 	Auth func(ctx context.Context, token string) (subject string, err error)

@@ -211,6 +211,7 @@ const (
 	ItemVoided   ItemKind = 12 // device 16 ‖ gen BE64 ‖ what a hub keeps of a batch that it refused
 	ItemTrial    ItemKind = 40 // device 16 ‖ gen uv ‖ hash 16 ‖ incarnation BE64: a batch that a hub's engine may die at
 	ItemTried    ItemKind = 41 // device 16: it did not, or the batch was refused
+	ItemSubject  ItemKind = 42 // device 16 ‖ subject: whose device it is, at a hub
 	ItemSettled  ItemKind = 43 // device 16 ‖ gen BE64 ‖ why it was refused: a problem that was dismissed or written anew
 )
 

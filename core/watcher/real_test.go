@@ -347,6 +347,50 @@ func TestRealBacklog(t *testing.T) {
 	})
 }
 
+// A replica is its first subject's. Another one's token is refused, and nothing of it is lost; the hub remembers it when it starts
+// anew, and the first one goes on where he stood.
+func TestRealSubjects(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cfg := edge.Config{Database: "db", Auth: func(_ context.Context, token string) (string, error) { return token, nil }}
+		w := newTown(t, cfg)
+		st := store.NewMemory()
+		w.replica.Close()
+		w.replica = replica(t, "hub", st, core.RoleHub)
+		w.hub = edge.NewHub(w.replica, cfg)
+		a, b := w.move("a", store.NewMemory()), w.move("b", store.NewMemory())
+		token := "anna"
+		a.w.feed.Token = func(context.Context) (string, error) { return token, nil }
+		b.w.feed.Token = func(context.Context) (string, error) { return "bert", nil }
+		go a.w.Run(t.Context())
+		go b.w.Run(t.Context())
+		a.put(t, "x", 1)
+		w.agree(a, b)
+		a.w.Pause()
+		synctest.Wait()
+
+		w.hub.Close() // and the engine dies
+		w.replica.Kill()
+		w.replica = replica(t, "hub", st.Clone(), core.RoleHub)
+		w.hub = edge.NewHub(w.replica, cfg)
+		token = "bert"
+		a.put(t, "x", 2)
+		a.w.Resume()
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		if s := a.w.Status(); s.Phase != PhaseRefused || s.Fault.Code != wire.CodeForbidden || s.Pending != 1 ||
+			!strings.Contains(s.Fault.Message, "another subject") {
+			t.Errorf("%+v", s)
+		}
+		a.w.Pause()
+		synctest.Wait()
+		token = "anna"
+		a.w.Resume()
+		time.Sleep(time.Minute)
+		w.agree(a, b)
+		w.close(a, b)
+	})
+}
+
 func TestRealHubRefusesAToken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newTown(t, edge.Config{Auth: func(_ context.Context, token string) (string, error) {
