@@ -174,3 +174,63 @@ func TestRetryIsOneCommit(t *testing.T) {
 		t.Fatalf("problems and values afterwards: %v", states)
 	}
 }
+
+// A void waits for its device, however long that is away, however much comes meanwhile, and whatever becomes of the hub's engine.
+// What the device wrote behind it passes it by all that time.
+func TestAVoidWaitsForItsDevice(t *testing.T) {
+	w := newWorld(t)
+	a, b := w.device(), w.device()
+	w.hub.Kill()
+	w.hub.cp = 20_000 // many checkpoints
+	w.hub.open()
+	first := a.put("x", "1")
+	w.sync(a, b)
+	bad := a.put("x", "bad")
+	behind := a.put("x", "behind")
+	a.refuse(bad.Gen)
+	a.crash() // away, and nothing of it seen
+	for round := range 10 {
+		for i := range 100 {
+			b.put(fmt.Sprint("k", i), fmt.Sprint(round, strings.Repeat(".", 100)))
+		}
+		w.sync(b)
+		switch round % 3 {
+		case 0:
+			if err := w.hub.Checkpoint(w.ctx); err != nil {
+				t.Fatal(err)
+			}
+		case 1:
+			w.hub.crash()
+		default:
+			if err := w.hub.Close(); err != nil {
+				t.Fatal(err)
+			}
+			w.hub.st = w.hub.st.Clone()
+			w.hub.open()
+		}
+	}
+	if vs := w.hub.voided; len(vs) != 1 || !vs[bad] {
+		t.Fatalf("the hub knows of %v", vs)
+	}
+	late := a.put("x", "late") // names a version whose parent is the refused one
+	copied := w.start(&node{w: w, st: a.st.Clone(), feed: true})
+	for _, n := range []*node{a, copied} {
+		n.pull()
+		n.refused(bad)
+		if ps, err := n.Problems(w.ctx); err != nil || len(ps) != 1 || ps[0].Version != bad || string(ps[0].Ops[0].Value) != string(value("bad")) {
+			t.Fatalf("%+v %v", ps, err)
+		}
+		for _, v := range []change.Version{first, behind} {
+			if err := n.WaitSynced(w.ctx, v); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	w.sync(a, b)
+	b.want("x", "late!") // what the refused one replaced stays beside: its body could not be read
+	if err := a.WaitSynced(w.ctx, late); err != nil {
+		t.Fatal(err)
+	}
+	w.hub.refolded()
+	a.refolded()
+}
