@@ -14,25 +14,39 @@ import (
 // Report is what a check found.
 type Report struct {
 	OK       bool
-	Objects  int // objects, deleted ones among them
-	Batches  int // batches in the log
-	Findings []string
+	Objects  int       // objects, deleted ones among them
+	Batches  int       // batches in the log
+	Findings []Finding // what does not fit, at most maxFindings; one that is harmless leaves OK as it is
+	Aside    []Finding // what was damaged before, and is in quarantine
 }
 
 const maxFindings = 100 // what is listed; a store with more is damaged all over
 
-func (p *Report) find(format string, args ...any) {
-	p.OK = false
+func (p *Report) find(scope Scope, what, format string, args ...any) {
+	p.add(Finding{Scope: scope, What: what, Reason: fmt.Sprintf(format, args...)})
+}
+
+func (p *Report) add(f Finding) {
+	p.OK = p.OK && f.Harmless
 	if len(p.Findings) < maxFindings {
-		p.Findings = append(p.Findings, fmt.Sprintf(format, args...))
+		p.Findings = append(p.Findings, f)
 	}
 }
 
-// Check holds all stored structures against each other: every device's hash chain, the feed's running hash, every leaf of every
-// object against the batch that wrote it, the devices' last generations, and what is unsent. It reads everything and changes nothing.
+// Check holds all stored structures against each other: the superblock, the segments and their summaries, every device's hash chain,
+// the feed's running hash, the pages as they are stored and their overflow rows, every row of every table against the log folded anew,
+// and every leaf of every object against the batch that wrote it. It reads everything and changes nothing.
 func (r *Replica) Check(ctx context.Context) (Report, error) {
-	if err := r.readable(); err != nil {
+	c, err := r.check(ctx)
+	if err != nil {
 		return Report{}, err
+	}
+	return c.report, nil
+}
+
+func (r *Replica) check(ctx context.Context) (*checker, error) {
+	if err := r.readable(); err != nil {
+		return nil, err
 	}
 	r.mu.Lock()
 	h := r.head
@@ -40,16 +54,25 @@ func (r *Replica) Check(ctx context.Context) (Report, error) {
 	r.mu.Unlock()
 	defer s.Release()
 	c := &checker{r: r, ctx: ctx, snap: s, head: h, chain: map[change.DeviceID]link{}, report: Report{OK: true}}
+	if err := c.stored(); err != nil {
+		return nil, typed(err, "checking what is stored")
+	}
+	if c.broken { // nothing can be held against such a log
+		return c, nil
+	}
+	if err := c.folded(); err != nil {
+		return nil, typed(err, "folding the log anew")
+	}
 	if err := c.log(); err != nil {
-		return c.report, typed(err, "checking the log")
+		return nil, typed(err, "checking the log")
 	}
 	if err := c.objects(); err != nil {
-		return c.report, typed(err, "checking the objects")
+		return nil, typed(err, "checking the objects")
 	}
 	if err := c.devices(); err != nil {
-		return c.report, typed(err, "checking the devices")
+		return nil, typed(err, "checking the devices")
 	}
-	return c.report, nil
+	return c, nil
 }
 
 // link is the end of a device's chain, as the log has it.
@@ -68,6 +91,10 @@ type checker struct {
 	feed   change.Hash
 	leaves int // leaves and pending versions that were found in the log
 	report Report
+
+	broken bool     // the log itself is damaged
+	rows   []string // of the tables, that are not what the log says
+	stray  [][]byte // rows of the store that nothing names
 }
 
 // log reads the log from its beginning.
@@ -78,7 +105,7 @@ func (c *checker) log() error {
 			return err
 		}
 		if len(recs) == 0 {
-			c.report.find("commit %d is not in the log, which should end at %d", next, c.head.commit)
+			c.report.find(ScopeSegment, "", "commit %d is not in the log, which should end at %d", next, c.head.commit)
 			return nil
 		}
 		for i := range recs {
@@ -94,7 +121,7 @@ func (c *checker) log() error {
 		}
 	}
 	if c.seq != c.head.marker.Seq || c.feed != c.head.marker.Hash {
-		c.report.find("the log's feed ends at sequence %d with hash %s, and the marker says %d with %s", c.seq, c.feed, c.head.marker.Seq, c.head.marker.Hash)
+		c.report.find(ScopeFeed, "", "the log's feed ends at sequence %d with hash %s, and the marker says %d with %s", c.seq, c.feed, c.head.marker.Seq, c.head.marker.Hash)
 	}
 	return nil
 }
@@ -146,12 +173,12 @@ func (c *checker) givenUp(batch []byte) bool {
 
 func (c *checker) place(commit, seq uint64, e *change.Entry) {
 	if seq != c.seq+1 {
-		c.report.find("commit %d holds sequence %d after %d", commit, seq, c.seq)
+		c.report.find(ScopeFeed, "", "commit %d holds sequence %d after %d", commit, seq, c.seq)
 	}
 	c.seq, c.feed = seq, e.FeedHash(c.feed)
 	if c.r.cfg.Role == RoleHub {
 		if err := e.VerifyMAC(c.r.cfg.HubKey, c.head.lineage); err != nil {
-			c.report.find("sequence %d: %v", seq, err)
+			c.report.find(ScopeFeed, fmt.Sprintf("at sequence %d", seq), "%v", err)
 		}
 	}
 }
@@ -159,16 +186,16 @@ func (c *checker) place(commit, seq uint64, e *change.Entry) {
 func (c *checker) batch(commit uint64, bytes []byte) error {
 	b, err := change.DecodeAny(bytes)
 	if err != nil {
-		c.report.find("commit %d: %v", commit, err)
+		c.report.find(ScopeBatch, fmt.Sprintf("of commit %d", commit), "%v", err)
 		return nil
 	}
 	last := c.chain[b.Device]
 	if b.Gen > last.gen+1 {
-		c.report.find("commit %d brings %s after generation %d", commit, b.Version(), last.gen)
+		c.report.find(ScopeBatch, b.Version().String(), "commit %d brings it after generation %d", commit, last.gen)
 	}
 	if b.Gen == last.gen+1 {
 		if err := b.Follows(last.hash); err != nil {
-			c.report.find("commit %d, %s: %v", commit, b.Version(), err)
+			c.report.find(ScopeBatch, b.Version().String(), "commit %d: %v", commit, err)
 		}
 	}
 	c.chain[b.Device] = link{b.Gen, b.Hash}
@@ -188,13 +215,13 @@ func (c *checker) mutation(b *change.Batch, m *change.Mutation) error {
 	}
 	o, err := objects.Decode(row)
 	if err != nil {
-		c.report.find("the object %s: %v", m.Key, err)
+		c.report.find(ScopeObject, m.Key.String(), "%v", err)
 		return nil
 	}
 	compare := func(deleted bool, value []byte) {
 		c.leaves++
 		if deleted != (m.Kind == change.Delete) || !bytes.Equal(value, m.Value) {
-			c.report.find("the object %s has another value for %s than its batch", m.Key, b.Version())
+			c.report.find(ScopeObject, m.Key.String(), "it has another value for %s than its batch", b.Version())
 		}
 	}
 	for i := range o.Confirmed {
@@ -218,17 +245,17 @@ func (c *checker) objects() error {
 		}
 		c.report.Objects++
 		if _, err := change.DecodeKey([]byte(kv.Key)); err != nil {
-			c.report.find("the key %q of an object: %v", kv.Key, err)
+			c.report.find(ScopeObject, fmt.Sprintf("%q", kv.Key), "its key: %v", err)
 		}
 		o, err := objects.Decode(kv.Value)
 		if err != nil {
-			c.report.find("the object %q: %v", kv.Key, err)
+			c.report.find(ScopeObject, fmt.Sprintf("%q", kv.Key), "%v", err)
 			continue
 		}
 		n += len(o.Confirmed) + len(o.Pending)
 	}
 	if n != c.leaves {
-		c.report.find("the objects have %d leaves and pending versions, and the log has the batches of %d", n, c.leaves)
+		c.report.find(ScopeObject, "", "the objects have %d leaves and pending versions, and the log has the batches of %d", n, c.leaves)
 	}
 	return nil
 }
@@ -242,12 +269,12 @@ func (c *checker) devices() error {
 		}
 		if d == c.head.device {
 			if end.gen != c.head.lastGen || end.hash != c.head.lastHash {
-				c.report.find("this device's batches end at generation %d in the log, and at %d in the superblock", end.gen, c.head.lastGen)
+				c.report.find(ScopeDevice, d.String(), "this device's batches end at generation %d in the log, and at %d in the superblock", end.gen, c.head.lastGen)
 			}
 			continue
 		}
 		if !c.isOld(d) && (rec.Last != end.gen || rec.Hash != end.hash) {
-			c.report.find("the batches of %s end at generation %d in the log, and its row says %d", d, end.gen, rec.Last)
+			c.report.find(ScopeDevice, d.String(), "its batches end at generation %d in the log, and its row says %d", end.gen, rec.Last)
 		}
 	}
 	return nil

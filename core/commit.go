@@ -241,7 +241,9 @@ func (r *Replica) putFence(ctx context.Context) error {
 	}
 	err := writeSuperblock(ctx, r.st, r.fence)
 	if err == nil {
-		r.fence = nil
+		r.mu.Lock()
+		r.fence = nil // the leader alone reads it without the lock
+		r.mu.Unlock()
 	}
 	return err
 }
@@ -415,11 +417,25 @@ func (r *Replica) replay(ctx context.Context, sb *superblock) error {
 	return err
 }
 
-func (r *Replica) replayFrom(ctx context.Context, sb *superblock, start changelog.Name) error {
-	r.head = sb.head
+// replayFrom replays what lies behind the checkpoint. A page that is mended on the way is as of the checkpoint, while replay may have
+// passed it by for commits that it had then: it begins again, with the page in its place.
+func (r *Replica) replayFrom(ctx context.Context, sb *superblock, start changelog.Name) (err error) {
 	r.tables = pages.New(r.st, r.inc)
 	r.tables.MendWith(&mender{r}, sb.lasts)
-	r.tables.StandAt(stampOf(&r.head))
+	r.tables.StandAt(stampOf(&sb.head))
+	for err = errMended; errors.Is(err, errMended); {
+		r.tables.Restart()
+		err = r.replayOnce(ctx, sb, start)
+	}
+	return err
+}
+
+// errMended ends a replay in which a page was mended.
+var errMended = errors.New("core: a page was mended")
+
+func (r *Replica) replayOnce(ctx context.Context, sb *superblock, start changelog.Name) error {
+	r.head = sb.head
+	mended := r.tables.Mended()
 	from := r.head.commit
 	var read int64
 	p := &replaying{r: r, ctx: ctx}
@@ -438,6 +454,9 @@ func (r *Replica) replayFrom(ctx context.Context, sb *superblock, start changelo
 			return wrapf(Corrupt, err, "commit %d of the log cannot be taken up; nothing was changed", rec.Commit)
 		}
 		r.head.commit = rec.Commit
+		if r.tables.Mended() > mended {
+			return errMended
+		}
 		return nil
 	})
 	if err != nil {

@@ -31,7 +31,10 @@ func (n *node) damaged(t *testing.T, want string, is bool) (said error) {
 			t.Fatalf("it shows\n%s\nand not\n%s", b.String(), want)
 		}
 		if err == nil {
-			_, err = n.Check(n.w.ctx)
+			var rep Report
+			if rep, err = n.Check(n.w.ctx); err == nil && !rep.OK {
+				err = errorf(Corrupt, "%v", rep.Findings)
+			}
 		}
 		r.Kill()
 	}

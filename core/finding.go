@@ -34,7 +34,9 @@ type Finding struct {
 	Time    uint64 // ms since 1970, of a row that was set aside
 	Commit  uint64 // where the replica stood then
 	Missing bool   // there was no such row
-	Bytes   []byte // what the row held
+
+	Harmless bool   // nothing reads it
+	Bytes    []byte // what the row held
 }
 
 // What can be done.
@@ -53,6 +55,9 @@ func (f Finding) String() string {
 		fmt.Fprintf(&b, " %s", rowName(f.Row))
 	}
 	fmt.Fprintf(&b, ": %s", f.Reason)
+	if f.Harmless {
+		b.WriteString(" (harmless)")
+	}
 	if f.Repair != "" {
 		fmt.Fprintf(&b, "; %s", f.Repair)
 	}

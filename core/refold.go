@@ -24,6 +24,8 @@ type refolding struct {
 	want func(row string) bool                       // rows that are built; nil: all. The memory that is taken is theirs
 	skip func(commit uint64, it changelog.Item) bool // items that are left out; nil: none
 
+	each func(h *head) // called after each commit; nil: nobody looks
+
 	rows map[string][]byte
 }
 
@@ -89,6 +91,9 @@ func (g *refolding) record(f *fold, rec changelog.Record) error {
 		return wrapf(Corrupt, err, "commit %d of the log cannot be folded", rec.Commit)
 	}
 	f.head.commit = rec.Commit
+	if g.each != nil {
+		g.each(f.head)
+	}
 	return nil
 }
 

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/tidwall/btree"
+
 	"vsync/core/store"
 )
 
@@ -40,6 +42,16 @@ func (t *Tables) StandAt(at Stamp) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.flushed = at
+}
+
+// Restart forgets all that stands in memory but pages that were built for damaged ones.
+func (t *Tables) Restart() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.mem, t.bytes = btree.NewMap[string, *cell](32), 0
+	for _, p := range t.built {
+		t.touch(p)
+	}
 }
 
 // Lasts names the tables that have a last page, once the steps so far are committed.

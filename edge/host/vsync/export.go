@@ -65,7 +65,7 @@ func (d *device) check(ctx context.Context) error {
 	if d.c.json {
 		findings := report.Findings
 		if findings == nil {
-			findings = []string{}
+			findings = []core.Finding{}
 		}
 		err = d.c.line(map[string]any{"ok": report.OK, "objects": report.Objects, "batches": report.Batches, "findings": findings})
 	} else {

@@ -1,0 +1,95 @@
+package changelog
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+)
+
+// Verify reads all segments as they are stored, holds their summaries against them, and hands what does not fit to find.
+func (l *Log) Verify(ctx context.Context, find func(*CorruptError)) error {
+	l.mu.RLock()
+	segs := make([]summary, len(l.index.segs))
+	for i, s := range l.index.segs {
+		segs[i] = *s
+		segs[i].spans = slices.Clone(s.spans)
+	}
+	stored := l.index.rows.stored
+	l.mu.RUnlock()
+	for i := range segs {
+		if err := l.verifySegment(ctx, &segs[i]); err != nil {
+			var bad *CorruptError
+			if !errors.As(err, &bad) {
+				return err
+			}
+			bad.Row = segs[i].name.row(0)
+			find(bad)
+		}
+		if i > 0 && segs[i].name.First != segs[i-1].last+1 {
+			find(&CorruptError{Segment: segs[i].name, Problem: fmt.Sprintf("the commit before it is %d", segs[i-1].last), Row: segs[i].name.row(0)})
+		}
+	}
+	if stored == 0 {
+		return nil
+	}
+	x := newIndex()
+	before := Name{First: ^uint64(0)}
+	if stored < len(segs) {
+		before = segs[stored].name
+	}
+	var bad *CorruptError
+	if err := x.load(ctx, l.st, before); errors.As(err, &bad) {
+		find(bad)
+		return nil
+	} else if err != nil {
+		return err
+	}
+	if len(x.segs) < stored {
+		find(&CorruptError{Row: summaryKey(x.last()+1, 0), Problem: fmt.Sprintf("the summaries end at commit %d, and should go on to %d", x.last(), segs[stored-1].last)})
+	}
+	for i, s := range x.segs[:min(len(x.segs), stored)] {
+		if !s.equal(&segs[i]) {
+			find(&CorruptError{Segment: s.name, Row: summaryKey(s.name.First, 0), Problem: "its stored summary is another than that of its records"})
+		}
+	}
+	return nil
+}
+
+// verifySegment reads a segment from the store and compares what it holds with what the index says.
+func (l *Log) verifySegment(ctx context.Context, want *summary) error {
+	seg, err := l.readSegment(ctx, want.name, nil)
+	if err != nil {
+		return err
+	}
+	sum := summary{name: want.name}
+	off := seg.records
+	for c := want.name.First; c <= want.last; c++ {
+		rec, n, err := readRecord(want.name, c, seg.data[min(off, len(seg.data)):])
+		if err != nil {
+			return err
+		}
+		off += n
+		sum.add(c, rec.Items)
+	}
+	sum.size = off
+	if !sum.equal(want) {
+		return &CorruptError{Segment: want.name, Problem: "it holds other batches than its summary names"}
+	}
+	return nil
+}
+
+func (s *summary) equal(o *summary) bool {
+	return s.name == o.name && s.last == o.last && s.size == o.size && s.seq == o.seq && s.end == o.end &&
+		slices.EqualFunc(s.spans, o.spans, func(a, b span) bool {
+			return bytes.Equal(a.device[:], b.device[:]) && a.from == b.from && a.to == b.to
+		})
+}
+
+// ForgetSummaries lets the next Summaries write all of them anew.
+func (l *Log) ForgetSummaries() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.index.rows = summaryRows{}
+}
