@@ -132,18 +132,20 @@ func (s *stage) settleProblem(v change.Version) (change.Version, error) {
 
 // settled moves a problem from one table to the other. A row that is nil is not known any more: logs of before had only the name.
 func (f *fold) settled(v change.Version, row []byte) error {
-	if err := f.put(versionRow(tableProblems, v), nil); err != nil || row == nil {
+	name := versionRow(tableProblems, v)
+	if stale, err := f.rows.stale(name); err != nil {
+		return err
+	} else if !stale {
+		if was, err := f.rows.get(name); err != nil || was == nil {
+			return err // in a history without its refusal there is nothing to settle
+		}
+		f.rows.set(name, nil)
+	}
+	name = versionRow(tableSettled, v)
+	if stale, err := f.rows.stale(name); err != nil || stale || row == nil {
 		return err
 	}
-	return f.put(versionRow(tableSettled, v), row)
-}
-
-// put sets a row, unless it is past this commit.
-func (f *fold) put(row string, val []byte) error {
-	if stale, err := f.rows.stale(row); err != nil || stale {
-		return err
-	}
-	f.rows.set(row, val)
+	f.rows.set(name, row)
 	return nil
 }
 

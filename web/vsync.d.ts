@@ -135,7 +135,7 @@ export interface Receipt {
   readonly version: string;
   /**
    * Resolves when the hub has stored the batch, which may be days later. Rejects with the hub's reason if it refused the batch (then
-   * its values are among `Status.problems`); LOCAL_ONLY without a feed; ABORTED; CLOSED, ENGINE_LOST (the batch is stored and will
+   * its values are among `Status.problems`), also after it was retried or dismissed; LOCAL_ONLY without a feed; ABORTED; CLOSED, ENGINE_LOST (the batch is stored and will
    * still be sent).
    */
   synced(options?: { signal?: AbortSignal }): Promise<void>;
@@ -329,7 +329,7 @@ export interface Problem {
   collection?: string;
   id?: string;
   value?: unknown;
-  /** Writes the same again as a new batch, and takes this one off the list. */
+  /** Writes the same again as a new batch, over what is there now, and takes this one off the list: both or neither. */
   retry(): Promise<Receipt>;
   /** Takes it off the list. */
   dismiss(): Promise<void>;
@@ -364,7 +364,7 @@ export type ErrorCode =
   | 'ENGINE_LOST'
   /** The hub wants a token, or another one. */
   | 'UNAUTHENTICATED'
-  /** The token does not allow it. */
+  /** The token does not allow it, or this storage belongs to another user: open a database of another name for this one. */
   | 'FORBIDDEN'
   /** Too much at once; it is tried again later. */
   | 'RATE_LIMITED'
@@ -378,7 +378,7 @@ export type ErrorCode =
   | 'UNKNOWN_MARKER'
   /** The hub cannot be reached; only in `Status.error`. It is tried again by itself. */
   | 'OFFLINE'
-  /** A defect of vsync: please report the message. */
+  /** A defect of vsync, or a batch at which the hub died each time: please report the message. */
   | 'INTERNAL';
 
 export class VsyncError extends Error {

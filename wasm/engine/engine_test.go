@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"fmt"
+	"reflect"
 	"runtime"
 	"slices"
 	"strings"
@@ -51,6 +52,44 @@ func TestWritesKeepTheirOrder(t *testing.T) {
 	if got := a.answer(last)[0]; got != device+":300" {
 		t.Errorf("the last of 300 writes is %v", got)
 	}
+}
+
+// A tab that lost its engine asks the next one for what was not answered; what the first had stored is not written again.
+func TestWritesAreAskedForAgain(t *testing.T) {
+	e, places := newEngine(t, nil)
+	a := e.tab(t)
+	a.hello("notes")
+	as := func(b *tab, counter, v int) uint64 {
+		return b.say(port.Write, []string{"docs"}, []any{op("a", v)}, []any{}, "", []byte("tab-0001"), counter)
+	}
+	var versions []string
+	for counter := range 5 {
+		n := as(a, counter+1, counter)
+		versions = append(versions, a.answer(n)[0].(string))
+	}
+	a.put("b", 1)
+	again := func(b *tab) {
+		t.Helper()
+		for counter, want := range versions {
+			if got := b.answer(as(b, counter+1, counter))[0]; got != want {
+				t.Errorf("write %d was %s, and %s when asked again", counter+1, want, got)
+			}
+		}
+	}
+	again(a)
+	a.answer(a.say(port.Close))
+	b := New(Config{Storage: places, Clock: e.cfg.Clock, Rand: e.cfg.Rand}).tab(t)
+	b.hello("notes")
+	again(b)
+	if got := b.answer(as(b, 7, 70))[0]; got == versions[4] {
+		t.Error("a new write was taken for one of before")
+	}
+	b.refused(as(b, 6, 60), "ABORTED")
+	if rows := b.answer(b.say(port.Read, "docs", "a"))[1].([]any); !reflect.DeepEqual(ids(rows), []string{"a"}) || rows[0].([]any)[1] != string(value(70)) {
+		t.Errorf("%v", rows)
+	}
+	b.sayAs(99, port.Write, []string{"docs"}, []any{op("a", 1)}, []any{}, "", []byte("short"), 8)
+	b.refused(0, "PROTOCOL")
 }
 
 func TestChecksAndSeen(t *testing.T) {

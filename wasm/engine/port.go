@@ -18,6 +18,7 @@ type Port struct {
 	cancel context.CancelFunc
 	wake   chan struct{}
 	db     *database // nil before HELLO was answered; the port's goroutine's
+	fields int       // of the frame that is being read, behind its number; the port's goroutine's
 
 	mu      sync.Mutex
 	packets [][]byte
@@ -117,7 +118,7 @@ func (p *Port) fail(n uint64, err error) {
 func (p *Port) packet(packet []byte) {
 	r := port.NewReader(packet)
 	for r.More() && p.ctx.Err() == nil {
-		if fields := r.Array(); fields < 2 {
+		if p.fields = r.Array() - 2; p.fields < 0 {
 			r.Fail("a frame")
 		}
 		kind, n := r.Uint(), r.Uint()

@@ -100,6 +100,9 @@ func readVersions(r *port.Reader, wrong *error) []change.Version {
 func (p *Port) beginWrite(r *port.Reader, n uint64) {
 	var wrong error
 	w := readWrite(r, &wrong)
+	if p.fields > 4 {
+		w.Nonce = readNonce(r)
+	}
 	if r.Err() != nil {
 		return
 	}
@@ -154,6 +157,15 @@ func readWrite(r *port.Reader, wrong *error) (w core.Write) {
 	}
 	w.Note = r.Str()
 	return w
+}
+
+// readNonce reads the name that a tab gives to a write.
+func readNonce(r *port.Reader) (n change.Nonce) {
+	if tab := r.Bin(); copy(n.Tab[:], tab) != len(tab) || len(tab) != len(n.Tab) {
+		r.Fail("the eight bytes of a tab")
+	}
+	n.Counter = r.Uint()
+	return n
 }
 
 func (p *Port) get(c *call, n uint64, key change.Key) ([]byte, error) {

@@ -34,8 +34,11 @@
 //	  3 GET      n, COLLECTION, KEY                         ─▶ OK value | nil
 //	  4 GETMANY  n, COLLECTION, [KEY …]                     ─▶ OK [value | nil …]
 //	  5 ENTRY    n, COLLECTION, KEY                         ─▶ OK ROWS (one or none), [VERSION …] the frontier, for checks
-//	  6 WRITE    n, [COLLECTION …], [OP …], [CHECK …], note str
-//	                                                        ─▶ OK VERSION, when it is stored
+//	  6 WRITE    n, [COLLECTION …], [OP …], [CHECK …], note str, and, if the page may ask again in another engine, tab bin (8 random
+//	             bytes), counter (rising with each write of the tab)
+//	                                                        ─▶ OK VERSION, when it is stored. A counter that was stored before,
+//	                                                           by any engine, is not written again: VERSION is that batch's;
+//	                                                           FAIL "ABORTED" where it had failed, and a later one was stored
 //	       OP    [index of COLLECTION, KEY, value | nil (deletes), [VERSION …] seen | nil (whatever is there)]
 //	       CHECK [index of COLLECTION, KEY, [VERSION …] frontier]; one that does not hold: FAIL "CHANGED"
 //	  7 COUNT    n, QUERY                                   ─▶ OK number
