@@ -193,10 +193,10 @@ func TestRealPoison(t *testing.T) {
 		}
 		live = func() {
 			st = st.Clone()
-			r := replica(t, "hub", &mortal{st, []byte("poison"), die}, core.RoleHub)
+			w.found(&mortal{st, []byte("poison"), die}, edge.Config{})
 			w.mu.Lock()
 			defer w.mu.Unlock()
-			w.replica, w.hub, w.down = r, edge.NewHub(r, edge.Config{Database: "db"}), false
+			w.down = false
 		}
 		live()
 		a, b := w.move("a", store.NewMemory()), w.move("b", store.NewMemory())

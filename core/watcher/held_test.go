@@ -3,12 +3,12 @@ package watcher
 import (
 	"context"
 	"errors"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
-	"vsync/core"
 	"vsync/core/store"
 	"vsync/core/wire"
 	"vsync/edge"
@@ -58,14 +58,15 @@ func TestRealHeldQueues(t *testing.T) {
 				w := newTown(t, c.cfg)
 				w.replica.Close()
 				full := store.NewFaulty(store.NewMemory())
-				w.replica = replica(t, "hub", full, core.RoleHub)
-				c.cfg.Database = "db"
-				w.hub = edge.NewHub(w.replica, c.cfg)
+				w.found(full, c.cfg)
 				a := w.move("a", store.NewMemory())
 				free := c.hold(w, full, a)
+				var mu sync.Mutex
 				var tries []time.Time
 				a.w.feed.Dial = func(ctx context.Context, url string) (wire.Conn, error) {
+					mu.Lock()
 					tries = append(tries, time.Now())
+					mu.Unlock()
 					return w.dial(ctx, url)
 				}
 				a.put(t, "x", 1)
@@ -79,14 +80,17 @@ func TestRealHeldQueues(t *testing.T) {
 					a.put(t, "x", i)
 					time.Sleep(time.Until(a.w.Status().NextAttemptAt)) // and a little, for what is under way then
 				}
+				synctest.Wait()
 				if head := w.replica.Head().Seq; head != 0 {
 					t.Errorf("the hub has taken %d", head)
 				}
+				mu.Lock()
 				for i := 1; i < len(tries); i++ {
 					if d := tries[i].Sub(tries[i-1]); d < c.least {
 						t.Errorf("back after %v, the hub had asked for %v", d, c.least)
 					}
 				}
+				mu.Unlock()
 				free()
 				time.Sleep(3 * time.Minute) // the longest delay there is, twice
 				synctest.Wait()

@@ -74,6 +74,16 @@ func (w *town) close(citizens ...*citizen) {
 	w.replica.Close()
 }
 
+// found opens a hub in a store, in the place of the one before.
+func (w *town) found(st store.Store, cfg edge.Config) {
+	cfg.Database = "db"
+	r := replica(w.t, "hub", st, core.RoleHub)
+	hub := edge.NewHub(r, cfg)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.replica, w.hub = r, hub
+}
+
 // cut breaks all connections, as a network does.
 func (w *town) cut() {
 	w.mu.Lock()
@@ -355,8 +365,7 @@ func TestRealSubjects(t *testing.T) {
 		w := newTown(t, cfg)
 		st := store.NewMemory()
 		w.replica.Close()
-		w.replica = replica(t, "hub", st, core.RoleHub)
-		w.hub = edge.NewHub(w.replica, cfg)
+		w.found(st, cfg)
 		a, b := w.move("a", store.NewMemory()), w.move("b", store.NewMemory())
 		token := "anna"
 		a.w.feed.Token = func(context.Context) (string, error) { return token, nil }
@@ -370,8 +379,7 @@ func TestRealSubjects(t *testing.T) {
 
 		w.hub.Close() // and the engine dies
 		w.replica.Kill()
-		w.replica = replica(t, "hub", st.Clone(), core.RoleHub)
-		w.hub = edge.NewHub(w.replica, cfg)
+		w.found(st.Clone(), cfg)
 		token = "bert"
 		a.put(t, "x", 2)
 		a.w.Resume()

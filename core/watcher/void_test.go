@@ -39,8 +39,7 @@ func TestRealVoidMuchLater(t *testing.T) {
 		w := newTown(t, cfg)
 		w.replica.Close()
 		st := store.NewMemory()
-		w.replica = replica(t, "hub", st, core.RoleHub)
-		w.hub = edge.NewHub(w.replica, cfg)
+		w.found(st, cfg)
 		a, b := w.move("a", store.NewMemory()), w.move("b", store.NewMemory())
 		a.w.feed.Dial = func(ctx context.Context, url string) (wire.Conn, error) {
 			c, err := w.dial(ctx, url)
@@ -68,8 +67,7 @@ func TestRealVoidMuchLater(t *testing.T) {
 		}
 		w.hub.Close()
 		w.replica.Kill()
-		w.replica = replica(t, "hub", st.Clone(), core.RoleHub)
-		w.hub = edge.NewHub(w.replica, cfg)
+		w.found(st.Clone(), cfg)
 		time.Sleep(24 * time.Hour)
 
 		var err error

@@ -157,7 +157,8 @@ const messages = {
     p: uint(1n), db: str(64, /^[a-z0-9._-]+$/), lin: bin16, dev: some16, tok: str(8192), mk: marker, gen: uint(), hash: bin16,
     own: hashes, held: uint(1n), credit: uint(1n), agent: str(128),
   }, ["lin", "tok", "mk"], (m) => m.gen > 0 || zero(m.hash)],
-  2: ["push", "hub", { gen: uint(1n), b: items, ...parts }, ["part", "more"], (m) => lists(m, m.b, 1)],
+  2: ["push", "hub", { gen: uint(1n), b: items, ...parts, alone: bool }, ["part", "more", "alone"],
+    (m) => lists(m, m.b, 1) && (!m.alone || m.b.length === 1)],
   3: ["seen", "hub", { seq: uint(), hash: bin16 }, ["hash"]],
   7: ["ping", "hub", { n: uint() }, []],
   33: ["welcome", "device", {
