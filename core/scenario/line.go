@@ -1,0 +1,163 @@
+package scenario
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"sync"
+
+	"vsync/core/change"
+	"vsync/core/wire"
+)
+
+// errBroken is what an end of a broken line is told.
+var errBroken = errors.New("scenario: the line is broken")
+
+// A line is what lies between a device and the hub.
+//
+//	watcher ─▶ device's end ─▶ (damaged here) ─▶ hub
+//	        ◀─              ◀─ (counted here) ◀─
+type line struct {
+	dial wire.Dialer
+
+	mu     sync.Mutex
+	conn   wire.Conn // the latest
+	after  int       // frames until it breaks; -1: it does not
+	up     bool      // which way they are counted
+	broken bool      // until healed
+	news   chan struct{}
+	spoilt map[change.Version]bool
+}
+
+func newLine(dial wire.Dialer) *line {
+	return &line{dial: dial, after: -1, news: make(chan struct{}), spoilt: map[change.Version]bool{}}
+}
+
+func (l *line) breakAfter(frames int, up bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.after, l.up = frames, up
+}
+
+func (l *line) heal() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.broken, l.after, l.news = false, -1, make(chan struct{})
+}
+
+func (l *line) spoil(v change.Version) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.spoilt[v] = true
+}
+
+// cut breaks the latest connection.
+func (l *line) cut() {
+	l.mu.Lock()
+	conn := l.conn
+	l.mu.Unlock()
+	if conn != nil {
+		conn.Close(wire.CloseAbnormal, "")
+	}
+}
+
+// untilBroken waits.
+func (l *line) untilBroken(ctx context.Context) error {
+	l.mu.Lock()
+	news := l.news
+	l.mu.Unlock()
+	select {
+	case <-news:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// Dial is the watcher's dialer.
+func (l *line) Dial(ctx context.Context, url string) (wire.Conn, error) {
+	l.mu.Lock()
+	broken := l.broken
+	l.mu.Unlock()
+	if broken {
+		return nil, errBroken
+	}
+	conn, err := l.dial(ctx, url)
+	if err != nil {
+		return nil, err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.conn = conn
+	return &end{Conn: conn, line: l}, nil
+}
+
+// pass counts a frame, and reports whether it still gets through.
+func (l *line) pass(up bool) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.broken || l.after < 0 || l.up != up {
+		return !l.broken
+	}
+	if l.after > 0 {
+		l.after--
+		return true
+	}
+	l.broken = true
+	close(l.news)
+	return false
+}
+
+// end is the device's end of a connection.
+type end struct {
+	wire.Conn
+	line  *line
+	hello wire.Hello
+}
+
+func (e *end) Read(ctx context.Context) ([]byte, error) {
+	frame, err := e.Conn.Read(ctx)
+	if err == nil && !e.line.pass(false) {
+		e.Close(wire.CloseAbnormal, "")
+		return nil, errBroken
+	}
+	return frame, err
+}
+
+func (e *end) Write(ctx context.Context, frame []byte) error {
+	if !e.line.pass(true) {
+		e.Close(wire.CloseAbnormal, "")
+		return errBroken
+	}
+	frame, err := e.damaged(frame)
+	if err != nil {
+		return err
+	}
+	return e.Conn.Write(ctx, frame)
+}
+
+// damaged is what becomes of a frame on its way up. Parts of batches are not damaged.
+func (e *end) damaged(frame []byte) ([]byte, error) {
+	m, err := wire.DecodeUp(frame)
+	if err != nil {
+		return nil, err
+	}
+	if hello, is := m.(*wire.Hello); is {
+		e.hello = *hello
+	}
+	push, is := m.(*wire.Push)
+	if !is || push.Part.Split() {
+		return frame, nil
+	}
+	e.line.mu.Lock()
+	defer e.line.mu.Unlock()
+	for i, batch := range push.Batches {
+		v := change.Version{Device: e.hello.Device, Gen: push.Gen + change.Generation(i)}
+		if e.line.spoilt[v] {
+			batch = bytes.Clone(batch)
+			batch[len(batch)-1] ^= 1 // of the body, which then is not the one that the header's hash names
+			push.Batches[i] = batch
+		}
+	}
+	return wire.Append(nil, push)
+}

@@ -1,0 +1,125 @@
+package e2e
+
+import (
+	"context"
+	crand "crypto/rand"
+	"errors"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"vsync/core"
+	"vsync/core/scenario"
+	"vsync/core/store"
+	"vsync/core/watcher"
+	"vsync/core/wire"
+	"vsync/edge/clock"
+	"vsync/edge/e2e/program"
+	"vsync/edge/host/sqlite"
+	"vsync/edge/ws"
+)
+
+// TestScenarios tells the scripts of core/scenario with the program as the hub, real sockets, and disks that are disks.
+func TestScenarios(t *testing.T) {
+	list, err := scenario.All()
+	if err != nil {
+		t.Fatal(err)
+	}
+	hub := program.Serve(t, t.TempDir())
+	told := 0
+	for _, s := range list {
+		if !s.In("socket") {
+			t.Logf("passed over: %s", s.Name)
+			continue
+		}
+		told++
+		t.Run(s.Name, func(t *testing.T) {
+			place := &socketWorld{hub: hub, name: strings.ReplaceAll(s.Name, "_", "-"), dir: t.TempDir()}
+			if err := scenario.Run(program.Soon(t), s, place); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	if told < len(list)*3/4 {
+		t.Errorf("%d of %d scripts were told", told, len(list))
+	}
+	hub.Stop(t)
+}
+
+// A socketWorld is one database of the hub's program.
+type socketWorld struct {
+	hub  *program.Hub
+	name string
+	dir  string
+}
+
+func (w *socketWorld) Database() string { return w.name }
+
+func (w *socketWorld) Disk(ctx context.Context, device string) (store.Store, error) {
+	st, err := sqlite.Open(ctx, filepath.Join(w.dir, device+".db"), sqlite.Options{})
+	if err != nil {
+		return nil, err
+	}
+	return st, nil
+}
+
+func (w *socketWorld) Dial(ctx context.Context, _ string) (wire.Conn, error) {
+	return ws.Dialer{}.Dial(ctx, program.DatabaseURL(w.hub.Addr(), w.name))
+}
+
+// Hub returns a device that has just come and has taken all that the hub has.
+func (w *socketWorld) Hub(ctx context.Context) (*core.Replica, func() error, error) {
+	replica, err := core.Open(ctx, store.NewMemory(), core.Config{Database: w.name, Now: now, Rand: crand.Reader, Feed: true})
+	if err != nil {
+		return nil, nil, err
+	}
+	feed, err := watcher.NewWatcher(replica, watcher.Feed{URL: "hub", Database: w.name, Agent: "newcomer", Dial: w.Dial,
+		Clock: clock.System{}, Rand: rand.NewPCG(1, 1), Delays: hasty})
+	if err != nil {
+		return nil, nil, errors.Join(err, replica.Close())
+	}
+	live := make(chan struct{}, 1)
+	feed.Subscribe(func(s watcher.Status) {
+		if s.Phase == watcher.PhaseLive {
+			select {
+			case live <- struct{}{}:
+			default:
+			}
+		}
+	})
+	go feed.Run(context.Background())
+	select {
+	case <-live:
+	case <-ctx.Done():
+		err = ctx.Err()
+	}
+	feed.Close()
+	if err != nil {
+		return nil, nil, errors.Join(err, replica.Close())
+	}
+	return replica, replica.Close, nil
+}
+
+func (w *socketWorld) HubCrash(context.Context) error {
+	w.hub.Restart()
+	return nil
+}
+
+// HubWipe takes the database alone; the others are those of other scripts.
+func (w *socketWorld) HubWipe(context.Context) error {
+	w.hub.Die()
+	files, err := filepath.Glob(filepath.Join(w.hub.Dir, "databases", w.name+".db*"))
+	if err == nil && len(files) == 0 {
+		err = errors.New("there is no database to be taken away")
+	}
+	for _, file := range files {
+		err = errors.Join(err, os.Remove(file))
+	}
+	w.hub.Start()
+	return err
+}
+
+// HubCheckpoint is nothing that the program can be told.
+func (w *socketWorld) HubCheckpoint(context.Context) error { return scenario.ErrCannot }
