@@ -362,6 +362,9 @@ func (r *Replica) place(s *stage, e *change.Entry, b *change.Batch) error {
 	if err != nil {
 		return err
 	}
+	if seq == 1 { // the log has to tell whose it is, if the superblock is lost
+		s.add(changelog.ItemIdentity, s.state.lineage[:])
+	}
 	if len(s.feed) == 0 {
 		s.add(changelog.ItemBefore, s.state.marker.Encode())
 	}

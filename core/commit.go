@@ -239,7 +239,7 @@ func (r *Replica) putFence(ctx context.Context) error {
 	if r.fence == nil {
 		return nil
 	}
-	err := writeSuperblock(ctx, r.st, r.fence)
+	err := r.writeFence(ctx, r.fence)
 	if err == nil {
 		r.mu.Lock()
 		r.fence = nil // the leader alone reads it without the lock
@@ -363,7 +363,7 @@ func (r *Replica) step(ctx context.Context) (done bool, err error) {
 			return false, typed(err, "writing a checkpoint")
 		}
 		sb := &superblock{role: r.cfg.Role, incarnation: r.inc, database: r.cfg.Database, start: start, head: r.cpFrom, lasts: cp.Lasts()}
-		tx.Put(superblockRow, sb.encode())
+		sb.put(tx)
 	}
 	if err := r.alive(); err != nil {
 		return false, err
@@ -448,6 +448,9 @@ func (r *Replica) replayOnce(ctx context.Context, sb *superblock, start changelo
 		}
 		p.commit, r.log = rec.Commit, l
 		f := &fold{ctx: ctx, rows: p, log: l, head: &r.head}
+		if r.head.device.IsZero() && r.cfg.Role == RoleDevice {
+			f.recall(rec)
+		}
 		if err := f.record(rec); errors.Is(err, &Error{Code: VersionUnknown}) {
 			return err
 		} else if err != nil {

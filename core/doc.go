@@ -20,12 +20,16 @@
 //
 // What is stored, by the first byte of the row's key:
 //
-//	'S'  superblock: identity, and the place in the log from which replay begins
+//	'S'  superblock, twice: identity, and the place in the log from which replay begins
 //	'L'  log segments: every commit, whole batches in the order of arrival (package changelog)
 //	'M'  summaries of segments: which commits, sequences and versions they hold
 //	'P'  pages of the tables objects, devices, voids, problems, settled (package pages), current up to the stamp they carry
 //	'O'  what is too large for a page
 //	'Q'  quarantine: damaged rows as they were found, before they were replaced
+//
+// Damage is mended at the smallest scope. Pages, large values and summaries are built anew from the log when they are met, one
+// superblock from the other, both from the log; what a row held before is in quarantine, and listed. Check holds everything against
+// everything, Repair mends what it finds, Config.Repair what stands in the way of opening.
 //
 // The steps, by file: write, nonces, commit, fold, apply, settle (device), accept, trial, feed (hub), read, watch, history, refused, check.
 package core

@@ -42,6 +42,7 @@ type Finding struct {
 // What can be done.
 const (
 	fromLog     = "built anew from the log"
+	mendedNow   = "mended; what was there is in quarantine"
 	setAsideFor = "set aside, and built anew"
 )
 

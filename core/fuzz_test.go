@@ -383,6 +383,7 @@ func FuzzSuperblock(f *testing.F) {
 		st := a.st.Clone()
 		tx := &store.Tx{}
 		tx.Put(superblockRow, row)
+		tx.Put(superblockTwo, row)
 		if err := st.Commit(w.ctx, tx); err != nil {
 			return // larger than a row
 		}
@@ -483,12 +484,12 @@ func FuzzRecord(f *testing.F) {
 		}
 		tx := &store.Tx{}
 		l.Append(tx, items)
-		sb, _, err := readSuperblock(w.ctx, n.st)
+		read, err := readSuperblock(w.ctx, n.st)
 		if err != nil {
 			t.Fatal(err)
 		}
-		sb.incarnation = 1 << 40
-		tx.Put(superblockRow, sb.encode())
+		read.sb.incarnation = 1 << 40
+		read.sb.put(tx)
 		if err := n.st.Commit(w.ctx, tx); err != nil {
 			t.Fatal(err)
 		}

@@ -39,6 +39,7 @@ type harm struct {
 	count     uint32    // rows put into quarantine
 	met       []Finding // mended in memory, and not written yet
 	summaries []Finding // to be written anew, all of them
+	super     bool      // the superblock was built from the log
 }
 
 func (h *harm) note(f Finding) {
@@ -59,10 +60,9 @@ func (h *harm) summary(bad *changelog.CorruptError) {
 func (h *harm) summariesWritten() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.summaries = nil
+	h.summaries, h.super = nil, false
 }
 
-// written forgets what stands in quarantine now.
 func (h *harm) all() []Finding {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -80,7 +80,7 @@ func (h *harm) number() uint32 {
 func (r *Replica) mendDue() bool {
 	r.harm.mu.Lock()
 	defer r.harm.mu.Unlock()
-	return len(r.harm.summaries) > 0 || r.tables.Mended() > 0
+	return r.harm.super || len(r.harm.summaries) > 0 || r.tables.Mended() > 0
 }
 
 // asideSummaries sets aside, before everything else that tx does, the summaries that it writes anew because some were damaged: those

@@ -36,8 +36,11 @@ type Config struct {
 	CheckpointBytes int
 	// StepBytes is about what one transaction of a checkpoint writes; 0: 1 MiB. A write that comes meanwhile waits for no more.
 	StepBytes int
-	HubKey    []byte // RoleHub: key of the entries' MAC, at least 16 bytes
-	Feed      bool   // RoleDevice: there is a hub
+	// Repair mends at opening what is damaged and stands in the way, as far as that can be done. What is mended in any case is not
+	// less than without it.
+	Repair bool
+	HubKey []byte // RoleHub: key of the entries' MAC, at least 16 bytes
+	Feed   bool   // RoleDevice: there is a hub
 }
 
 func (c *Config) validate() error {
@@ -85,11 +88,12 @@ type Replica struct {
 	onFeed  func([]FeedEntry)
 	onWrite func()
 
-	fence  *superblock    // could not be written at opening, for want of space
-	sealer *change.Sealer // RoleHub; the leader's
-	found  answered       // RoleDevice; the leader's
-	ending sync.Once      // Close
-	ended  error
+	badSuper []Finding      // superblocks that the first one written replaces
+	fence    *superblock    // could not be written at opening, for want of space
+	sealer   *change.Sealer // RoleHub; the leader's
+	found    answered       // RoleDevice; the leader's
+	ending   sync.Once      // Close
+	ended    error
 
 	harm harm // what was found damaged
 
@@ -129,36 +133,57 @@ func open(ctx context.Context, st store.Store, cfg Config) (*Replica, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
-	sb, fresh, err := readSuperblock(ctx, st)
+	read, err := readSuperblock(ctx, st)
 	if err != nil {
 		return nil, err
 	}
-	if fresh {
-		if sb, err = newSuperblock(&cfg); err != nil {
-			return nil, err
-		}
+	r := &Replica{cfg: cfg, st: st, voided: map[change.Version]bool{}, news: make(chan struct{}), badSuper: read.bad}
+	sb := read.sb
+	switch {
+	case read.fresh:
+		sb, err = newSuperblock(&cfg)
+	case sb == nil && cfg.Repair:
+		sb, err = r.newSuperblockFor(ctx)
+	case sb == nil:
+		err = read.reason
+	}
+	if err != nil {
+		return nil, err
 	}
 	if err := sb.fits(&cfg); err != nil {
 		return nil, err
 	}
-	r := &Replica{cfg: cfg, st: st, voided: map[change.Version]bool{}, news: make(chan struct{})}
-	if r.inc, err = nextIncarnation(sb.incarnation, cfg.Rand); err != nil {
+	if err := r.begun(ctx, sb, read.fresh); err != nil {
 		return nil, err
 	}
-	// The new incarnation is stored before anything is read: whatever an engine before this one still had under way is over.
-	sb.incarnation = r.inc
-	switch err := writeSuperblock(ctx, st, sb); {
-	case fresh && cfg.Role == RoleHub && err != nil:
-		return nil, err // devices would belong to a lineage that the next opening does not know
-	case errors.Is(err, store.ErrQuota), errors.Is(err, store.ErrReadOnly):
-		r.fence = sb // what is there can be read; the first write needs this one before it
-	case err != nil:
+	if err := r.replay(ctx, sb); errors.Is(err, store.ErrLocked) && r.isAlone(ctx) {
+		if err := r.overtake(ctx, sb); err != nil {
+			return nil, err
+		}
+	} else if err != nil {
 		return nil, err
 	}
-	if err := r.replay(ctx, sb); err != nil {
+	if err := r.identified(); err != nil {
 		return nil, err
 	}
 	return r, r.loadVoided(ctx)
+}
+
+// begun stores the new incarnation before anything is read: whatever an engine before this one still had under way is over.
+func (r *Replica) begun(ctx context.Context, sb *superblock, fresh bool) (err error) {
+	if r.inc, err = nextIncarnation(sb.incarnation, r.cfg.Rand); err != nil {
+		return err
+	}
+	sb.incarnation = r.inc
+	switch err := r.writeFence(ctx, sb); {
+	case fresh && r.cfg.Role == RoleHub && err != nil:
+		return err // devices would belong to a lineage that the next opening does not know
+	case errors.Is(err, store.ErrQuota), errors.Is(err, store.ErrReadOnly):
+		r.fence = sb // what is there can be read; the first write needs this one before it
+	case err != nil:
+		return err
+	}
+	return nil
 }
 
 // nextIncarnation counts up in the high half; the low half is random, so that copies of one store part.

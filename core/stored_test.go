@@ -20,7 +20,7 @@ func rowsOf(t *testing.T, st store.Store) string {
 	t.Helper()
 	all := ""
 	err := store.Each(t.Context(), st, store.Range{}, func(r store.Row) error {
-		if string(r.Key) == string(superblockRow) {
+		if string(r.Key) == string(superblockRow) || string(r.Key) == string(superblockTwo) {
 			clear(r.Value[2:10])
 			r.Value = r.Value[:len(r.Value)-4]
 		}
@@ -88,10 +88,12 @@ func TestStoresOfOthers(t *testing.T) {
 	binary.LittleEndian.PutUint32(sb[len(sb)-4:], crc32.Checksum(sb[:len(sb)-4], castagnoli))
 	var tx store.Tx
 	tx.Put(superblockRow, sb)
+	tx.Put(superblockTwo, sb)
 	refused(t, "a later format", edit(t, st, tx), a.config(), VersionUnknown)
 
 	tx = store.Tx{}
 	tx.Delete(superblockRow)
+	tx.Delete(superblockTwo)
 	refused(t, "rows without a superblock", edit(t, st, tx), a.config(), Corrupt)
 }
 
@@ -145,9 +147,9 @@ func TestTheFenceStandsBeforeTheFirstWrite(t *testing.T) {
 	a.Replica = r
 	disk.Release()
 	a.put("x", "2")
-	sb, _, err := readSuperblock(w.ctx, a.st)
-	if err != nil || sb.incarnation != a.inc {
-		t.Errorf("incarnation %x has written, and the superblock says %x, %v", a.inc, sb.incarnation, err)
+	read, err := readSuperblock(w.ctx, a.st)
+	if err != nil || read.sb.incarnation != a.inc {
+		t.Errorf("incarnation %x has written, and the superblock says %x, %v", a.inc, read.sb.incarnation, err)
 	}
 }
 

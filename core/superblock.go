@@ -3,6 +3,7 @@ package core
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"hash/crc32"
 
@@ -14,7 +15,7 @@ import (
 // The superblock is the one row that opening begins with. It is written at opening, for the new incarnation, and as the last
 // row of a checkpoint.
 //
-//	row 'S':
+//	row 'S', and row 'S' 01, which is the same once more:
 //	┌────────┬──────┬─────────────┬──────────┬────────────┬──────────────────┬──────┬──────────┬────────┐
 //	│ format │ role │ incarnation │ database │ checkpoint │ start            │ head │ tables   │ crc32c │
 //	│ 1 = 01 │ 1    │ BE64        │ uv bytes │ commit uv  │ BE64 BE64        │      │ uv bytes │ LE32   │
@@ -46,7 +47,10 @@ const (
 	moreLasts  = 45
 )
 
-var superblockRow = []byte{'S'}
+var (
+	superblockRow = []byte{'S'}
+	superblockTwo = []byte{'S', 1} // the same once more: the one row that the log cannot give back whole
+)
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
@@ -114,36 +118,81 @@ func (sb *superblock) encode() []byte {
 	return binary.LittleEndian.AppendUint32(b, crc32.Checksum(b, castagnoli))
 }
 
+// put adds both rows to a transaction.
+func (sb *superblock) put(tx *store.Tx) {
+	b := sb.encode()
+	tx.Put(superblockTwo, b)
+	tx.Put(superblockRow, b)
+}
+
 func writeSuperblock(ctx context.Context, st store.Store, sb *superblock) error {
 	tx := &store.Tx{Durability: store.Strict}
-	tx.Put(superblockRow, sb.encode())
+	sb.put(tx)
 	return st.Commit(ctx, tx)
 }
 
-// readSuperblock returns the superblock; fresh says that the store is empty.
-func readSuperblock(ctx context.Context, st store.Store) (sb *superblock, fresh bool, err error) {
-	b, ok, err := st.Get(ctx, superblockRow)
+// superblocks is what a store has of superblocks.
+type superblocks struct {
+	sb     *superblock // the one that counts; nil: there is none
+	fresh  bool        // the store is empty
+	bad    []Finding   // rows that are damaged, or older copies than the other
+	reason error       // why there is none
+}
+
+// readSuperblock reads both rows. They are written together, so where they differ, one is damaged or was put back from a copy: the
+// one of the later incarnation counts, and of the later checkpoint.
+func readSuperblock(ctx context.Context, st store.Store) (s superblocks, err error) {
+	rows, err := st.Scan(ctx, store.Range{From: superblockRow, To: []byte{'S', 2}})
 	if err != nil {
-		return nil, false, err
+		return s, err
 	}
-	if !ok {
+	if len(rows) == 0 {
 		rows, err := st.Scan(ctx, store.Range{Limit: 1})
-		if err != nil {
-			return nil, false, err
-		}
-		if len(rows) > 0 {
-			return nil, false, errorf(Corrupt, "the store has rows but no superblock; nothing was changed: restore it from a copy")
-		}
-		return nil, true, nil
+		s.fresh = len(rows) == 0
+		s.reason = errorf(Corrupt, "the store has rows but no superblock; nothing was changed: open it with repair, or restore it from a copy")
+		return s, err
 	}
-	sb, err = parseSuperblock(b)
-	return sb, false, err
+	var unknown error
+	for _, r := range rows {
+		sb, err := parseSuperblock(r.Value)
+		switch {
+		case errors.Is(err, &Error{Code: VersionUnknown}):
+			unknown = err
+			fallthrough
+		case err != nil:
+			s.reason = err
+			s.bad = append(s.bad, Finding{Scope: ScopeSuperblock, Row: r.Key, Reason: err.Error()})
+		case s.sb == nil:
+			s.sb = sb
+		case sb.later(s.sb):
+			s.bad = append(s.bad, olderSuperblock(superblockRow, s.sb, sb))
+			s.sb = sb
+		case s.sb.later(sb):
+			s.bad = append(s.bad, olderSuperblock(r.Key, sb, s.sb))
+		}
+	}
+	if s.sb != nil && len(rows) == 1 && string(rows[0].Key) != string(superblockRow) {
+		s.bad = append(s.bad, Finding{Scope: ScopeSuperblock, Row: superblockRow, Reason: "it is missing", Missing: true})
+	}
+	if unknown != nil { // of a newer engine: whatever the other row says, this one does not understand the store
+		return superblocks{reason: unknown}, unknown
+	}
+	return s, nil
+}
+
+func (sb *superblock) later(o *superblock) bool {
+	return sb.incarnation > o.incarnation || sb.incarnation == o.incarnation && sb.head.commit > o.head.commit
+}
+
+func olderSuperblock(row []byte, old, now *superblock) Finding {
+	return Finding{Scope: ScopeSuperblock, Row: row, Reason: fmt.Sprintf("it is an older copy: of incarnation %x and commit %d, while the other is of incarnation %x and commit %d",
+		old.incarnation, old.head.commit, now.incarnation, now.head.commit)}
 }
 
 func parseSuperblock(b []byte) (*superblock, error) {
 	n := len(b) - 4
 	if n < 2 || crc32.Checksum(b[:n], castagnoli) != binary.LittleEndian.Uint32(b[n:]) {
-		return nil, errorf(Corrupt, "the superblock (%d bytes) is damaged; nothing was changed: restore the store from a copy, or build the replica anew from the hub", len(b))
+		return nil, errorf(Corrupt, "the superblock (%d bytes) is damaged; nothing was changed: open the store with repair, restore it from a copy, or build the replica anew from the hub", len(b))
 	}
 	if b[0] != formatSuperblock && b[0] != formatMore {
 		return nil, errorf(VersionUnknown, "the store has format %d, this engine knows %d and %d: open it with a newer engine", b[0], formatSuperblock, formatMore)

@@ -60,7 +60,7 @@ func (c *checker) strays() error {
 			gap.To = known[i : i+1]
 		}
 		err := store.Each(c.ctx, c.r.st, gap, func(r store.Row) error {
-			if string(r.Key) != string(superblockRow) {
+			if k := string(r.Key); k != string(superblockRow) && k != string(superblockTwo) {
 				c.stray = append(c.stray, r.Key)
 				c.report.add(Finding{Scope: ScopeRow, Row: r.Key, Reason: "no row has such a key", Harmless: true})
 			}
@@ -115,15 +115,18 @@ func (c *checker) superblock() (each func(h *head), err error) {
 	c.r.mu.Lock()
 	unwritten := c.r.fence != nil // for want of space
 	c.r.mu.Unlock()
-	b, is, err := c.r.st.Get(c.ctx, superblockRow)
-	if err != nil || !is && unwritten {
+	read, err := readSuperblock(c.ctx, c.r.st)
+	sb := read.sb
+	for _, f := range read.bad {
+		c.report.add(f)
+	}
+	if sb == nil && !unwritten && len(read.bad) == 0 {
+		c.report.add(Finding{Scope: ScopeSuperblock, Row: superblockRow, Reason: "it is missing", Missing: true})
+	}
+	if err != nil || sb == nil {
 		return nil, err
 	}
-	sb, err := parseSuperblock(b)
-	if err == nil {
-		err = sb.fits(&c.r.cfg)
-	}
-	if err != nil {
+	if err := sb.fits(&c.r.cfg); err != nil {
 		c.report.add(Finding{Scope: ScopeSuperblock, Row: superblockRow, Reason: err.Error()})
 		return nil, nil
 	}

@@ -286,7 +286,7 @@ func (s *Sim) readDamaged(n *node, m *store.Memory, before, what string, kind by
 			_, _ = r.Check(s.ctx)
 		}
 	}
-	switch logged := kind == 'P' || kind == 'O' || kind == 'M'; {
+	switch logged := kind == 'P' || kind == 'O' || kind == 'M' || kind == 'S'; { // or stored twice
 	case logged && err == nil:
 		s.mended(n, r, what)
 	case logged:

@@ -1,0 +1,138 @@
+package core
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"vsync/core/changelog"
+	"vsync/core/pages"
+	"vsync/core/store"
+)
+
+// repairRounds bounds how often a repair checks what it has done: each round mends as many pages as stand in memory at once.
+const repairRounds = 16
+
+// Repair checks, mends what the log can mend, and checks again until nothing is left that it can do. The report lists what was found,
+// and what was done about it. What was damaged is in quarantine then; see Damage.
+//
+//	check ─▶ rows unlike the log ─▶ their pages built anew ─▶ checkpoint ─▶ check …
+//	      └▶ stray rows ─▶ quarantine
+//
+// A segment of the log cannot be mended while the replica is open: that is done at opening, by Config.Repair.
+func (r *Replica) Repair(ctx context.Context) (Report, error) {
+	first, err := r.check(ctx)
+	if err != nil {
+		return Report{}, err
+	}
+	last := first
+	for range repairRounds {
+		if len(last.report.Findings) == 0 || last.broken {
+			break
+		}
+		if err := r.repair(ctx, last); err != nil {
+			return last.report, typed(err, "repairing")
+		}
+		before := len(last.report.Findings)
+		if last, err = r.check(ctx); err != nil {
+			return Report{}, err
+		}
+		if len(last.report.Findings) >= before && before < maxFindings {
+			break
+		}
+	}
+	return repaired(first.report, last.report), nil
+}
+
+// repaired is what was found first, with what is found no more as mended.
+func repaired(first, last Report) Report {
+	out := last
+	out.Findings = nil
+	left := func(f Finding) bool {
+		return slices.ContainsFunc(last.Findings, func(l Finding) bool { return l.String() == f.String() })
+	}
+	for _, f := range first.Findings {
+		if !left(f) {
+			f.Repair = mendedNow
+			out.Findings = append(out.Findings, f)
+		}
+	}
+	out.Findings = append(out.Findings, last.Findings...)
+	return out
+}
+
+// repair mends what one check has found.
+func (r *Replica) repair(ctx context.Context, c *checker) error {
+	for _, f := range c.report.Findings {
+		switch f.Scope {
+		case ScopeSummary:
+			r.log.ForgetSummaries()
+			r.harm.summary(&changelog.CorruptError{Row: f.Row, Problem: f.Reason})
+		case ScopeSuperblock:
+			r.mu.Lock()
+			r.cpDone = ^uint64(0) // the next checkpoint writes it
+			r.mu.Unlock()
+		case ScopePage:
+			if len(f.Row) > 3 {
+				if err := r.tables.Distrust(ctx, f.Row[1], string(f.Row[3:]), f.Reason); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	if err := r.sweep(ctx, c.stray); err != nil {
+		return err
+	}
+	if err := r.rebuild(ctx, c.rows); err != nil {
+		return err
+	}
+	return r.Checkpoint(ctx)
+}
+
+// sweep puts rows that nothing names into quarantine.
+func (r *Replica) sweep(ctx context.Context, rows [][]byte) error {
+	for group := range slices.Chunk(rows, 16) {
+		tx := &store.Tx{}
+		for _, row := range group {
+			if err := r.setAside(ctx, tx, row, "nothing names it"); err != nil {
+				return err
+			}
+			tx.Delete(row)
+		}
+		if err := r.st.Commit(ctx, tx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// rebuild makes rows of tables what the log says: in their pages, and in memory, where what was wrong may have been gone on from.
+func (r *Replica) rebuild(ctx context.Context, rows []string) error {
+	if len(rows) == 0 {
+		return nil
+	}
+	wanted := map[string]bool{}
+	for _, row := range rows {
+		wanted[row] = true
+		_, what := nameOfTableRow(row)
+		if err := r.tables.Distrust(ctx, row[0], row[1:], fmt.Sprintf("what it holds of %s is not what the log says", what)); err != nil {
+			break // as many as are mended at once
+		}
+	}
+	return r.submit(ctx, &request{alone: true, form: func(s *stage) error {
+		g := r.refoldingOf(s.state.commit)
+		g.want = func(row string) bool { return wanted[row] }
+		is, _, err := g.run(ctx)
+		if err != nil {
+			return err
+		}
+		changes := make([]pages.Change, 0, len(rows))
+		for row := range wanted {
+			changes = append(changes, pages.Change{Row: row, Value: is[row]})
+		}
+		r.mu.Lock()
+		r.tables.Apply(changes)
+		r.mu.Unlock()
+		return nil
+	}})
+}
