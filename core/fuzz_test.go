@@ -370,7 +370,13 @@ func FuzzSuperblock(f *testing.F) {
 		if err := a.Reenter(w.ctx); err != nil {
 			f.Fatal(err)
 		}
+		if _, err := a.ask(nonceOf(1, w.now.Add(1)), "x"); err != nil {
+			f.Fatal(err)
+		}
 	}
+	more := &superblock{role: RoleHub, head: head{trials: []trial{{version: change.Version{Device: change.DeviceID{1}, Gen: 3}, engine: 1 << 32}}}}
+	row := more.encode()
+	f.Add(row[:len(row)-4])
 	f.Fuzz(func(t *testing.T, b []byte) {
 		row := seal(b)
 		sb, err := parseSuperblock(row)
