@@ -22,8 +22,8 @@ func TestInMemory(t *testing.T) {
 		told++
 		t.Run(s.Name, func(t *testing.T) { tell(t, s) })
 	}
-	if told < 1 {
-		t.Fatalf("%d scripts", told)
+	if told < len(list)*3/4 {
+		t.Errorf("%d of %d scripts were told", told, len(list))
 	}
 }
 
