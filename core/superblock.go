@@ -147,10 +147,15 @@ func readSuperblock(ctx context.Context, st store.Store) (s superblocks, err err
 		return s, err
 	}
 	if len(rows) == 0 {
-		rows, err := st.Scan(ctx, store.Range{Limit: 1})
-		s.fresh = len(rows) == 0
-		s.reason = errorf(Corrupt, "the store has rows but no superblock; nothing was changed: open it with repair, or restore it from a copy")
-		return s, err
+		first, err := st.Scan(ctx, store.Range{Limit: 1})
+		if s.fresh = len(first) == 0; s.fresh || err != nil {
+			return s, err
+		}
+		// A dead engine's first transaction may have come between the two.
+		if rows, err = st.Scan(ctx, store.Range{From: superblockRow, To: []byte{'S', 2}}); err != nil || len(rows) == 0 {
+			s.reason = errorf(Corrupt, "the store has rows but no superblock; nothing was changed: open it with repair, or restore it from a copy")
+			return s, err
+		}
 	}
 	var unknown error
 	for _, r := range rows {
