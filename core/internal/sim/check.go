@@ -13,6 +13,8 @@ import (
 	"vsync/core/change"
 	"vsync/core/pages"
 	"vsync/core/store"
+	"vsync/core/watcher"
+	"vsync/core/wire"
 )
 
 // whole takes an object that a scan has shown; wholeGroups then says whether a batch was torn.
@@ -43,6 +45,7 @@ func (s *Sim) checkOne() {
 	if d == nil {
 		return
 	}
+	s.did("check")
 	d.compare()
 	d.noticed()
 	if s.chance(20) && d.r != nil {
@@ -51,6 +54,37 @@ func (s *Sim) checkOne() {
 	}
 	if s.chance(10) && s.hub.r != nil {
 		s.hub.check()
+	}
+}
+
+// checkConns holds what must be true of connections at any moment.
+func (s *Sim) checkConns() {
+	of := map[change.DeviceID]int{}
+	for _, c := range s.conns {
+		if c.hub == nil || c.over() {
+			continue
+		}
+		if s.now > c.heard+deadAfter {
+			s.fail("promise 6: conn %d: the hub has heard nothing for %d ms, and keeps the connection", c.id, s.now-c.heard)
+		}
+		id := c.hub.Info().Device
+		if other := of[id]; other > 0 && !id.IsZero() {
+			s.fail("promise 6: device %s has two connections at the hub, %d and %d", id, other, c.id)
+		}
+		of[id] = c.id
+	}
+}
+
+// deadAfter is how long, in ms, the hub may keep a connection that is silent: 30 s, and the second in which it looks.
+const deadAfter = 31_000
+
+// slow says that a session was ended for want of credit.
+func slow(text string) bool { return text == "the hub said bye: "+string(wire.WhySlow) }
+
+// excuseFault accepts that a device found fault with the hub only if its own store was damaged meanwhile.
+func (s *Sim) excuseFault(d *device, r watcher.Result) {
+	if !d.excused() && !s.hub.excused() && r.Code != wire.CodeHash {
+		s.fail("promise 6: %s finds fault with a hub that does as it should: %s %s", d.name, r.Code, r.Text)
 	}
 }
 
@@ -78,11 +112,12 @@ func (d *device) compare() {
 }
 
 // overlay folds the unsent batches on a layer. It reports false where the model cannot say: what was sent under an id that the
-// device gave up is not among them, and neither are the parents of what was voided.
+// device gave up is not among them, and neither are the parents of what was voided, if it is no problem any more.
 func (d *device) overlay(layer map[string][]leaf, st core.State) bool {
 	if st.Pending != int(st.LastGen-st.ConfirmedGen) {
 		return false
 	}
+	voided := voidParents{d: d}
 	for from := st.ConfirmedGen + 1; from <= st.LastGen; {
 		gens, batches, err := d.r.Unsent(d.s.ctx, from, 1<<20)
 		if err != nil {
@@ -97,12 +132,60 @@ func (d *device) overlay(layer map[string][]leaf, st core.State) bool {
 			}
 			for i := range b.Mutations {
 				m := &b.Mutations[i]
-				if slices.ContainsFunc(m.Parents, func(p change.Version) bool { return d.s.model.voids[p] }) {
+				parents, known := voided.effective(m.Key, m.Parents)
+				if !known {
 					return false
 				}
 				key := string(m.Key.Encode())
-				layer[key] = grafted(layer[key], leaf{version: b.Version(), stamp: b.Stamp, deleted: m.Kind == change.Delete, value: m.Value}, m.Parents)
+				layer[key] = grafted(layer[key], leaf{version: b.Version(), stamp: b.Stamp, deleted: m.Kind == change.Delete, value: m.Value}, parents)
 			}
+		}
+	}
+	return true
+}
+
+// voidParents finds what a batch that was voided had as parents, among the problems of the device that wrote it.
+type voidParents struct {
+	d  *device
+	of map[change.Version]map[change.Key][]change.Version
+}
+
+// effective replaces parents that were voided by theirs; false where these are not known.
+func (v *voidParents) effective(key change.Key, parents []change.Version) (out []change.Version, known bool) {
+	for _, p := range parents {
+		if !v.d.s.model.voids[p] {
+			out = append(out, p)
+			continue
+		}
+		if !v.load() {
+			return nil, false
+		}
+		theirs, ok := v.of[p][key]
+		if !ok {
+			return nil, false
+		}
+		if theirs, ok = v.effective(key, theirs); !ok {
+			return nil, false
+		}
+		out = append(out, theirs...)
+	}
+	return out, true
+}
+
+func (v *voidParents) load() bool {
+	if v.of != nil {
+		return true
+	}
+	problems, err := v.d.r.Problems(v.d.s.ctx)
+	if err != nil {
+		v.d.mayFail(err, "problems")
+		return false
+	}
+	v.of = map[change.Version]map[change.Key][]change.Version{}
+	for _, p := range problems {
+		v.of[p.Version] = map[change.Key][]change.Version{}
+		for _, op := range p.Ops {
+			v.of[p.Version][op.Key] = op.Seen
 		}
 	}
 	return true
@@ -262,7 +345,7 @@ func (s *Sim) damageOne() {
 	if err != nil {
 		s.fail("a copy of the store cannot be damaged: %v", err)
 	}
-	s.count("damage")
+	s.did("damage")
 	s.logf("a copy of %s is damaged: %s", n.name, what)
 	s.readDamaged(n, copied, before, what, key[0])
 }

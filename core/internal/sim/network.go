@@ -2,7 +2,9 @@ package sim
 
 import (
 	"errors"
+	"slices"
 
+	"vsync/core/change"
 	"vsync/core/watcher"
 	"vsync/core/wire"
 	"vsync/edge"
@@ -20,6 +22,19 @@ type conn struct {
 	stalled uint64 // nothing moves before
 	mute    bool   // cut in the middle: what is sent goes nowhere, and nobody is told
 	window  int    // frames that a direction holds
+
+	who      string // the device's name, also when it has left
+	heard    uint64 // when the hub was connected, or got a frame
+	dirty    bool   // something on its way down was changed
+	lastUp   []byte // frames that arrived last
+	lastDown []byte
+	onWay    []handed // what of the stream the hub has sent and was not told to be applied
+}
+
+// handed is a message of the stream that is on its way.
+type handed struct {
+	last  uint64
+	bytes int
 }
 
 // errCut is what an end is told when its connection is cut.
@@ -27,11 +42,14 @@ var errCut = errors.New("sim: the connection was cut")
 
 func (s *Sim) connect(d *device) *conn {
 	s.names++
-	c := &conn{s: s, id: s.names, dev: d, sess: d.sess, window: 1 + s.rnd.IntN(6)}
+	c := &conn{s: s, id: s.names, dev: d, sess: d.sess, window: 1 + s.rnd.IntN(6), who: d.name, heard: s.now}
+	if slices.ContainsFunc(s.conns, func(o *conn) bool { return o.who == c.who && o.hub != nil }) {
+		s.did("second connection of a device")
+	}
 	c.hub = s.hub.edge.Connect(s.now, edge.Peer{Address: d.name})
 	s.conns = append(s.conns, c)
 	s.logf("conn %d: %s connects", c.id, d.name)
-	s.count("connection")
+	s.did("connection")
 	return c
 }
 
@@ -55,8 +73,11 @@ func (c *conn) pump() {
 			c.hub = nil
 		} else if frame == nil {
 			break
-		} else if !c.mute {
-			c.down = append(c.down, c.s.altered(frame))
+		} else {
+			c.weigh(frame)
+			if !c.mute {
+				c.down = append(c.down, c.s.altered(frame))
+			}
 		}
 		if c.s.hub.lost() {
 			c.s.hub.down(0)
@@ -121,6 +142,9 @@ func (c *conn) arriveUp() {
 	}
 	frame := c.up[0]
 	c.up = c.up[1:]
+	c.heard, c.lastUp = c.s.now, frame
+	c.relieve(frame)
+	c.s.did("frame up")
 	c.s.logf("conn %d: hub gets %s", c.id, describeUp(frame))
 	// What ends the connection, Poll gives behind the last frame.
 	_ = c.hub.Receive(c.s.ctx, c.s.now, frame)
@@ -135,6 +159,8 @@ func (c *conn) arriveDown() {
 	} else {
 		frame := c.down[0]
 		c.down = c.down[1:]
+		c.lastDown = frame
+		c.s.did("frame down")
 		c.s.logf("conn %d: %s gets %s", c.id, c.dev.name, describeDown(frame))
 		c.sess.Frame(c.s.ctx, c.s.time(), frame)
 		if len(c.down) == 0 {
@@ -150,6 +176,7 @@ func (c *conn) left() {
 	c.down = nil
 	if c.s.plan.halfOpen && !c.s.healing && c.s.chance(30) {
 		c.mute, c.up = true, nil
+		c.s.did("half open")
 	}
 }
 
@@ -159,6 +186,7 @@ func (c *conn) hubDied() {
 	c.up = nil
 	if c.s.plan.halfOpen && !c.s.healing && c.s.chance(30) {
 		c.mute, c.down = true, nil
+		c.s.did("half open")
 	} else if c.s.chance(50) {
 		c.down = nil
 	}
@@ -189,10 +217,14 @@ func (s *Sim) cutOne() {
 		return
 	}
 	s.logf("conn %d: cut", c.id)
-	s.count("cut")
+	s.did("cut")
+	if split(c.lastUp) || split(c.lastDown) {
+		s.did("cut inside a split batch")
+	}
 	c.up, c.down = nil, nil
 	if s.plan.halfOpen && s.chance(50) {
 		c.mute = true
+		s.did("half open")
 	}
 	tellDevice, tellHub := !c.mute || s.chance(50), !c.mute || s.chance(30)
 	if tellHub && c.hub != nil {
@@ -208,6 +240,7 @@ func (s *Sim) cutOne() {
 func (s *Sim) stallOne() {
 	if c := s.anyConn(); c != nil {
 		c.stalled = s.now + uint64(s.rnd.IntN(40_000))
+		s.did("stall")
 		s.logf("conn %d: stalls until %d", c.id, c.stalled-start)
 	}
 }
@@ -229,8 +262,13 @@ func (s *Sim) garbage() {
 	default:
 		return
 	}
-	s.count("garbage")
-	c.down[i] = s.flipped(c.down[i])
+	s.did("garbage")
+	c.dirty = true
+	if later := s.later(m); later != nil && s.chance(30) {
+		c.down[i] = later
+	} else {
+		c.down[i] = s.flipped(c.down[i])
+	}
 	s.logf("conn %d: a frame for %s is changed: %s", c.id, c.dev.name, describeDown(c.down[i]))
 }
 
@@ -247,4 +285,174 @@ func (s *Sim) flipped(frame []byte) []byte {
 	}
 	b[s.rnd.IntN(len(b))] ^= 1 << s.rnd.IntN(8)
 	return b
+}
+
+// later is a message of the stream in which the hub says that it took the first entry a little later than it did.
+func (s *Sim) later(m wire.Message) []byte {
+	c, is := m.(*wire.Changes)
+	if !is || c.Part.Split() {
+		return nil
+	}
+	e, err := change.DecodeEntry(c.Entries[0])
+	if err != nil {
+		return nil
+	}
+	e.Annotation.Accepted++
+	if c.Entries[0], err = e.Append(nil); err != nil {
+		return nil
+	}
+	frame, err := wire.Append(nil, c)
+	if err != nil {
+		return nil
+	}
+	return frame
+}
+
+// sentAgain has the hub send entries again with those that follow, as it may.
+func (s *Sim) sentAgain() {
+	c := s.anyConn()
+	if c == nil || len(c.down) == 0 || c.dev == nil || c.dirty {
+		return
+	}
+	i := s.rnd.IntN(len(c.down))
+	m, err := wire.DecodeDown(append([]byte(nil), c.down[i]...))
+	ch, is := m.(*wire.Changes)
+	if err != nil || !is || ch.Part.Split() || ch.Seq < 2 {
+		return
+	}
+	before := s.model.items[ch.Seq-2]
+	if len(before.entry) > 3000 || before.name.Device == c.hubDevice() {
+		return
+	}
+	again := &wire.Changes{Seq: ch.Seq - 1, Entries: append([][]byte{before.entry}, ch.Entries...), Hash: ch.Hash}
+	frame, err := wire.Append(nil, again)
+	if err != nil {
+		return
+	}
+	c.down[i] = frame
+	s.did("sent again")
+	s.logf("conn %d: sequence %d is sent again to %s", c.id, ch.Seq-1, c.who)
+}
+
+func (c *conn) hubDevice() (id change.DeviceID) {
+	if c.hub != nil {
+		id = c.hub.Info().Device
+	}
+	return id
+}
+
+// sleepOne has the hub sleep while a part of a batch comes, and forget it; more parts follow, and show it.
+func (s *Sim) sleepOne() {
+	var can []*conn
+	for _, c := range s.conns {
+		if c.hub != nil && len(c.up) > 0 && begins(c.up[0]) {
+			can = append(can, c)
+		}
+	}
+	if len(can) == 0 {
+		return
+	}
+	c := can[s.rnd.IntN(len(can))]
+	c.up = c.up[1:]
+	s.did("slept through a part")
+	s.logf("conn %d: the hub does not get a part", c.id)
+}
+
+// begins says that a frame is the first part of a pushed batch.
+func begins(frame []byte) bool {
+	if len(frame) < partSize {
+		return false
+	}
+	m, err := wire.DecodeUp(append([]byte(nil), frame...))
+	p, is := m.(*wire.Push)
+	return err == nil && is && p.Part.More && p.Part.Index == 0
+}
+
+// split says that a frame is a part of something, and more has to follow.
+func split(frame []byte) bool {
+	if len(frame) < partSize {
+		return false
+	}
+	if m, err := wire.DecodeUp(append([]byte(nil), frame...)); err == nil {
+		p, is := m.(*wire.Push)
+		return is && p.Part.More
+	}
+	m, err := wire.DecodeDown(append([]byte(nil), frame...))
+	if err != nil {
+		return false
+	}
+	switch m := m.(type) {
+	case *wire.Changes:
+		return m.Part.More
+	case *wire.Accepted:
+		return m.Part.More
+	}
+	return false
+}
+
+// partSize is what a part that is not the last has at least.
+const partSize = 3000
+
+// over says that the hub has ended the connection.
+func (c *conn) over() bool {
+	select {
+	case <-c.hub.Done():
+		return true
+	default:
+		return false
+	}
+}
+
+// idle says that both ends are there, and nothing is on its way.
+func (c *conn) idle() bool {
+	return c.hub != nil && !c.over() && len(c.up)+len(c.down) == 0
+}
+
+// weigh holds what the hub sends against the credit that it has.
+func (c *conn) weigh(frame []byte) {
+	if c.s.plan.credit == 0 {
+		return
+	}
+	m, err := wire.DecodeDown(append([]byte(nil), frame...))
+	if err != nil {
+		return // pump says so
+	}
+	h, first := handed{}, true
+	switch m := m.(type) {
+	case *wire.Changes:
+		h, first = handed{m.Seq + uint64(len(m.Entries)) - 1, sizeOf(m.Entries)}, m.Part.Index == 0
+	case *wire.Accepted:
+		h, first = handed{m.Seq + uint64(len(m.Annotations)) - 1, sizeOf(m.Annotations)}, m.Part.Index == 0
+	case *wire.Voided:
+		h = handed{m.Seq, len(m.Annotation)}
+	default:
+		return
+	}
+	out := h.bytes
+	for _, o := range c.onWay {
+		out += o.bytes
+	}
+	if first && len(c.onWay) > 0 && out > c.s.plan.credit {
+		c.s.fail("promise 6: conn %d: the hub has %d bytes on the way to %s, which gave it credit for %d", c.id, out, c.who, c.s.plan.credit)
+	}
+	c.onWay = append(c.onWay, h)
+}
+
+// relieve takes what a device has seen off.
+func (c *conn) relieve(frame []byte) {
+	if c.s.plan.credit == 0 {
+		return
+	}
+	if m, err := wire.DecodeUp(append([]byte(nil), frame...)); err == nil {
+		if seen, is := m.(*wire.Seen); is {
+			c.onWay = slices.DeleteFunc(c.onWay, func(h handed) bool { return h.last <= seen.Seq })
+		}
+	}
+}
+
+func sizeOf(items [][]byte) (n int) {
+	for _, it := range items {
+		n += len(it)
+	}
+	return n
 }

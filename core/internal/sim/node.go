@@ -19,7 +19,17 @@ type node struct {
 	plan []store.Fault // of disk
 	r    *core.Replica // nil while the process is down
 	skew int64         // of its clock, ms
-	cp   int
+
+	gasps     bool   // what this life's crash refuses lands in the next
+	lateAfter int    // so many calls later
+	held      *gasp  // what lands in the next life
+	late      *gasp  // what lands in this one
+	landed    bool   // it was of the log, and came when the engine was open
+	opened    uint64 // commit at which this life began
+
+	waiting bool     // what the engine would do in the background waits, so that writes come together
+	queued  []func() // that
+	cp      int
 }
 
 const opensAtMost = 20 // until a store must have opened: each life has one fault at most
@@ -48,21 +58,23 @@ func (n *node) faults() []store.Fault {
 	if n.s.sweep != nil {
 		return n.s.sweep.faults(n)
 	}
-	return n.s.storeFaults()
+	return n.s.storeFaults(n)
 }
 
 func (n *node) open(plan []store.Fault) error {
+	n.buried()
 	n.mem = n.reborn(n.mem)
 	n.plan = plan
+	n.late, n.held, n.landed = n.held, nil, false
 	n.disk = store.NewFaulty(n.mem, plan...)
 	if n.s.sweep != nil && len(plan) > 0 {
 		n.s.sweep.disk = n.disk
 	}
-	r, err := core.Open(n.s.ctx, n.disk, n.config())
+	r, err := core.Open(n.s.ctx, gasping{n.disk, n}, n.config())
 	if err != nil {
 		return err
 	}
-	n.r = r
+	n.r, n.opened = r, r.State().Commit
 	n.s.logf("%s opens: %s, faults %v", n.name, brief(r.State()), plan)
 	return nil
 }
@@ -76,10 +88,37 @@ func (n *node) reborn(m *store.Memory) *store.Memory {
 
 func (n *node) config() core.Config {
 	return core.Config{Role: n.role, Database: database, Now: n.clock, Rand: n.s.entropy, Feed: true,
-		HubKey: []byte("a key of the simulation"), CheckpointBytes: n.cp, StepBytes: n.s.plan.stepBytes, Go: func(f func()) { f() }}
+		HubKey: []byte("a key of the simulation"), CheckpointBytes: n.cp, StepBytes: n.s.plan.stepBytes, Go: n.background}
 }
 
 const database = "sim"
+
+// background runs what an engine does beside its callers: at once, or when they have all come.
+func (n *node) background(f func()) {
+	if n.waiting {
+		n.queued = append(n.queued, f)
+	} else {
+		f()
+	}
+}
+
+// together lets writes wait for each other, so that they share a commit.
+func (n *node) together(begin func()) {
+	n.waiting = true
+	begin()
+	n.waiting = false
+	for _, f := range n.queued {
+		f()
+	}
+	n.queued = nil
+}
+
+// buried counts what went wrong with the store in a life that is over.
+func (n *node) buried() {
+	if n.disk != nil && n.disk.Fired() > 0 {
+		n.s.did("store " + n.plan[0].Do.String())
+	}
+}
 
 // kill ends the process; lost relaxed commits go with it, as in a power cut.
 func (n *node) kill(lost int) {
@@ -89,12 +128,19 @@ func (n *node) kill(lost int) {
 	n.r.Kill()
 	n.r = nil
 	if lost > 0 {
+		before := n.mem.Clone()
 		n.mem = n.mem.PowerLoss(lost)
+		n.held, n.late = nil, nil
+		if n.mem.Size() != before.Size() || n.mem.Len() != before.Len() {
+			n.s.did("uncommitted lost")
+		}
 	}
 }
 
 // lost says that the store died, so that the process has to end.
-func (n *node) lost() bool { return n.r != nil && (n.disk.Dead() || n.r.State().Failed != nil) }
+func (n *node) lost() bool {
+	return n.r != nil && (n.disk.Dead() || n.disk.Fired() > 0 && n.r.State().Failed != nil)
+}
 
 // spent says that nothing more will go wrong with this life's store.
 func (n *node) spent() bool { return n.disk.Fired() >= len(n.plan) }

@@ -38,6 +38,7 @@ type plan struct {
 	pushFrame  int
 	recent     int
 	credit     int
+	skew       bool // clocks are off from the beginning
 	keys       int
 }
 
@@ -51,14 +52,14 @@ func (s *Sim) draw() plan {
 	}
 	oneOf := func(ns ...int) int { return ns[r.IntN(len(ns))] }
 	p := plan{
-		devices: 1 + r.IntN(3), late: r.IntN(3), steps: 60 + r.IntN(300),
+		devices: 2 + r.IntN(3), late: r.IntN(4), steps: 120 + r.IntN(240),
 		crash: maybe(4), power: maybe(3), clone: oneOf(0, 0, 2, 6), restore: oneOf(0, 0, 2, 5), jump: maybe(3), cut: oneOf(0, 3, 10), stall: maybe(4),
 		rogue: maybe(3), garbage: maybe(2), checkpoint: maybe(4), damage: maybe(1),
 		hubFaults: r.IntN(2) == 0, halfOpen: r.IntN(2) == 0, strict: oneOf(0, 20, 100), large: r.IntN(8) == 0,
 		checkBytes: oneOf(1, 500, 3000, 20_000, 1<<20), hubBytes: oneOf(1, 500, 3000, 20_000, 1<<20),
 		stepBytes: oneOf(0, 1, 1),
 		maxBatch:  oneOf(0, 0, 700), frame: oneOf(0, 4096), pushFrame: oneOf(0, 4096), recent: oneOf(0, 1, 3000),
-		credit: oneOf(0, 0, 500, 4000), keys: 1 + r.IntN(6),
+		credit: oneOf(0, 0, 500, 4000), keys: 1 + r.IntN(6), skew: r.IntN(3) == 0,
 	}
 	for k := store.Fail; k <= store.Cut; k++ {
 		if r.IntN(3) == 0 {
@@ -69,7 +70,8 @@ func (s *Sim) draw() plan {
 }
 
 // storeFaults draws what will go wrong with a store that is being opened.
-func (s *Sim) storeFaults() []store.Fault {
+func (s *Sim) storeFaults(n *node) []store.Fault {
+	n.gasps = false
 	if len(s.plan.faults) == 0 || s.healing || s.rnd.IntN(3) == 0 {
 		return nil
 	}
@@ -85,6 +87,10 @@ func (s *Sim) storeFaults() []store.Fault {
 		f.On = []store.Counted{store.Commits, store.Ops, store.Calls}[s.rnd.IntN(3)]
 	}
 	f.N = 1 + s.rnd.IntN([]int{5, 40, 150}[s.rnd.IntN(3)])
+	if n.gasps = f.Do == store.CrashBefore && s.chance(60); n.gasps {
+		f.On, n.lateAfter = store.Commits, 1+s.rnd.IntN([]int{5, lateBy}[s.rnd.IntN(2)])
+		f.N = 1 + f.N%40
+	}
 	return []store.Fault{f}
 }
 
@@ -102,7 +108,7 @@ func (p *plan) fields() []field {
 		{"faults", &p.faults}, {"hubFaults", &p.hubFaults}, {"halfOpen", &p.halfOpen}, {"strict", &p.strict},
 		{"large", &p.large}, {"checkBytes", &p.checkBytes}, {"hubBytes", &p.hubBytes}, {"stepBytes", &p.stepBytes},
 		{"maxBatch", &p.maxBatch}, {"frame", &p.frame}, {"pushFrame", &p.pushFrame}, {"recent", &p.recent},
-		{"credit", &p.credit}, {"keys", &p.keys},
+		{"credit", &p.credit}, {"skew", &p.skew}, {"keys", &p.keys},
 	}
 }
 

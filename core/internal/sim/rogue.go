@@ -14,6 +14,8 @@ type rogue struct {
 	n    int
 	gen  change.Generation
 	hash change.Hash
+
+	twice bool // the last frame has another batch of a generation that the hub has
 }
 
 // rogueActs connects, says a few things, right ones among them, and leaves.
@@ -36,7 +38,7 @@ func (s *Sim) rogueActs() {
 			id = d.r.State().Device
 		}
 	}
-	s.count("rogue")
+	s.did("rogue")
 	c := s.hub.edge.Connect(s.now, edge.Peer{Address: "rogue"})
 	defer c.Close()
 	if s.chance(10) {
@@ -47,8 +49,12 @@ func (s *Sim) rogueActs() {
 		return
 	}
 	for range 1 + s.rnd.IntN(4) {
+		s.rogue.twice = false
 		if !s.tell(c, s.wrong(id)) {
 			return
+		}
+		if s.rogue.twice {
+			s.fail("promise 4: the hub takes another batch of a generation that it has for the same")
 		}
 	}
 }
@@ -119,8 +125,13 @@ func (s *Sim) wrong(id change.DeviceID) []byte {
 		b.Mutations[0].Parents = []change.Version{s.model.items[s.rnd.IntN(len(s.model.items))].name}
 	}
 	prev, take := r.hash, true
-	kind := s.rnd.IntN(10)
+	kind := s.rnd.IntN(11)
 	switch kind {
+	case 8: // another one than the hub has
+		if r.gen > 0 {
+			b.Gen, prev, take, r.twice = r.gen, change.Hash{1, 2, byte(r.n)}, false, true
+			b.Mutations[0].Parents = nil
+		}
 	case 0:
 		b.Gen += 1 + change.Generation(s.rnd.IntN(3))
 		take = false

@@ -18,7 +18,7 @@ const (
 	// traceLength bounds the last events that a failure shows: most histories are shorter.
 	traceLength = 2000
 	// maxDevices bounds devices together with their copies.
-	maxDevices = 7
+	maxDevices = 8
 )
 
 // start is the virtual time at the beginning, ms since 1970.
@@ -42,15 +42,16 @@ type Stats map[string]int
 
 // Sim is one history.
 type Sim struct {
-	seed    uint64
-	rnd     *choices
-	entropy *rand.ChaCha8 // of the engines
-	ctx     context.Context
-	now     uint64 // ms since 1970
-	step    int
-	plan    plan
-	sweep   *sweeping // nil: faults are drawn
-	healing bool
+	seed       uint64
+	rnd        *choices
+	entropy    *rand.ChaCha8 // of the engines
+	ctx        context.Context
+	now        uint64 // ms since 1970
+	step       int
+	plan       plan
+	sweep      *sweeping // nil: faults are drawn
+	healing    bool
+	healedFrom int // connections with higher numbers are of the healing
 
 	hub     *hub
 	devices []*device
@@ -167,6 +168,8 @@ func (s *Sim) live() {
 		{"stall", p.stall, s.stallOne},
 		{"rogue", p.rogue, s.rogueActs},
 		{"garbage", p.garbage, s.garbage},
+		{"again", p.cut, s.sentAgain},
+		{"sleep", p.stall, s.sleepOne},
 		{"checkpoint", p.checkpoint, s.checkpointOne},
 		{"damage", p.damage, s.damageOne},
 		{"check", 2, s.checkOne},
@@ -174,6 +177,7 @@ func (s *Sim) live() {
 			if late > 0 {
 				late--
 				s.newDevice()
+				s.did("device joined")
 			}
 		}},
 	}
@@ -200,11 +204,13 @@ func (s *Sim) pump() {
 		c.pump()
 	}
 	s.sweepConns()
+	s.checkConns()
 }
 
 // heal takes all faults away and runs until nothing is left to do.
 func (s *Sim) heal() {
 	s.healing = true
+	s.healedFrom = s.names
 	s.logf("healing")
 	s.rogue = nil
 	s.hub.heal()
@@ -264,5 +270,11 @@ func (s *Sim) standing() string {
 func (s *Sim) stop() {
 	for _, d := range append(s.devices, s.dead...) {
 		d.watch.stop()
+	}
+	if s.hub != nil {
+		s.hub.buried()
+	}
+	for _, d := range s.devices {
+		d.buried()
 	}
 }

@@ -26,24 +26,31 @@ var (
 
 // What a test of the package lives, unless it is told how many: so many histories, and on a slow machine as many as fit into the
 // time.
+//
+// In enoughSeeds, every class of what can happen does, and half of the histories have leastOperations.
 const (
+	enoughSeeds     = 200
+	leastOperations = 200
+
 	usualSeeds = 300
 	usualTime  = 20 * time.Second
 )
 
 func TestSeeds(t *testing.T) {
-	n, until := *howMany, time.Time{}
+	n, over := *howMany, forTime(usualTime)
 	if n == 0 {
-		n, until = usualSeeds, time.Now().Add(usualTime)
+		n = usualSeeds
+	} else {
+		over = func() bool { return false }
 	}
 	if runtime.GOOS == "js" || testing.Short() {
 		n = min(n, 20)
 	}
 	if *minutes > 0 {
-		n, until = math.MaxInt, time.Now().Add(time.Duration(*minutes*float64(time.Minute)))
+		n, over = math.MaxInt, forTime(time.Duration(*minutes*float64(time.Minute)))
 	}
 	from := time.Now()
-	stats, failures := manySeeds(*firstSeed, n, *patience, until)
+	stats, failures, each := manySeeds(*firstSeed, n, *patience, over)
 	for _, f := range failures {
 		t.Error(explained(f))
 	}
@@ -54,7 +61,37 @@ func TestSeeds(t *testing.T) {
 	}
 	count := stats["histories"]
 	t.Logf("%d histories, %.0f a minute", count, float64(count)/time.Since(from).Minutes())
-	t.Log(stats)
+	slices.Sort(each)
+	median := each[len(each)/2]
+	t.Logf("operations in a history: %d in the median, %d to %d in nine of ten", median, each[len(each)/20], each[len(each)-1-len(each)/20])
+	t.Log(stats.report())
+	if count >= enoughSeeds && len(failures) == 0 {
+		if none := stats.unreached(); len(none) > 0 {
+			t.Errorf("in %d histories never happened: %s", count, strings.Join(none, ", "))
+		}
+		if median < leastOperations {
+			t.Errorf("a history has %d operations in the median, and should have %d", median, leastOperations)
+		}
+	}
+}
+
+var budget = flag.Duration("for", 0, "how long TestBudget looks for something that fails, in time of processors; 0: not long")
+
+// TestBudget lives as many histories as there is time for, and says in one line what it found: that is how mutants are looked for.
+func TestBudget(t *testing.T) {
+	from, n := spent(), 3
+	if *budget > 0 {
+		n = math.MaxInt
+	}
+	stats, failures, _ := manySeeds(1, n, 1, func() bool { return *budget > 0 && spent()-from > *budget })
+	after := fmt.Sprintf("%d histories, %.1f s", stats["histories"], (spent() - from).Seconds())
+	if len(failures) == 0 {
+		fmt.Printf("nothing found: %s\n", after)
+	} else {
+		f := failures[0]
+		line, _, _ := strings.Cut(f.Text, "\n")
+		t.Errorf("found: %s: %.150s (seed %d)", after, line, f.Seed)
+	}
 }
 
 // lived is the trace of a history.
@@ -89,12 +126,18 @@ func explained(f *Failure) string {
 	return b.String()
 }
 
-// manySeeds lives histories side by side, as many as there are processors; none is begun after until, if that is not zero.
-func manySeeds(first uint64, n, patience int, until time.Time) (Stats, []*Failure) {
+// forTime is over when so much time has passed.
+func forTime(d time.Duration) (over func() bool) {
+	end := time.Now().Add(d)
+	return func() bool { return time.Now().After(end) }
+}
+
+// manySeeds lives histories side by side, as many as there are processors; none is begun once it is over.
+func manySeeds(first uint64, n, patience int, over func() bool) (sum Stats, failures []*Failure, operated []int) {
 	var next atomic.Int64
 	var mu sync.Mutex
 	var all sync.WaitGroup
-	sum, failures := Stats{}, []*Failure(nil)
+	sum = Stats{}
 	defer everyMinute(func(n int) {
 		mu.Lock()
 		defer mu.Unlock()
@@ -105,7 +148,7 @@ func manySeeds(first uint64, n, patience int, until time.Time) (Stats, []*Failur
 			for {
 				i := next.Add(1) - 1
 				mu.Lock()
-				enough := i >= int64(n) || len(failures) >= patience || !until.IsZero() && time.Now().After(until)
+				enough := i >= int64(n) || len(failures) >= patience || over()
 				mu.Unlock()
 				if enough {
 					return
@@ -113,6 +156,7 @@ func manySeeds(first uint64, n, patience int, until time.Time) (Stats, []*Failur
 				stats, failure := Run(first+uint64(i), false)
 				mu.Lock()
 				sum["histories"]++
+				operated = append(operated, stats[operations])
 				for k, v := range stats {
 					sum[k] += v
 				}
@@ -125,7 +169,7 @@ func manySeeds(first uint64, n, patience int, until time.Time) (Stats, []*Failur
 	}
 	all.Wait()
 	slices.SortFunc(failures, func(a, b *Failure) int { return int(a.Seed) - int(b.Seed) })
-	return sum, failures
+	return sum, failures, operated
 }
 
 // everyMinute calls show with 1, 2, 3 … until it is ended.

@@ -72,6 +72,8 @@ func (o *observer) start() {
 	}
 	if from == core.FromStart {
 		o.forget()
+	} else {
+		o.d.s.did("watch resumed")
 	}
 	r, ctx := o.d.r, &parking{Context: o.d.s.ctx}
 	o.next, o.end = iter.Pull(func(yield func(step) bool) {
@@ -148,7 +150,7 @@ func (o *observer) take(e *core.Event) {
 	s, d := o.d.s, o.d
 	s.logf("%s sees %s initial %v reset %v local %v %s %v at %s", d.name, e.Note, e.Initial, e.Reset, e.Local, e.Version, shown(e.Changes), e.Marker)
 	if e.Reset {
-		s.count("reset")
+		s.did("watch reset")
 		o.forget()
 	}
 	if !e.Initial {
@@ -166,7 +168,7 @@ func (o *observer) take(e *core.Event) {
 	if e.Marker == core.FromStart { // more of the initial events is to come
 		o.begun = true
 	}
-	s.count("event")
+	s.did("event")
 }
 
 // batch holds an event that shows a batch against what was written: once and whole. A batch of this store's own that

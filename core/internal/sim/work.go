@@ -52,6 +52,7 @@ func (s *Sim) work() {
 		{"delete", 3, func() { d.write(core.Write{Ops: []core.Op{{Key: s.single(), Delete: true}}}) }},
 		{"group", 8, func() { d.writeGroup() }},
 		{"some", 4, func() { d.writeSome() }},
+		{"several", 4, func() { d.writeSeveral() }},
 		{"update", 4, func() { d.update() }},
 		{"seen", 4, func() { d.writeSeen() }},
 		{"scan", 3, func() { d.scanSlowly() }},
@@ -79,7 +80,7 @@ func (s *Sim) newWrite() (w *write, value []byte) {
 	switch {
 	case s.plan.large && s.chance(10):
 		length = 10_000 + s.rnd.IntN(120_000)
-	case s.chance(5):
+	case s.chance(5) || s.plan.maxBatch > 0 && s.chance(10):
 		length = s.rnd.IntN(5000)
 	}
 	value, err := change.Encode(w.note + strings.Repeat(".", length))
@@ -128,6 +129,47 @@ func (d *device) writeGroup() {
 	d.perform(w, cw)
 }
 
+// writeSeveral has several callers write at once, one of them what cannot be: they share a commit, or each has one, and each
+// is told what became of its own.
+func (d *device) writeSeveral() {
+	s := d.s
+	type asked struct {
+		w    *write
+		cw   core.Write
+		wait func() (core.Receipt, error)
+	}
+	var all []asked
+	d.together(func() {
+		for range 2 + s.rnd.IntN(3) {
+			w, value := s.newWrite()
+			cw := core.Write{Ops: []core.Op{{Key: s.single(), Value: value}}, Note: w.note}
+			if s.chance(25) {
+				cw.Checks = []core.Check{{Key: cw.Ops[0].Key, Frontier: []change.Version{{Device: change.DeviceID{1}, Gen: 1}}}}
+			}
+			durability := store.Relaxed
+			if w.strict {
+				durability = store.Strict
+			}
+			w.ops, cw.Durability = cw.Ops, &durability
+			all = append(all, asked{w, cw, d.r.Begin(s.ctx, cw)})
+		}
+	})
+	s.did("group commit")
+	failed := 0
+	for i := range all {
+		got, err := all[i].wait()
+		if d.wrote(all[i].w, all[i].cw, got, err); err == nil && len(all[i].cw.Checks) > 0 {
+			s.fail("%s: a write went through that depends on what never was", d.name)
+		}
+		if err != nil && len(all[i].cw.Checks) == 0 && !errors.Is(err, store.ErrLost) {
+			failed++
+		}
+	}
+	if failed > 1 && len(d.plan) > 0 && d.plan[0].Do == store.Fail {
+		s.fail("promise 2: %s: %d of %d writes that came together were refused, where the store refused one commit", d.name, failed, len(all))
+	}
+}
+
 // writeSome writes several singles at once.
 func (d *device) writeSome() {
 	w, value := d.s.newWrite()
@@ -152,6 +194,7 @@ func (d *device) update() {
 		return
 	}
 	between := d.s.chance(30)
+	d.s.did("update")
 	if between {
 		w, value := d.s.newWrite()
 		if !d.perform(w, core.Write{Ops: []core.Op{{Key: key, Value: value}}}) || d.r == nil {
@@ -178,6 +221,7 @@ func (d *device) writeSeen() {
 		}
 		return
 	}
+	d.s.count("write with what was seen")
 	old := d.seen[d.s.rnd.IntN(len(d.seen))]
 	frontier := append([]change.Version{}, old.frontier...)
 	if d.s.chance(20) {
@@ -197,23 +241,37 @@ func (d *device) perform(w *write, cw core.Write) bool {
 	}
 	cw.Durability = &durability
 	got, err := d.r.Write(s.ctx, cw)
-	switch {
-	case err == nil:
-		w.fate, w.version = confirmed, got.Version
-		d.holds[w.note] = d.r.State().Commit
-	case errors.Is(err, store.ErrLost):
-		w.fate = unknown
-		d.maybe[w.note] = true
-	default:
-		w.fate = refused
-		d.refusal(w, cw, err)
-	}
-	s.logf("%s writes %s %s strict %v: %v %v", d.name, w.note, keysOf(cw.Ops), w.strict, got.Version, err)
+	d.wrote(w, cw, got, err)
 	if err == nil && d.sees(cw) {
 		d.readBack(w, cw)
 	}
 	d.noticed()
 	return err == nil
+}
+
+// wrote notes what the application was told of a write.
+func (d *device) wrote(w *write, cw core.Write, got core.Receipt, err error) {
+	s := d.s
+	switch {
+	case err == nil:
+		w.fate, w.version = confirmed, got.Version
+		d.holds[w.note] = d.r.State().Commit
+		for _, op := range w.ops {
+			s.count(map[bool]string{false: "put", true: "delete"}[op.Delete])
+		}
+		if len(w.ops) > 1 {
+			s.count("batch")
+		}
+		s.did("write")
+	case errors.Is(err, store.ErrLost):
+		w.fate = unknown
+		d.maybe[w.note] = true
+	default:
+		w.fate = refused
+		s.did("refused write")
+		d.refusal(w, cw, err)
+	}
+	s.logf("%s writes %s %s strict %v: %v %v", d.name, w.note, keysOf(cw.Ops), w.strict, got.Version, err)
 }
 
 // sees reports whether the write replaces what is visible.
@@ -262,6 +320,7 @@ func (d *device) scanSlowly() {
 	if !ok || d.lost() {
 		return
 	}
+	d.s.did("scan")
 	next, stop := iter.Pull2(d.r.Scan(d.s.ctx, core.ScanRange{Reverse: false}))
 	defer stop()
 	var b strings.Builder
@@ -298,6 +357,7 @@ func (d *device) scanSlowly() {
 
 // history reads one object's versions: each once, and newer ones before those that they replaced.
 func (d *device) history() {
+	d.s.did("history")
 	d.historyOf(d.s.single())
 }
 
@@ -335,7 +395,7 @@ func (d *device) dismiss() {
 		d.mayFail(err, "dismiss")
 		return
 	}
-	d.s.count("dismissed")
+	d.s.did("dismissed")
 	for _, o := range p.Ops {
 		if w := d.s.writes[note(o.Value)]; w != nil {
 			w.dismissed = true

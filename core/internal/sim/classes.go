@@ -1,0 +1,59 @@
+package sim
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// classes are all kinds of things that can happen in a history, by the words that count them. A test holds that each still
+// happens: a simulation that does not reach something any more proves nothing about it.
+var classes = []string{
+	"put", "delete", "batch", "group commit", "update", "write with what was seen", "refused write",
+	"scan", "history", "event", "watch resumed", "watch reset", "dismissed",
+	"frame up", "frame down", "connection", "second connection of a device", "stall", "cut", "cut inside a split batch", "half open",
+	"slept through a part", "sent again", "garbage", "rogue",
+	"store fail", "store full", "store crash before", "store crash after", "store tear", "store flip bit", "store cut",
+	"late commit", "late commit of the log", "damage",
+	"crash", "power cut", "uncommitted lost", "hub crash", "hub power cut",
+	"checkpoint", "backup", "restore", "clone", "device joined", "reentry", "clock skew", "clock jump", "void",
+	// Loss at the hub has its place here: what restores, empties or rolls it back counts it.
+}
+
+// unreached are the classes that did not happen.
+func (s Stats) unreached() (none []string) {
+	for _, c := range classes {
+		if s[c] == 0 {
+			none = append(none, c)
+		}
+	}
+	return none
+}
+
+// did counts what an application, the network or a fault did: an operation. What is done to heal is none.
+func (s *Sim) did(what string) {
+	s.count(what)
+	if !s.healing {
+		s.stats[operations]++
+	}
+}
+
+const operations = "operations"
+
+// report is what a run of many histories says in the end: the classes in their order, then what else was counted.
+func (s Stats) report() string {
+	var b strings.Builder
+	for i, c := range classes {
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		fmt.Fprintf(&b, "%s %d", c, s[c])
+	}
+	rest := Stats{}
+	for what, n := range s {
+		if !slices.Contains(classes, what) {
+			rest[what] = n
+		}
+	}
+	return b.String() + "; " + rest.String()
+}

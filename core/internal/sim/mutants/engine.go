@@ -1,0 +1,270 @@
+package mutants
+
+// From a write to its place on top of what is confirmed.
+var writing = []Mutant{
+	{
+		Name: "generation used again after a crash",
+		File: "core/fold.go",
+		Old: `	if err == nil {
+		f.head.lastGen, f.head.lastHash = b.Gen, b.Hash
+		f.head.wrote(b.Nonce, b.Version())`,
+		New: `	if _, live := f.rows.(*stage); err == nil && live {
+		f.head.lastGen, f.head.lastHash = b.Gen, b.Hash
+		f.head.wrote(b.Nonce, b.Version())`,
+		Breaks: "replay does not count the device's own generations, so that a crash gives the next batch an old number",
+		Rule:   "ANCESTOR 1; DESIGN 1, generation",
+	},
+	{
+		Name: "generation of an aborted group kept",
+		File: "core/commit.go",
+		Old: `	if err := r.st.Commit(ctx, tx); err != nil {
+		return typed(err, "writing")
+	}`,
+		New: `	if err := r.st.Commit(ctx, tx); err != nil {
+		r.mu.Lock()
+		r.head.lastGen, r.head.lastHash = s.state.lastGen, s.state.lastHash
+		r.mu.Unlock()
+		return typed(err, "writing")
+	}`,
+		Breaks: "a commit that the store refused leaves a gap in the generations",
+		Rule:   "DESIGN 4, one commit in flight",
+	},
+	{
+		Name:   "failed neighbour left in the group",
+		File:   "core/commit.go",
+		Old:    `			s.rollback(m)`,
+		New:    `			_ = m`,
+		Breaks: "what a write did that could not be formed is stored with its neighbours",
+		Rule:   "DESIGN 4, one commit in flight; STYLE 4",
+	},
+	{
+		Name:   "one refusal fails the whole group",
+		File:   "core/commit.go",
+		Old:    `	if r.dead(err) || len(group) == 1 {`,
+		New:    `	if r.dead(err) || len(group) >= 1 {`,
+		Breaks: "a write that the store refuses fails its neighbours",
+		Rule:   "DESIGN 4, an aborted group is retried one write at a time",
+	},
+	{
+		Name:   "strict forgotten",
+		File:   "core/commit.go",
+		Old:    `		s.strict = s.strict || q.strict`,
+		New:    `		_ = q.strict`,
+		Breaks: "strict writes are stored like relaxed ones, and a power cut takes them",
+		Rule:   "DESIGN 2.1",
+	},
+	{
+		Name: "told before it is stored",
+		File: "core/commit.go",
+		Old: `	if err := r.putFence(ctx); err != nil {
+		return typed(err, "writing")
+	}`,
+		New: `	if err := r.putFence(ctx); err != nil {
+		return typed(err, "writing")
+	}
+	if r.onFeed != nil && len(s.feed) > 0 {
+		r.onFeed(s.feed)
+		s.feed = nil
+	}`,
+		Breaks: "the hub's readers hear of a commit that the store may still refuse",
+		Rule:   "DESIGN 2.1; STYLE 3; ANCESTOR 6",
+	},
+	{
+		Name: "second deletion dropped",
+		File: "core/fold.go",
+		Old: `		if !step(m) {
+			continue
+		}`,
+		New: `		if view := f.obj.Visible(); m.Kind == change.Delete && view.Winner >= 0 && view.Deleted {
+			continue
+		}
+		if !step(m) {
+			continue
+		}`,
+		Breaks: "deleting what is deleted leaves no version",
+		Rule:   "ANCESTOR 4",
+	},
+	{
+		Name:   "deletion taken for a value",
+		File:   "core/fold.go",
+		Old:    `Accepted: e.Annotation.Accepted, Deleted: m.Kind == change.Delete, Value: m.Value}`,
+		New:    `Accepted: e.Annotation.Accepted, Value: m.Value}`,
+		Breaks: "a deletion that comes through the feed does not delete",
+		Rule:   "ANCESTOR 1, deletions",
+	},
+	{
+		Name:   "unsent versions in the wrong order",
+		File:   "core/objects/object.go",
+		Old:    `	o.Pending = append(o.Pending, Pending{v.Version, v.Stamp, v.Deleted, v.Value, hides})`,
+		New:    `	o.Pending = append([]Pending{{v.Version, v.Stamp, v.Deleted, v.Value, hides}}, o.Pending...)`,
+		Breaks: "of two unsent versions the later one is folded first",
+		Rule:   "DESIGN 3, two layers",
+	},
+	{
+		Name: "replaced versions shown again",
+		File: "core/objects/object.go",
+		Old: `		for _, h := range q.Hides {
+			if h.Until.IsZero() {
+				h.Until = q.Version
+			}
+			o.arena = append(o.arena, h)
+		}`,
+		New:    `		_ = q`,
+		Breaks: "what an unsent version replaced is visible again once a second one has replaced that",
+		Rule:   "DESIGN 3, two layers",
+	},
+	{
+		Name:   "winner without a tie-break",
+		File:   "core/objects/object.go",
+		Old:    `	return cmp.Or(l.Version.Device.Compare(m.Version.Device), cmp.Compare(l.Version.Gen, m.Version.Gen)) > 0`,
+		New:    `	return false`,
+		Breaks: "of two versions of the same time the one wins that came first",
+		Rule:   "DESIGN 3, the value is a fold",
+	},
+}
+
+// From the feed into the confirmed layer.
+var applying = []Mutant{
+	{
+		Name: "marker before the data",
+		File: "core/apply.go",
+		Old:  `	return r.submit(ctx, &request{weight: weight, strict: false, form: func(s *stage) error {`,
+		New: `	if err := r.submit(ctx, &request{weight: 64, form: func(s *stage) error {
+		m := s.state.marker
+		for i := range arrivals {
+			m.Seq = max(m.Seq, arrivals[i].Seq)
+		}
+		if m.Seq > s.state.marker.Seq {
+			m.Hash = after
+			s.add(changelog.ItemMarker, m.Encode())
+		}
+		return nil
+	}}); err != nil {
+		return err
+	}
+	return r.submit(ctx, &request{weight: weight, strict: false, form: func(s *stage) error {`,
+		Breaks: "the marker is stored in a commit of its own, and a crash before the next loses what it promises",
+		Rule:   "DESIGN 3; ANCESTOR 2",
+	},
+	{
+		Name: "applied below the marker",
+		File: "core/apply.go",
+		Old: `		if a.Seq <= s.state.marker.Seq {
+			continue
+		}
+		if a.Seq != s.state.marker.Seq+1 {`,
+		New:    `		if a.Seq != s.state.marker.Seq+1 {`,
+		Breaks: "what a hub sends again is not passed over",
+		Rule:   "DESIGN 5, clients drop sequences at or below their marker",
+	},
+	{
+		Name:   "running hash not compared",
+		File:   "core/apply.go",
+		Old:    `	if s.state.marker.Hash != after {`,
+		New:    `	if after.IsZero() {`,
+		Breaks: "what was changed on the way is taken up",
+		Rule:   "DESIGN 3, integrity and identity",
+	},
+	{
+		Name: "copy's batches taken for its own",
+		File: "core/apply.go",
+		Old:  `	return h.Hash == e.Hash, err`,
+		New: `	_ = h.Hash
+	return true, err`,
+		Breaks: "a batch that a copy of the storage wrote confirms another one of the same name",
+		Rule:   "DESIGN 3, integrity and identity",
+	},
+	{
+		Name:   "parents ignored",
+		File:   "core/fold.go",
+		Old:    `		f.obj.Graft(v, e.Annotation.EffectiveParents(m))`,
+		New:    `		f.obj.Graft(v, nil)`,
+		Breaks: "each version of the feed stays beside those that it replaces",
+		Rule:   "DESIGN 3, the hub orders, the DAG detects",
+	},
+	{
+		Name:   "effective parents skipped",
+		File:   "core/fold.go",
+		Old:    `		f.obj.Graft(v, e.Annotation.EffectiveParents(m))`,
+		New:    `		f.obj.Graft(v, m.Parents)`,
+		Breaks: "a version whose parent was voided does not replace what that one would have replaced",
+		Rule:   "DESIGN 3, refusals",
+	},
+	{
+		Name:   "effective stamp ignored",
+		File:   "core/fold.go",
+		Old:    `	stamp := e.Annotation.EffectiveStamp(&b.Header)`,
+		New:    `	stamp := b.Stamp`,
+		Breaks: "a writer whose clock is ahead wins for as long as it is",
+		Rule:   "DESIGN 1, effective stamp",
+	},
+	{
+		Name: "one object of a batch left out",
+		File: "core/fold.go",
+		Old: `	for i := range b.Mutations {
+		m := &b.Mutations[i]
+		var name string`,
+		New: `	for i := range b.Mutations {
+		m := &b.Mutations[i]
+		if known == nil && i == 2 && f.head.marker.Seq%16 == 15 {
+			break
+		}
+		var name string`,
+		Breaks: "now and then a part of a batch is not taken up",
+		Rule:   "DESIGN 2.2; ANCESTOR 8",
+	},
+	{
+		Name:   "refused batch's values lost",
+		File:   "core/fold.go",
+		Old:    `		f.rows.set(name, problemRecord{Accepted: e.Annotation.Accepted, Reason: *e.Annotation.Reason}.encode())`,
+		New:    `		_ = name`,
+		Breaks: "what the hub refused is not listed",
+		Rule:   "DESIGN 2.5",
+	},
+	{
+		Name:   "refused version's dependants left alone",
+		File:   "core/objects/object.go",
+		Old:    `		o.Pending[i].inherit(v, bare)`,
+		New:    `		_, _ = i, bare`,
+		Breaks: "what a refused version replaced is not replaced by those that replaced it",
+		Rule:   "DESIGN 3, refusals",
+	},
+	{
+		Name: "refused version stays",
+		File: "core/objects/object.go",
+		Old: `	if i := o.pending(v); i >= 0 {
+		o.Pending = slices.Delete(o.Pending, i, i+1)
+		return true
+	}`,
+		New: `	if i := o.pending(v); i >= 0 {
+		return true
+	}`,
+		Breaks: "a version that the hub refused goes on being shown",
+		Rule:   "DESIGN 3, refusals",
+	},
+	{
+		Name:   "re-entry without mapped parents",
+		File:   "core/settle.go",
+		Old:    `				b.Mutations[i].Parents[j] = a.Map(p)`,
+		New:    `				b.Mutations[i].Parents[j] = p`,
+		Breaks: "what is written again under a new device id names parents of the old one",
+		Rule:   "DESIGN 3, integrity and identity",
+	},
+	{
+		Name:   "re-entry forgets what was not sent",
+		File:   "core/settle.go",
+		Old:    `		return s.rewrite(a, old)`,
+		New:    `		return s.rewrite(a, old[:min(len(old), 1)])`,
+		Breaks: "of several unsent batches only the first is written again",
+		Rule:   "DESIGN 2.5",
+	},
+	{
+		Name: "two copies keep one device id",
+		File: "core/watcher/course.go",
+		Old: `		c.leaving = true
+		return c.directly(step)`,
+		New:    `		return c.directly(step)`,
+		Breaks: "a copy of a storage and its original take turns for ever",
+		Rule:   "DESIGN 3, integrity and identity; 2.6",
+	},
+}
