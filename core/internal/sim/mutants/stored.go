@@ -21,13 +21,15 @@ var stored = []Mutant{
 	},
 	{
 		Name: "new incarnation not stored",
-		File: "core/replica.go",
-		Old:  `	switch err := writeSuperblock(ctx, st, sb); {`,
-		New: `	var written error
-	if fresh {
-		written = writeSuperblock(ctx, st, sb)
+		File: "core/superblock.go",
+		Old:  `	sb.put(tx)
+	return st.Commit(ctx, tx)`,
+		New: `	stored := *sb
+	if sb.head.commit > 0 {
+		stored.incarnation -= 1 << 32
 	}
-	switch err := written; {`,
+	stored.put(tx)
+	return st.Commit(ctx, tx)`,
 		Breaks: "an engine begins without saying so, and the next one takes its number",
 		Rule:   "DESIGN 4, one writer",
 	},
@@ -104,7 +106,7 @@ var stored = []Mutant{
 		Rule:   "DESIGN 2.2",
 	},
 	{
-		Name:   "checksum of pages not looked at",
+		Name:   "checksum of the superblock not looked at",
 		File:   "core/superblock.go",
 		Old:    `	if n < 2 || crc32.Checksum(b[:n], castagnoli) != binary.LittleEndian.Uint32(b[n:]) {`,
 		New:    `	if n < 2 {`,
