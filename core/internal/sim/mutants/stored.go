@@ -22,7 +22,7 @@ var stored = []Mutant{
 	{
 		Name: "new incarnation not stored",
 		File: "core/superblock.go",
-		Old:  `	sb.put(tx)
+		Old: `	sb.put(tx)
 	return st.Commit(ctx, tx)`,
 		New: `	stored := *sb
 	if sb.head.commit > 0 {
