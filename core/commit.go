@@ -419,13 +419,26 @@ func (r *Replica) replay(ctx context.Context, sb *superblock) error {
 
 // replayFrom replays what lies behind the checkpoint. A page that is mended on the way is as of the checkpoint, while replay may have
 // passed it by for commits that it had then: it begins again, with the page in its place.
-func (r *Replica) replayFrom(ctx context.Context, sb *superblock, start changelog.Name) (err error) {
+func (r *Replica) replayFrom(ctx context.Context, sb *superblock, start changelog.Name) error {
+	r.newTables(sb)
+	return r.replayWith(ctx, sb, func(visit func(*changelog.Log, changelog.Record) error) (*changelog.Log, error) {
+		return changelog.Open(ctx, r.st, r.inc, start, visit)
+	})
+}
+
+func (r *Replica) newTables(sb *superblock) {
 	r.tables = pages.New(r.st, r.inc)
 	r.tables.MendWith(&mender{r}, sb.lasts)
 	r.tables.StandAt(stampOf(&sb.head))
+}
+
+// opening opens the log, and hands its records to visit.
+type opening func(visit func(*changelog.Log, changelog.Record) error) (*changelog.Log, error)
+
+func (r *Replica) replayWith(ctx context.Context, sb *superblock, open opening) (err error) {
 	for err = errMended; errors.Is(err, errMended); {
 		r.tables.Restart()
-		err = r.replayOnce(ctx, sb, start)
+		err = r.replayOnce(ctx, sb, open)
 	}
 	return err
 }
@@ -433,13 +446,13 @@ func (r *Replica) replayFrom(ctx context.Context, sb *superblock, start changelo
 // errMended ends a replay in which a page was mended.
 var errMended = errors.New("core: a page was mended")
 
-func (r *Replica) replayOnce(ctx context.Context, sb *superblock, start changelog.Name) error {
+func (r *Replica) replayOnce(ctx context.Context, sb *superblock, open opening) error {
 	r.head = sb.head
 	mended := r.tables.Mended()
 	from := r.head.commit
 	var read int64
 	p := &replaying{r: r, ctx: ctx}
-	l, err := changelog.Open(ctx, r.st, r.inc, start, func(l *changelog.Log, rec changelog.Record) error {
+	l, err := open(func(l *changelog.Log, rec changelog.Record) error {
 		if rec.Commit <= from {
 			return nil
 		}

@@ -156,17 +156,24 @@ func open(ctx context.Context, st store.Store, cfg Config) (*Replica, error) {
 	if err := r.begun(ctx, sb, read.fresh); err != nil {
 		return nil, err
 	}
-	if err := r.replay(ctx, sb); errors.Is(err, store.ErrLocked) && r.isAlone(ctx) {
-		if err := r.overtake(ctx, sb); err != nil {
-			return nil, err
-		}
-	} else if err != nil {
+	err = r.replay(ctx, sb)
+	if errors.Is(err, store.ErrLocked) && r.isAlone(ctx) {
+		err = r.overtake(ctx, sb)
+	}
+	var over *salvaged
+	if err != nil && cfg.Repair && (errors.Is(err, store.ErrCorrupt) || errors.Is(err, &Error{Code: Corrupt})) {
+		over, err = r.salvage(ctx, sb, err)
+	}
+	if err != nil {
 		return nil, err
 	}
 	if err := r.identified(); err != nil {
 		return nil, err
 	}
-	return r, r.loadVoided(ctx)
+	if err := r.loadVoided(ctx); err != nil || over == nil {
+		return r, err
+	}
+	return r, r.goOn(ctx, over)
 }
 
 // begun stores the new incarnation before anything is read: whatever an engine before this one still had under way is over.

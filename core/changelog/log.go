@@ -43,6 +43,10 @@ type pending struct {
 // The incarnation must be higher than any before, also after a connection to the store was lost: a log that another engine
 // has written since is refused with store.ErrLocked. Damage is a *CorruptError.
 func Open(ctx context.Context, st store.Store, inc uint64, from Name, visit func(*Log, Record) error) (*Log, error) {
+	return openLog(ctx, st, inc, from, nil, visit)
+}
+
+func openLog(ctx context.Context, st store.Store, inc uint64, from Name, end *Position, visit func(*Log, Record) error) (*Log, error) {
 	l := &Log{st: st, inc: inc, index: newIndex()}
 	if from.First > 0 { // else there is nothing to know of what lies before
 		if err := l.index.load(ctx, st, from); err != nil {
@@ -59,7 +63,7 @@ func Open(ctx context.Context, st store.Store, inc uint64, from Name, visit func
 			return nil, fmt.Errorf("changelog: incarnation %016x has written commit %d, and this engine is %016x: open the store again: %w", s.name.Incarnation, s.name.First, inc, store.ErrLocked)
 		}
 	}
-	chain, err := validChain(segs)
+	chain, err := validChain(segs, end)
 	if err != nil {
 		return nil, err
 	}
@@ -133,9 +137,11 @@ func readSegments(ctx context.Context, st store.Store, from Name) ([]*segment, e
 
 // validChain leaves those segments that are the log, cut to what counts.
 //
-// Backwards from the highest incarnation: its first segment names where the one before ends.
-func validChain(segs []*segment) ([]*segment, error) {
-	segs = withoutTorn(segs)
+// Backwards from the highest incarnation, or from where the log was cut: the first segment of each names where the one before ends.
+func validChain(segs []*segment, cut *Position) ([]*segment, error) {
+	if cut == nil {
+		segs = withoutTorn(segs)
+	}
 	starts := map[uint64]*segment{}
 	var inc uint64
 	for _, s := range segs {
@@ -146,6 +152,9 @@ func validChain(segs []*segment) ([]*segment, error) {
 	}
 	var chain []*segment
 	end := Position{Length: ^uint32(0), Name: Name{First: ^uint64(0)}}
+	if cut != nil {
+		end, inc = *cut, cut.Incarnation
+	}
 	for i := len(segs) - 1; i >= 0; i-- {
 		s := segs[i]
 		if s.name.Incarnation != inc || s.name.First > end.First {

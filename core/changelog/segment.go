@@ -96,6 +96,9 @@ type Name struct {
 	Incarnation uint64
 }
 
+// Key is the key of a segment's first row.
+func (n Name) Key() []byte { return n.row(0) }
+
 func (n Name) row(part uint16) []byte {
 	b := make([]byte, 0, 19)
 	b = append(b, rowSegment)

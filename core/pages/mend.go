@@ -259,3 +259,28 @@ func (t *Tables) setAside(ctx context.Context, s *step, first int) error {
 	s.tx.Ops = slices.Insert(s.tx.Ops, first, tx.Ops...)
 	return nil
 }
+
+// DistrustAfter builds all pages anew that are current beyond a commit: the log does not go so far any more.
+func (t *Tables) DistrustAfter(ctx context.Context, commit uint64) error {
+	var rows [][]byte
+	all := store.Range{From: []byte{rowPage}, To: []byte{rowPage + 1}, MaxBytes: 1 << 20}
+	err := store.Each(ctx, t.st, all, func(r store.Row) error {
+		if p, err := decodePage(r.Key, r.Value); err == nil && p.stamp.Commit > commit {
+			rows = append(rows, r.Key)
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	for _, row := range rows {
+		why := fmt.Sprintf("it is current beyond commit %d, where the log was cut", commit)
+		t.mu.RLock()
+		flushes := t.flushes
+		t.mu.RUnlock()
+		if err := t.mend(ctx, &CorruptError{Row: row, Problem: why}, flushes); err != nil {
+			return err
+		}
+	}
+	return nil
+}

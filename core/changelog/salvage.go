@@ -1,0 +1,153 @@
+package changelog
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+
+	"vsync/core/store"
+)
+
+// Salvage is what can be read of a log that is damaged.
+//
+//	whole up to Cut │ hole │ Behind: records that can be read, and belong to nothing any more
+type Salvage struct {
+	Cut     uint64    // the last commit before the hole
+	At      Position  // where it ends; zero where it ends before the segment that was asked for
+	Behind  []Record  // in their order
+	Damaged []Damaged // rows that hold nothing that counts
+}
+
+// Damaged is one row of a damaged segment.
+type Damaged struct {
+	Row     []byte
+	Problem string
+}
+
+// Read reads the log from a segment on as far as it can be read.
+func Read(ctx context.Context, st store.Store, from Name) (*Salvage, error) {
+	v := &salvage{segs: map[Name]*broken{}, recs: map[uint64]found{}}
+	r := store.Range{From: from.row(0), To: []byte{rowSegment + 1}, MaxBytes: 4 << 20}
+	err := store.Each(ctx, st, r, func(r store.Row) error { v.row(r); return nil })
+	if err != nil {
+		return nil, err
+	}
+	v.out.Cut = max(from.First, 1) - 1
+	v.records()
+	v.cut()
+	return &v.out, nil
+}
+
+// broken is a segment of which rows may be missing.
+type broken struct {
+	name    Name
+	seg     *segment // nil: its head cannot be read
+	rows    [][]byte
+	problem string
+}
+
+// found is a record, and where it ends.
+type found struct {
+	rec Record
+	at  Position
+}
+
+type salvage struct {
+	segs map[Name]*broken
+	recs map[uint64]found
+	out  Salvage
+}
+
+func (v *salvage) row(r store.Row) {
+	name, part, ok := parseRow(r.Key)
+	if !ok {
+		v.out.Damaged = append(v.out.Damaged, Damaged{bytes.Clone(r.Key), "its key is none of a segment"})
+		return
+	}
+	b := v.segs[name]
+	if b == nil {
+		b = &broken{name: name}
+		v.segs[name] = b
+	}
+	b.rows = append(b.rows, bytes.Clone(r.Key))
+	switch {
+	case part == 0:
+		var err error
+		if b.seg, err = parseHead(name, r.Value); err != nil {
+			b.problem = err.(*CorruptError).Problem
+		}
+	case b.seg != nil && b.seg.have == int(part):
+		b.seg.data = append(b.seg.data, r.Value...)
+		b.seg.have++
+	case b.problem == "":
+		b.problem = fmt.Sprintf("the part before part %d is missing", part)
+	}
+}
+
+// records reads what can be read. What a later incarnation has written instead does not count: that begins with its first segment.
+func (v *salvage) records() {
+	names := slices.SortedFunc(maps.Keys(v.segs), func(a, b Name) int {
+		return bytes.Compare(a.row(0), b.row(0))
+	})
+	for _, name := range names {
+		b, void := v.segs[name], ^uint64(0)
+		for _, other := range names {
+			if other.Incarnation > name.Incarnation {
+				void = min(void, other.First)
+			}
+		}
+		good := false
+		if b.seg != nil && b.seg.whole() && b.problem == "" {
+			good = v.recordsOf(b, void)
+		} else if b.problem == "" && b.seg != nil {
+			b.problem = fmt.Sprintf("%d of its %d parts are there", b.seg.have, b.seg.parts)
+		}
+		if !good {
+			for _, row := range b.rows {
+				v.out.Damaged = append(v.out.Damaged, Damaged{row, b.problem})
+			}
+		}
+	}
+}
+
+// recordsOf reads the records of a segment; false if there is none that counts, and it is not void.
+func (v *salvage) recordsOf(b *broken, void uint64) bool {
+	off := b.seg.records
+	for c := b.name.First; off < len(b.seg.data) && c < void; c++ {
+		rec, n, err := readRecord(b.name, c, b.seg.data[off:])
+		if err != nil {
+			b.problem = err.(*CorruptError).Problem
+			return c > b.name.First
+		}
+		off += n
+		v.recs[c] = found{rec, Position{b.name, uint32(off)}}
+	}
+	if off == b.seg.records && b.name.First < void {
+		b.problem = "it holds no commit"
+		return false
+	}
+	return true
+}
+
+// cut finds the hole.
+func (v *salvage) cut() {
+	for {
+		f, ok := v.recs[v.out.Cut+1]
+		if !ok {
+			break
+		}
+		v.out.Cut, v.out.At = f.rec.Commit, f.at
+	}
+	for _, c := range slices.Sorted(maps.Keys(v.recs)) {
+		if c > v.out.Cut {
+			v.out.Behind = append(v.out.Behind, v.recs[c].rec)
+		}
+	}
+}
+
+// OpenAt is Open for a log that counts up to a position; the first commit of this incarnation makes that so for ever.
+func OpenAt(ctx context.Context, st store.Store, inc uint64, from Name, end Position, visit func(*Log, Record) error) (*Log, error) {
+	return openLog(ctx, st, inc, from, &end, visit)
+}

@@ -1,0 +1,145 @@
+package core
+
+import (
+	"context"
+	"fmt"
+
+	"vsync/core/change"
+	"vsync/core/changelog"
+	"vsync/core/store"
+)
+
+// A log with a hole behind the checkpoint is cut there, when the store is opened with repair:
+//
+//	checkpoint ── whole ──│ hole │── behind: readable
+//	                      └▶ rows to quarantine
+//	                                 └▶ own batches that follow on what is whole: written again, under their names
+//	                                    own batches after lost ones: to quarantine, each by itself, with its reason
+//	                                    the feed: comes again from the hub, from the marker before the hole
+//
+// Pages that were current beyond the cut are built anew from what is whole; what they held is in quarantine too. Nothing is written again
+// under another name: the hub may have it already, and it comes back with the feed then.
+
+// salvaged is what opening takes over the hole.
+type salvaged struct {
+	again [][]byte // own batches to be written again
+}
+
+// salvage opens the store at the cut. bad is what opening failed with.
+func (r *Replica) salvage(ctx context.Context, sb *superblock, bad error) (*salvaged, error) {
+	start := sb.start
+	found, err := changelog.Read(ctx, r.st, start)
+	if err == nil && found.At == (changelog.Position{}) && start.First > 0 { // the cut is in an earlier segment
+		start = changelog.Name{}
+		found, err = changelog.Read(ctx, r.st, start)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if found.Cut < sb.head.commit || len(found.Damaged)+len(found.Behind) == 0 && found.Cut == 0 {
+		return nil, bad
+	}
+	if err := r.setAsideSegments(ctx, found.Damaged, bad); err != nil {
+		return nil, err
+	}
+	if err := r.replayTo(ctx, sb, start, found); err != nil {
+		return nil, err
+	}
+	again, lost := r.ownBehind(found.Behind)
+	tx := &store.Tx{}
+	for _, rec := range lost {
+		putAside(tx, quarantined{inc: r.inc, number: r.harm.number(), Finding: Finding{Row: rec.row, Reason: rec.reason,
+			Time: r.cfg.Now(), Commit: r.head.commit, Bytes: rec.batch}})
+	}
+	return &salvaged{again: again}, r.st.Commit(ctx, tx)
+}
+
+func (r *Replica) setAsideSegments(ctx context.Context, rows []changelog.Damaged, bad error) error {
+	for _, d := range rows {
+		tx := &store.Tx{}
+		reason := d.Problem
+		if reason == "" {
+			reason = bad.Error()
+		}
+		if err := r.setAside(ctx, tx, d.Row, reason); err != nil {
+			return err
+		}
+		tx.Delete(d.Row)
+		if err := r.st.Commit(ctx, tx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// replayTo replays up to the cut.
+func (r *Replica) replayTo(ctx context.Context, sb *superblock, start changelog.Name, found *changelog.Salvage) error {
+	openAt := func(visit func(*changelog.Log, changelog.Record) error) (*changelog.Log, error) {
+		return changelog.OpenAt(ctx, r.st, r.inc, start, found.At, visit)
+	}
+	l, err := openAt(func(*changelog.Log, changelog.Record) error { return nil })
+	if err != nil {
+		return err
+	}
+	r.newTables(sb)
+	r.log = l
+	r.head = sb.head
+	if err := r.tables.DistrustAfter(ctx, found.Cut); err != nil {
+		return err
+	}
+	return r.replayWith(ctx, sb, openAt)
+}
+
+// behind is a batch that was written behind a hole, and does not follow on what is before it.
+type behind struct {
+	row    []byte
+	reason string
+	batch  []byte
+}
+
+// ownBehind sorts the own batches behind the hole: those that follow on what is whole, and those that do not.
+func (r *Replica) ownBehind(recs []changelog.Record) (again [][]byte, lost []behind) {
+	if r.cfg.Role != RoleDevice {
+		return nil, nil
+	}
+	gen, hash, parted := r.head.lastGen, r.head.lastHash, false
+	for _, rec := range recs {
+		for _, it := range rec.Items {
+			parted = parted || it.Kind == changelog.ItemReentry
+			if it.Kind != changelog.ItemBatch {
+				continue
+			}
+			h, _, err := change.DecodeHeader(it.Data)
+			if err != nil {
+				continue
+			}
+			if !parted && h.Device == r.head.device && h.Gen == gen+1 && h.Follows(hash) == nil {
+				again, gen, hash = append(again, it.Data), h.Gen, h.Hash
+				continue
+			}
+			row := changelog.Name{First: rec.Commit, Incarnation: rec.Incarnation}
+			lost = append(lost, behind{row.Key(), fmt.Sprintf("commit %d wrote the batch %s, and what was written before it is lost in a hole of the log: if the hub has it, it comes with the feed; else write its values again", rec.Commit, h.Version()), it.Data})
+		}
+	}
+	return again, lost
+}
+
+// goOn writes the commit that makes the cut so for ever.
+func (r *Replica) goOn(ctx context.Context, s *salvaged) error {
+	return r.submit(ctx, &request{alone: true, strict: true, form: func(st *stage) error {
+		for _, batch := range s.again {
+			b, err := change.DecodeTrusted(batch)
+			if err != nil {
+				return err
+			}
+			turns, err := st.local(b, nil)
+			if err != nil {
+				return err
+			}
+			st.add(changelog.ItemBatch, batch)
+			st.addTurns(turns)
+		}
+		st.add(changelog.ItemMarker, st.state.marker.Encode())
+		return nil
+	}})
+}

@@ -1,0 +1,163 @@
+package core
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+	"testing"
+
+	"vsync/core/change"
+	"vsync/core/store"
+)
+
+// logWorld is two devices and a hub whose logs go on for some segments behind the checkpoint; the first has batches that the hub has
+// not, before and behind what came with the feed. Each is told with its value.
+func logWorld(t *testing.T) (a, b *node, unsent []string) {
+	w := newWorld(t)
+	a, b = w.device(), w.device()
+	for i := range 30 {
+		a.put(fmt.Sprint("k", i), i)
+	}
+	w.sync(a, b)
+	for _, n := range []*node{a, b, w.hub} {
+		if err := n.Checkpoint(w.ctx); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i := range 20 {
+		a.put(fmt.Sprint("k", i), strings.Repeat("sent ", 150+i))
+		b.put(fmt.Sprint("k", i+10), strings.Repeat("theirs ", 100+i))
+		if i%3 == 0 {
+			w.sync(a, b)
+		}
+	}
+	w.sync(a, b)
+	for i := range 20 {
+		v := fmt.Sprintf("unsent %d ", i)
+		a.put(fmt.Sprint("u", i), strings.Repeat(v, 60))
+		unsent = append(unsent, v)
+		if i%4 == 0 {
+			b.put(fmt.Sprint("k", i), i)
+			b.push()
+			a.pull()
+		}
+	}
+	return a, b, unsent
+}
+
+// Every segment behind the checkpoint, damaged in every way: with repair the device opens. What it was before the hole it is again, what
+// it had written behind it is there or listed with its value, and it syncs.
+func TestHoleInADevicesLog(t *testing.T) {
+	a, b, unsent := logWorld(t)
+	w := a.w
+	hub, other := w.hub, b.st.Clone()
+	start := a.startOf(t)
+	rows, err := a.st.Scan(w.ctx, store.Range{From: start, To: []byte{'M'}})
+	if err != nil || len(rows) < 8 {
+		t.Fatal(err, len(rows))
+	}
+	hub.Kill()
+	stored := hub.st.Clone()
+	for i, r := range rows {
+		for _, h := range harms(rows, nil) {
+			copied, is := a.harmRow(t, r, h)
+			if !is || i == 0 { // the checkpoint stands in the first: a hole before it is another matter
+				continue
+			}
+			t.Run(fmt.Sprintf("%d/%s", i, h.name), func(t *testing.T) {
+				w.hub = &node{w: w, st: stored.Clone(), role: RoleHub, feed: true}
+				w.hub.open()
+				b2 := &node{w: w, st: other.Clone(), feed: true}
+				b2.open()
+				copied.salvaged(t, r, h, unsent, i == len(rows)-1)
+				w.sync(copied, b2)
+				for _, n := range []*node{copied, b2, w.hub} {
+					n.check()
+				}
+				copied.crash()
+				w.sync(copied, b2)
+			})
+		}
+	}
+	w.hub = hub
+}
+
+// startOf is the row of the segment in which replay begins.
+func (n *node) startOf(t *testing.T) []byte {
+	t.Helper()
+	s, err := readSuperblock(n.w.ctx, n.st)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s.sb.start.Key()
+}
+
+// salvaged opens with repair, and looks for every batch that was not sent.
+func (n *node) salvaged(t *testing.T, r store.Row, h harmed, unsent []string, last bool) {
+	t.Helper()
+	if _, err := Open(n.w.ctx, n.st.Clone(), n.config()); err != nil {
+		refusedWith(t, err, Corrupt, VersionUnknown)
+	} else if !last { // whose loss only the hub would notice
+		t.Error("it opens without repair")
+	}
+	c := n.config()
+	c.Repair = true
+	rep, err := Open(n.w.ctx, n.st, c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n.Replica = rep
+	damage, err := n.Damage(n.w.ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, v := range unsent {
+		e, _, err := n.Get(n.w.ctx, change.Key{Collection: "c", ID: fmt.Sprint("u", i)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if bytes.Contains(e.Value, []byte(v)) || bytes.Contains(r.Value, []byte(v)) { // shown, or in the damaged row itself
+			continue
+		}
+		listed := false
+		for _, f := range damage {
+			listed = listed || bytes.Contains(f.Bytes, []byte(v))
+		}
+		if !listed {
+			t.Errorf("%q is neither shown nor listed: %v", v, damage)
+		}
+	}
+}
+
+// A hub whose feed has a hole behind the checkpoint is cut there.
+func TestHoleInAHubsLog(t *testing.T) {
+	a, _, _ := logWorld(t)
+	hub := a.w.hub
+	rows, err := hub.st.Scan(hub.w.ctx, store.Range{From: hub.startOf(t), To: []byte{'M'}})
+	if err != nil || len(rows) < 6 {
+		t.Fatal(err, len(rows))
+	}
+	for i, r := range rows[1:] {
+		for _, h := range harms(rows, nil) {
+			copied, is := hub.harmRow(t, r, h)
+			if !is {
+				continue
+			}
+			t.Run(fmt.Sprintf("%d/%s", i, h.name), func(t *testing.T) {
+				c := copied.config()
+				c.Repair = true
+				r, err := Open(hub.w.ctx, copied.st, c)
+				if err != nil {
+					t.Fatal(err)
+				}
+				copied.Replica = r
+				copied.check()
+				copied.refolded()
+				if r.State().Marker.Seq > hub.State().Marker.Seq {
+					t.Error("the feed has grown")
+				}
+				copied.crash()
+			})
+		}
+	}
+}
