@@ -9,7 +9,7 @@ import (
 )
 
 // The stories of the ancestor's tests that are the replica's own. Those of the DAG, the log and the device table as structures
-// are told in their packages.
+// are told in their packages, and those that devices and a hub show together are scripts of core/scenario, whose INDEX.txt has all.
 
 // TestDeletionStories: a deletion is a version like any other, and so is the next one.
 func TestDeletionStories(t *testing.T) {
@@ -88,67 +88,6 @@ func TestLogSurvivesReopen(t *testing.T) {
 	}
 	if h := a.history("x"); len(h) != 14 || h[0] != "round3" || h[13] != "0" {
 		t.Errorf("%q", h)
-	}
-}
-
-// TestRemoteContinuesLocalHead: no conflict. TestConflictWithoutAncestor: the same key, made on two devices.
-func TestRemoteContinuesLocalHead(t *testing.T) {
-	w := newWorld(t)
-	a, b := w.device(), w.device()
-	a.put("x", "1")
-	w.sync(a, b)
-	b.put("x", "2")
-	b.put("x", "3")
-	w.sync(a, b)
-	a.want("x", "3")
-	equalStrings(t, a.history("x"), []string{"3", "2", "1"})
-}
-
-func TestConflictWithoutAncestor(t *testing.T) {
-	w := newWorld(t)
-	a, b, c := w.device(), w.device(), w.device()
-	a.put("x", "a")
-	b.put("x", "b")
-	c.put("x", "c")
-	w.sync(a, b, c)
-	a.want("x", "c!")
-	e, _, _ := a.Get(w.ctx, key("x"))
-	if len(e.Frontier) != 3 {
-		t.Errorf("%d leaves", len(e.Frontier))
-	}
-	if base, ok, err := a.MergeBase(w.ctx, key("x")); ok || err != nil {
-		t.Errorf("a merge base of what has none: %+v, %v", base, err)
-	}
-	// A resolution takes an existing value; made at two places at once, with the same value, it is no conflict.
-	a.put("x", "b")
-	b.put("x", "b")
-	w.sync(a, b, c)
-	c.want("x", "b")
-	c.put("x", "on")
-	w.sync(a, b, c)
-	a.want("x", "on")
-	a.check()
-}
-
-// TestForkHasItsBase: of two forks the base is the deepest common ancestor.
-func TestForkHasItsBase(t *testing.T) {
-	w := newWorld(t)
-	a, b := w.device(), w.device()
-	for i := range 3 {
-		a.put("x", i)
-	}
-	w.sync(a, b)
-	a.put("x", "a3")
-	a.put("x", "a4")
-	b.put("x", "b3")
-	b.put("x", "b4")
-	b.put("x", "b5")
-	w.sync(a, b)
-	for _, n := range []*node{a, b, w.hub} {
-		base, ok, err := n.MergeBase(w.ctx, key("x"))
-		if v, _ := change.DecodeValue(base.Value); !ok || err != nil || fmt.Sprint(v) != "2" {
-			t.Errorf("base %v, %v, %v", v, ok, err)
-		}
 	}
 }
 

@@ -7,62 +7,6 @@ import (
 	"vsync/core/change"
 )
 
-func TestTwoDevices(t *testing.T) {
-	w := newWorld(t)
-	a, b := w.device(), w.device()
-	a.put("x", "1")
-	a.put("x", "2")
-	b.put("y", "3")
-	w.sync(a, b)
-	b.want("x", "2")
-	a.want("y", "3")
-	equalStrings(t, b.history("x"), []string{"2", "1"})
-	for _, n := range []*node{a, b, w.hub} {
-		n.check()
-		n.crash()
-		n.want("x", "2")
-	}
-	a.del("x")
-	w.sync(a, b)
-	b.want("x", "-")
-	b.put("x", "again")
-	w.sync(a, b)
-	a.want("x", "again")
-	a.del("x")
-	w.sync(a, b)
-	equalStrings(t, b.history("x"), []string{"-", "again", "-", "2", "1"})
-}
-
-func TestConflict(t *testing.T) {
-	w := newWorld(t)
-	a, b := w.device(), w.device()
-	a.put("x", "base")
-	w.sync(a, b)
-	a.put("x", "from a")
-	b.put("x", "from b")
-	w.sync(a, b)
-	a.want("x", "from b!") // the later stamp
-	b.want("x", "from b!")
-	base, ok, err := a.MergeBase(w.ctx, key("x"))
-	if v, _ := change.DecodeValue(base.Value); err != nil || !ok || v != "base" {
-		t.Fatalf("merge base %v, %v, %v", v, ok, err)
-	}
-	a.put("x", "resolved")
-	w.sync(a, b)
-	b.want("x", "resolved")
-	equalStrings(t, a.history("x"), []string{"resolved", "from b", "from a", "base"}) // in the order in which a took them up
-	// An update beats a concurrent deletion, whatever the clock says.
-	a.put("x", "kept")
-	b.del("x")
-	w.sync(a, b)
-	a.want("x", "kept!")
-	// Equal values are no conflict.
-	a.put("z", "same")
-	b.put("z", "same")
-	w.sync(a, b)
-	a.want("z", "same")
-}
-
 func TestSeen(t *testing.T) {
 	w := newWorld(t)
 	a := w.device()

@@ -23,6 +23,7 @@
 //	A put KEY VALUE [CONDITION]    CONDITION:  seeing V…  it replaces these alone    seeing nothing  it replaces nothing
 //	A del KEY [CONDITION]                      if V…      these are all the leaves   if nothing      there is no object yet
 //	A batch OP ; OP …              put and del as above, all or nothing
+//	A strict put|del|batch …       as these, and it survives a power cut
 //	A fill COLLECTION N VALUE      one batch of N objects 0000, 0001 …
 //	A pick KEY V                   resolves a conflict with what a version of the history says
 //	A retry V | A dismiss V        a problem
@@ -36,6 +37,7 @@
 //	                               long as it needs to take all there is. Who was online stays so
 //	cut A…                         the connection of A breaks; it comes back by itself
 //	break A after N down|up        the next connection of A breaks after N frames, and there is no other until heal A
+//	garble A after N down|up       the frame after the next N of A is garbage on its way; those behind it are not
 //	spoil V                        on its way to the hub, this batch is damaged, every time
 //	clock A ±N                     A's clock jumps, in ms
 //
@@ -60,7 +62,7 @@
 //	expect A… problem V CODE|none                    what the hub refused; "problems none" for no problem at all
 //	expect A… synced V                               waits until the feed has passed this own batch
 //	expect A… phase PHASE [CODE]                     waits until sync stands so; see watcher.Phase
-//	expect A… broken                                 waits until the connection is as break says
+//	expect A… broken                                 waits until what break or garble says has happened
 //	expect W initial|reset KEY…                      the watch's next event: what is there
 //	expect W V KEY…                                  the watch's next event: a batch with what it changed
 //	expect W end CODE                                the watch's end

@@ -22,10 +22,11 @@ type line struct {
 
 	mu     sync.Mutex
 	conn   wire.Conn // the latest
-	after  int       // frames until it breaks; -1: it does not
+	after  int       // frames until it breaks, or one is garbled; -1: never
 	up     bool      // which way they are counted
-	broken bool      // until healed
-	news   chan struct{}
+	garble bool
+	broken bool          // until healed
+	news   chan struct{} // closed when it breaks, or has garbled a frame
 	spoilt map[change.Version]bool
 }
 
@@ -36,13 +37,19 @@ func newLine(dial wire.Dialer) *line {
 func (l *line) breakAfter(frames int, up bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.after, l.up = frames, up
+	l.after, l.up, l.garble, l.news = frames, up, false, make(chan struct{})
+}
+
+func (l *line) garbleAfter(frames int, up bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.after, l.up, l.garble, l.news = frames, up, true, make(chan struct{})
 }
 
 func (l *line) heal() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.broken, l.after, l.news = false, -1, make(chan struct{})
+	l.broken, l.after = false, -1
 }
 
 func (l *line) spoil(v change.Version) {
@@ -92,20 +99,28 @@ func (l *line) Dial(ctx context.Context, url string) (wire.Conn, error) {
 	return &end{Conn: conn, line: l}, nil
 }
 
-// pass counts a frame, and reports whether it still gets through.
-func (l *line) pass(up bool) bool {
+// pass counts a frame, and returns what of it gets through; nil where the line is broken.
+func (l *line) pass(frame []byte, up bool) []byte {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.broken || l.after < 0 || l.up != up {
-		return !l.broken
-	}
-	if l.after > 0 {
+	switch {
+	case l.broken:
+		return nil
+	case l.after < 0 || l.up != up:
+		return frame
+	case l.after > 0:
 		l.after--
-		return true
+		return frame
+	case l.garble:
+		l.after = -1
+		close(l.news)
+		frame = bytes.Clone(frame)
+		frame[0] ^= 0xff // what it then begins with begins no message
+		return frame
 	}
 	l.broken = true
 	close(l.news)
-	return false
+	return nil
 }
 
 // end is the device's end of a connection.
@@ -117,23 +132,29 @@ type end struct {
 
 func (e *end) Read(ctx context.Context) ([]byte, error) {
 	frame, err := e.Conn.Read(ctx)
-	if err == nil && !e.line.pass(false) {
-		e.Close(wire.CloseAbnormal, "")
-		return nil, errBroken
+	if err != nil {
+		return nil, err
 	}
-	return frame, err
+	if frame = e.line.pass(frame, false); frame == nil {
+		return nil, e.broke()
+	}
+	return frame, nil
 }
 
 func (e *end) Write(ctx context.Context, frame []byte) error {
-	if !e.line.pass(true) {
-		e.Close(wire.CloseAbnormal, "")
-		return errBroken
-	}
 	frame, err := e.damaged(frame)
 	if err != nil {
 		return err
 	}
+	if frame = e.line.pass(frame, true); frame == nil {
+		return e.broke()
+	}
 	return e.Conn.Write(ctx, frame)
+}
+
+func (e *end) broke() error {
+	e.Close(wire.CloseAbnormal, "")
+	return errBroken
 }
 
 // damaged is what becomes of a frame on its way up. Parts of batches are not damaged.

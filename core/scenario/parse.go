@@ -9,6 +9,7 @@ import (
 
 	"vsync/core"
 	"vsync/core/change"
+	"vsync/core/store"
 )
 
 // A Script is a story that can be told in a world.
@@ -172,13 +173,19 @@ var verbs = map[string]func(*parser, *words) action{
 		v := p.version(w)
 		return func(_ context.Context, r *run) error { return r.spoil(v) }
 	},
-	"break": func(p *parser, w *words) action {
+	"break":  onLine((*line).breakAfter),
+	"garble": onLine((*line).garbleAfter),
+}
+
+// onLine is what happens to a device's line after so many frames.
+func onLine(do func(l *line, frames int, up bool)) func(*parser, *words) action {
+	return func(p *parser, w *words) action {
 		name := w.name("a device", p.devices)
 		w.name("after", map[string]bool{"after": true})
 		n := w.number("a number of frames")
 		way := w.name("down or up", map[string]bool{"down": true, "up": true})
-		return func(_ context.Context, r *run) error { r.devices[name].line.breakAfter(n, way == "up"); return nil }
-	},
+		return func(_ context.Context, r *run) error { do(r.devices[name].line, n, way == "up"); return nil }
+	}
 }
 
 func nothing(context.Context, *run) error { return nil }
@@ -236,14 +243,10 @@ func (p *parser) deviceStep(name string, w *words) action {
 
 func (p *parser) deed(name string, w *words) action {
 	switch verb := w.next("what " + name + " does"); verb {
-	case "put", "del":
-		return p.write(name, []opWords{p.op(verb, w)})
-	case "batch":
-		ops := []opWords{p.op(w.next("put or del"), w)}
-		for w.take(";") {
-			ops = append(ops, p.op(w.next("put or del"), w))
-		}
-		return p.write(name, ops)
+	case "strict":
+		return p.batch(name, w.next("put, del or batch"), w, store.Strict)
+	case "put", "del", "batch":
+		return p.batch(name, verb, w, store.Relaxed)
 	case "fill":
 		collection, n, value := w.next("a collection"), w.number("a number of objects"), w.value()
 		if n < 1 || n > change.MaxMutations {
@@ -261,7 +264,7 @@ func (p *parser) deed(name string, w *words) action {
 	case "watch":
 		return p.watch(name, w)
 	default:
-		w.fail("put, del, batch, fill, pick, retry, dismiss, checkpoint or watch", strconv.Quote(verb))
+		w.fail("put, del, batch, strict, fill, pick, retry, dismiss, checkpoint or watch", strconv.Quote(verb))
 		return nil
 	}
 }
@@ -295,9 +298,20 @@ func (p *parser) op(verb string, w *words) (o opWords) {
 	return o
 }
 
-func (p *parser) write(name string, ops []opWords) action {
+func (p *parser) batch(name, verb string, w *words, durability store.Durability) action {
+	if verb != "batch" {
+		return p.write(name, []opWords{p.op(verb, w)}, durability)
+	}
+	ops := []opWords{p.op(w.next("put or del"), w)}
+	for w.take(";") {
+		ops = append(ops, p.op(w.next("put or del"), w))
+	}
+	return p.write(name, ops, durability)
+}
+
+func (p *parser) write(name string, ops []opWords, durability store.Durability) action {
 	return func(ctx context.Context, r *run) error {
-		var batch core.Write
+		batch := core.Write{Durability: &durability}
 		for _, o := range ops {
 			vs, err := r.actual(o.versions)
 			if err != nil {

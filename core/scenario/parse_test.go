@@ -34,6 +34,7 @@ func TestSyntaxErrors(t *testing.T) {
 		"# x\ndevice a\nexpect n/x 1":                  `s:3: expected devices, hub, or a watch, got "n/x"`,
 		"# x\nexpect hub pending 0":                    "s:2: expected an expectation of the hub, got one that is of devices alone",
 		"# x\ndevice a\nexpect a vector a:1":           `s:3: expected device=generation, got "a:1"`,
+		"# x\ndevice a\na strict dance":                `s:3: expected put or del, got "dance"`,
 		"# x\nonly mars":                               `s:2: expected a world, got "mars"`,
 		"# x\ndevice a\nbreak a after 2 sideways":      `s:3: expected down or up, got "sideways"`,
 		"# x\ndevice a\nbreak a after two down":        `s:3: expected a number of frames, got "two"`,
