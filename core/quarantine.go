@@ -7,6 +7,7 @@ import (
 	"hash/crc32"
 	"sync"
 
+	"vsync/core/change"
 	"vsync/core/changelog"
 	"vsync/core/pages"
 	"vsync/core/store"
@@ -19,7 +20,7 @@ import (
 //	│ format │ flags │ time    │ commit    │ row key  │ reason   │ bytes │ crc32c │
 //	│ 1 = 01 │ 1     │ uv (ms) │ uv        │ uv bytes │ uv bytes │       │ LE32   │
 //	└────────┴───────┴─────────┴───────────┴──────────┴──────────┴───────┴────────┘
-//	 flags 1: there was no such row
+//	 flags 1: there was no such row; 2: a batch of this device, which stood in the row; 4: the application has dismissed it
 //	 commit:  where the replica stood
 //
 // What is too long for a row goes on in the next piece. The checksum covers the key too.
@@ -27,6 +28,8 @@ const (
 	rowQuarantine    = 'Q'
 	formatQuarantine = 0x01
 	flagMissing      = 0x01
+	flagBatch        = 0x02
+	flagDismissed    = 0x04
 	// quarantinePiece is how much of a damaged row one row keeps: with keys and reason it stays under store.MaxRow.
 	quarantinePiece = 56_000
 	// maxReason bounds a reason as it is kept, in bytes.
@@ -40,6 +43,9 @@ type harm struct {
 	met       []Finding // mended in memory, and not written yet
 	summaries []Finding // to be written anew, all of them
 	super     bool      // the superblock was built from the log
+
+	read     bool          // stranded was read
+	stranded []quarantined // own batches that were set aside and not dismissed
 }
 
 func (h *harm) note(f Finding) {
@@ -148,8 +154,9 @@ func (r *Replica) setAside(ctx context.Context, tx *store.Tx, row []byte, reason
 // quarantined is one damaged row as it was set aside.
 type quarantined struct {
 	Finding
-	inc    uint64
-	number uint32
+	inc       uint64
+	number    uint32
+	dismissed bool
 }
 
 func quarantineKey(inc uint64, number uint32, piece uint16) []byte {
@@ -172,6 +179,12 @@ func (q *quarantined) encode(key, piece []byte) []byte {
 	var flags byte
 	if q.Missing {
 		flags |= flagMissing
+	}
+	if q.Scope == ScopeBatch {
+		flags |= flagBatch
+	}
+	if q.dismissed {
+		flags |= flagDismissed
 	}
 	b := []byte{formatQuarantine, flags}
 	b = binary.AppendUvarint(b, q.Time)
@@ -204,6 +217,9 @@ func parseQuarantined(key, b []byte) (q quarantined, piece uint16, err error) {
 		return q, 0, errorf(Corrupt, "the row %x of the quarantine has another shape than format %d", key, formatQuarantine)
 	}
 	q.Scope, q.Repair, q.Bytes = scopeOfRow(q.Row), setAsideFor, c.b
+	if q.dismissed = b[1]&flagDismissed != 0; b[1]&flagBatch != 0 {
+		q.Scope, q.Repair = ScopeBatch, "set aside"
+	}
 	return q, piece, nil
 }
 
@@ -246,4 +262,12 @@ func readQuarantine(ctx context.Context, st store.Store) (out []quarantined, err
 		return nil
 	})
 	return out, err
+}
+
+// version is that of a batch that was set aside.
+func (q *quarantined) version() (v change.Version, ok bool) {
+	if q.Scope != ScopeBatch {
+		return v, false
+	}
+	return change.PeekVersion(q.Bytes)
 }

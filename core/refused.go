@@ -49,7 +49,8 @@ func (r *Replica) Problems(ctx context.Context) ([]Problem, error) {
 		}
 		out = append(out, p)
 	}
-	return out, nil
+	cut, err := r.stranded(ctx)
+	return append(out, cut...), err
 }
 
 func (r *Replica) opsOf(ctx context.Context, v change.Version) (ops []Op, err error) {
@@ -57,17 +58,25 @@ func (r *Replica) opsOf(ctx context.Context, v change.Version) (ops []Op, err er
 	if err != nil || !ok {
 		return nil, typed(err, "reading a refused batch")
 	}
+	ops, err = opsIn(batch)
+	return ops, typed(err, "reading a refused batch")
+}
+
+func opsIn(batch []byte) (ops []Op, err error) {
 	_, err = change.Walk(batch, func(m change.Mutation) bool {
 		ops = append(ops, Op{Key: m.Key, Delete: m.Kind == change.Delete, Value: bytes.Clone(m.Value), Seen: m.Parents})
 		return true
 	})
-	return ops, typed(err, "reading a refused batch")
+	return ops, err
 }
 
 // Dismiss takes a problem off the list. Its values stay in the log as long as history does.
 //
 // Errors: INVALID where there is no such problem.
 func (r *Replica) Dismiss(ctx context.Context, v change.Version) error {
+	if done, err := r.dismissStranded(ctx, v); done || err != nil {
+		return err
+	}
 	return r.submit(ctx, &request{weight: 64, form: func(s *stage) error {
 		_, err := s.settleProblem(v)
 		return err
@@ -79,6 +88,9 @@ func (r *Replica) Dismiss(ctx context.Context, v change.Version) error {
 //
 // Errors: INVALID where there is no such problem; as Write for what cannot be written now.
 func (r *Replica) Retry(ctx context.Context, v change.Version) (rec Receipt, err error) {
+	if rec, done, err := r.retryStranded(ctx, v); done || err != nil {
+		return rec, err
+	}
 	err = r.submit(ctx, &request{strict: r.cfg.Durability == store.Strict, weight: groupBytes, form: func(s *stage) error {
 		name, err := s.settleProblem(v)
 		if err != nil {

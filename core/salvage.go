@@ -48,7 +48,7 @@ func (r *Replica) salvage(ctx context.Context, sb *superblock, bad error) (*salv
 	again, lost := r.ownBehind(found.Behind)
 	tx := &store.Tx{}
 	for _, rec := range lost {
-		putAside(tx, quarantined{inc: r.inc, number: r.harm.number(), Finding: Finding{Row: rec.row, Reason: rec.reason,
+		putAside(tx, quarantined{inc: r.inc, number: r.harm.number(), Finding: Finding{Scope: ScopeBatch, Row: rec.row, Reason: rec.reason,
 			Time: r.cfg.Now(), Commit: r.head.commit, Bytes: rec.batch}})
 	}
 	return &salvaged{again: again}, r.st.Commit(ctx, tx)

@@ -57,7 +57,7 @@ func TestHoleInADevicesLog(t *testing.T) {
 		t.Fatal(err, len(rows))
 	}
 	hub.Kill()
-	stored := hub.st.Clone()
+	stored, stranded := hub.st.Clone(), 0
 	for i, r := range rows {
 		for _, h := range harms(rows, nil) {
 			copied, is := a.harmRow(t, r, h)
@@ -76,10 +76,15 @@ func TestHoleInADevicesLog(t *testing.T) {
 				}
 				copied.crash()
 				w.sync(copied, b2)
+				stranded += copied.settleStranded(t)
+				w.sync(copied, b2)
 			})
 		}
 	}
 	w.hub = hub
+	if stranded == 0 {
+		t.Error("no hole has cut off a batch")
+	}
 }
 
 // startOf is the row of the segment in which replay begins.
@@ -127,6 +132,37 @@ func (n *node) salvaged(t *testing.T, r store.Row, h harmed, unsent []string, la
 			t.Errorf("%q is neither shown nor listed: %v", v, damage)
 		}
 	}
+}
+
+// settleStranded writes one of what a hole has cut off anew, and dismisses the rest.
+func (n *node) settleStranded(t *testing.T) int {
+	t.Helper()
+	ps, err := n.Problems(n.w.ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, p := range ps {
+		if p.Code != string(Corrupt) || len(p.Ops) == 0 {
+			t.Fatalf("%+v", p)
+		}
+		if i > 0 {
+			if err := n.Dismiss(n.w.ctx, p.Version); err != nil {
+				t.Fatal(err)
+			}
+			continue
+		}
+		if _, err := n.Retry(n.w.ctx, p.Version); err != nil {
+			t.Fatal(err)
+		}
+		if e, _, err := n.Get(n.w.ctx, p.Ops[0].Key); err != nil || !bytes.Equal(e.Value, p.Ops[0].Value) {
+			t.Fatalf("written anew it is %x, not %x, %v", e.Value, p.Ops[0].Value, err)
+		}
+	}
+	n.crash()
+	if left, err := n.Problems(n.w.ctx); err != nil || len(left) > 0 {
+		t.Fatalf("dismissed and still there: %v %v", left, err)
+	}
+	return len(ps)
 }
 
 // A hub whose feed has a hole behind the checkpoint is cut there.

@@ -166,7 +166,7 @@ func readSuperblock(ctx context.Context, st store.Store) (s superblocks, err err
 			fallthrough
 		case err != nil:
 			s.reason = err
-			s.bad = append(s.bad, Finding{Scope: ScopeSuperblock, Row: r.Key, Reason: err.Error()})
+			s.bad = append(s.bad, Finding{Scope: ScopeSuperblock, Row: r.Key, Reason: fmt.Sprintf("its %d bytes are damaged", len(r.Value))})
 		case s.sb == nil:
 			s.sb = sb
 		case sb.later(s.sb):

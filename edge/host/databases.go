@@ -123,7 +123,7 @@ func (ds *databases) reserve(name string) (*database, found, error) {
 // open opens a database that reserve has entered.
 func (ds *databases) open(d *database) {
 	defer close(d.ready)
-	replica, err := openHub(filepath.Join(ds.dir, d.name+".db"), d.name, ds.key)
+	replica, err := openHub(filepath.Join(ds.dir, d.name+".db"), d.name, ds.key, false)
 	ds.mu.Lock()
 	defer ds.mu.Unlock()
 	if err != nil {
@@ -139,7 +139,7 @@ func (ds *databases) open(d *database) {
 }
 
 // openHub opens the store of a database as a hub: what it accepts, it has.
-func openHub(path, name string, key []byte) (*core.Replica, error) {
+func openHub(path, name string, key []byte, repair bool) (*core.Replica, error) {
 	ctx := context.Background() // opening is not left half done because one client went
 	st, err := sqlite.Open(ctx, path, sqlite.Options{})
 	if err != nil {
@@ -147,6 +147,7 @@ func openHub(path, name string, key []byte) (*core.Replica, error) {
 	}
 	return core.Open(ctx, st, core.Config{
 		Role: core.RoleHub, Database: name, Now: Now, Rand: Random, Durability: store.Strict, HubKey: key,
+		Repair: repair,
 	})
 }
 

@@ -133,7 +133,8 @@ func (e *Engine) open(ctx context.Context, o options) (*database, error) {
 	db := &database{e: e, opt: o, ports: map[*Port]bool{}}
 	db.ctx, db.cancel = context.WithCancel(context.Background())
 	lost := make(chan struct{})
-	st, mode, err := e.cfg.Storage.Open(ctx, o.name, sync.OnceFunc(func() { close(lost) }))
+	lose := sync.OnceFunc(func() { close(lost) })
+	st, mode, err := e.cfg.Storage.Open(ctx, o.name, lose)
 	if err != nil {
 		db.cancel()
 		return nil, opening(err, o.name)
@@ -143,7 +144,14 @@ func (e *Engine) open(ctx context.Context, o options) (*database, error) {
 	if o.durability == "strict" {
 		cfg.Durability = store.Strict
 	}
-	if db.replica, err = core.Open(ctx, st, cfg); err != nil {
+	db.replica, err = core.Open(ctx, st, cfg)
+	if errors.Is(err, &core.Error{Code: core.Corrupt}) { // what cannot be mended is set aside, and listed
+		cfg.Repair = true
+		if st, db.mode, err = e.cfg.Storage.Open(ctx, o.name, lose); err == nil {
+			db.replica, err = core.Open(ctx, st, cfg)
+		}
+	}
+	if err != nil {
 		db.cancel()
 		return nil, err
 	}

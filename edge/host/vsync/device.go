@@ -97,6 +97,7 @@ func (c *call) openReplica(ctx context.Context, path string, feed bool) (*core.R
 	}
 	return core.Open(ctx, st, core.Config{
 		Role: core.RoleDevice, Database: c.db, Now: host.Now, Rand: host.Random, Durability: durability, Feed: feed,
+		Repair: c.repair,
 	})
 }
 

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 
 	"vsync/core"
 )
@@ -44,40 +43,4 @@ func (d *device) export(ctx context.Context) error {
 		}
 		return d.c.line(line)
 	})
-}
-
-func checkCommand() *command {
-	return &command{
-		name: "check", brief: "hold all that is stored here against each other",
-		help: `Reads everything and changes nothing: each device's chain of hashes, the feed's, every object against the batch that
-wrote it. Exit code 4 where something does not fit. The hub is not asked.`,
-		run: func(ctx context.Context, c *call) error {
-			return c.with(ctx, toLook, func(d *device) error { return d.check(ctx) })
-		},
-	}
-}
-
-func (d *device) check(ctx context.Context) error {
-	report, err := d.Check(ctx)
-	if err != nil {
-		return err
-	}
-	if d.c.json {
-		findings := report.Findings
-		if findings == nil {
-			findings = []core.Finding{}
-		}
-		err = d.c.line(map[string]any{"ok": report.OK, "objects": report.Objects, "batches": report.Batches, "findings": findings})
-	} else {
-		for _, f := range report.Findings {
-			fmt.Fprintln(d.c.out, f)
-		}
-		if report.OK {
-			fmt.Fprintf(d.c.out, "ok: %s, %s\n", counted(report.Objects, "object", "objects"), counted(report.Batches, "batch", "batches"))
-		}
-	}
-	if err == nil && !report.OK {
-		err = fail(core.Corrupt, "the database %s in %s does not fit together: %s", d.c.db, d.c.data, counted(len(report.Findings), "finding", "findings"))
-	}
-	return err
 }

@@ -20,6 +20,7 @@ type options struct {
 	offline bool
 	strict  bool
 	noWait  bool
+	repair  bool
 	timeout time.Duration // without any progress; 0: none
 	json    bool
 }
