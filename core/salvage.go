@@ -14,15 +14,17 @@ import (
 //	checkpoint ── whole ──│ hole │── behind: readable
 //	                      └▶ rows to quarantine
 //	                                 └▶ own batches that follow on what is whole: written again, under their names
-//	                                    own batches after lost ones: to quarantine, each by itself, with its reason
+//	                                    own batches after lost ones: to quarantine, each by itself, with its reason; the
+//	                                    device takes a new id then, so that no name of a lost batch is given again
 //	                                    the feed: comes again from the hub, from the marker before the hole
 //
-// Pages that were current beyond the cut are built anew from what is whole; what they held is in quarantine too. Nothing is written again
-// under another name: the hub may have it already, and it comes back with the feed then.
+// Pages that were current beyond the cut are built anew from what is whole; what they held is in quarantine too. What was cut off is not
+// written again under another name: the hub may have it already, and it comes back with the feed then.
 
 // salvaged is what opening takes over the hole.
 type salvaged struct {
 	again [][]byte // own batches to be written again
+	lost  bool     // there were others
 }
 
 // salvage opens the store at the cut. bad is what opening failed with.
@@ -51,7 +53,7 @@ func (r *Replica) salvage(ctx context.Context, sb *superblock, bad error) (*salv
 		putAside(tx, quarantined{inc: r.inc, number: r.harm.number(), Finding: Finding{Scope: ScopeBatch, Row: rec.row, Reason: rec.reason,
 			Time: r.cfg.Now(), Commit: r.head.commit, Bytes: rec.batch}})
 	}
-	return &salvaged{again: again}, r.st.Commit(ctx, tx)
+	return &salvaged{again, len(lost) > 0}, r.st.Commit(ctx, tx)
 }
 
 func (r *Replica) setAsideSegments(ctx context.Context, rows []changelog.Damaged, bad error) error {
@@ -126,7 +128,7 @@ func (r *Replica) ownBehind(recs []changelog.Record) (again [][]byte, lost []beh
 
 // goOn writes the commit that makes the cut so for ever.
 func (r *Replica) goOn(ctx context.Context, s *salvaged) error {
-	return r.submit(ctx, &request{alone: true, strict: true, form: func(st *stage) error {
+	err := r.submit(ctx, &request{alone: true, strict: true, form: func(st *stage) error {
 		for _, batch := range s.again {
 			b, err := change.DecodeTrusted(batch)
 			if err != nil {
@@ -142,4 +144,8 @@ func (r *Replica) goOn(ctx context.Context, s *salvaged) error {
 		st.add(changelog.ItemMarker, st.state.marker.Encode())
 		return nil
 	}})
+	if err == nil && s.lost {
+		err = r.reenter(ctx, 0)
+	}
+	return err
 }

@@ -112,6 +112,10 @@ func (n *node) salvaged(t *testing.T, r store.Row, h harmed, unsent []string, la
 		t.Fatal(err)
 	}
 	n.Replica = rep
+	ps, err := n.Problems(n.w.ctx)
+	if err != nil || len(ps) > 0 && ps[0].Version.Device == n.State().Device {
+		t.Fatalf("%v: what was cut off may get its name once more: %v", err, ps)
+	}
 	damage, err := n.Damage(n.w.ctx)
 	if err != nil {
 		t.Fatal(err)
