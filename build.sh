@@ -25,6 +25,7 @@ usage: ./build.sh <command>
   sim             simulate a thousand new histories, and one for every store call that can go wrong
   sim --seed N    replay the history of a seed with its trace, and what is left of it if it fails and is shrunk
   sim --minutes M simulate new histories for so long, on all cores
+  sim --mutants   put known defects into the engine, one at a time: the simulation has to find each in ten seconds
   bench           all benchmarks, those of IndexedDB in Chromium, as tables in build/bench.txt
   clean           remove what was built; data and installed packages stay
 
@@ -152,7 +153,10 @@ check_format() {
   [[ -z $wrong ]] || { say "gofmt would change:" "$wrong"; return 1; }
 }
 
-vet_native() { go vet ./...; }
+vet_native() {
+  go vet ./...
+  go vet -tags mutants ./core/internal/sim/mutants
+}
 vet_js() { GOOS=js GOARCH=wasm go vet ./core/... ./wasm/...; }
 
 # edge/e2e and web/e2e run programs against each other for minutes: steps of their own.
@@ -265,6 +269,8 @@ run_tests() {
   step "what runs in browsers" build_wasm
   step "the hub's program" build_hub
   step "tests, native, race detector" test_native
+  step "simulation" test_simulation
+  step "mutants" mutants
   step "tests of core, js" test_js
   step "tests in Chromium" test_chromium
   step "types" check_types
@@ -290,12 +296,21 @@ serve() {
   exec "$out/vsync" serve --data "$top/.data" "$@"
 }
 
+mutants() {
+  need_go
+  go test -tags mutants ./core/internal/sim/mutants -run '^TestMutants$' -count=1 -v -timeout=20m -args -only "${1:-}"
+}
+
+# What is new in the engine may be slower: the time is fixed, and what has to happen in it is checked.
+test_simulation() { go test ./core/internal/sim -run '^TestSeeds$' -count=1 -v -args -minutes 1; }
+
 # Without anything: a thousand new histories, and one for every store call that can go wrong.
 simulate() {
   need_go
   local seeds=() minutes=
   while [[ $# -gt 0 ]]; do
     case $1 in
+      --mutants) shift; mutants "$@"; return ;;
       --minutes) minutes=${2:?how many minutes}; shift ;;
       --minutes=*) minutes=${1#*=} ;;
       --seed) seeds+=("${2:?which seed}"); shift ;;

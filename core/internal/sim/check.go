@@ -280,6 +280,8 @@ func (d *device) receipts() {
 		switch {
 		case err != nil && !refused:
 			s.fail("promise 4: %s: the receipt of %s as %s: %v", d.name, n, w.version, err)
+		case refused && s.plan.maxBatch == 0 && refusal.Code == core.Invalid:
+			s.fail("promise 5: %s: the hub refuses %s as %s, and nothing is wrong with it: %v", d.name, n, w.version, refusal)
 		case w.seq > 0:
 		case w.dismissed || listed[n]:
 		default:

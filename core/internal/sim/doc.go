@@ -10,7 +10,8 @@
 //	                              └─ model: the feed, folded by other code than the engine's
 //
 // A history is some hundred steps, each drawn from the seed: a write, a read, a frame that arrives, a crash, a power cut, a copy
-// of a store that comes to life. Which of these can happen at all is drawn first, so that histories differ in kind. Then
+// of a store that comes to life. All that is drawn is noted as a list of choices, by which a failing history is shrunk, and kept
+// in testdata; READING.md says how to read one. classes.go lists what can happen, and a test holds that all of it does. Which of these can happen at all is drawn first, so that histories differ in kind. Then
 // all is healed: no faults, the network is up, and everything runs until nothing is left to do. What is checked:
 //
 //	1  what was confirmed is there after a crash; a power cut takes only the unsynced tail; what failed never shows
@@ -21,6 +22,7 @@
 //	6  after healing, all is quiet within a bounded number of steps
 //	7  nothing panics; damaged rows are reported as CORRUPT
 //
-// The files: sim (steps and healing), plan (what can happen), node, hub, device, network, rogue, work (what applications do),
-// watching, model, check, sweep (every store operation of one workload fails in turn).
+// The files: sim (steps and healing), plan (what can happen), choices, shrink, classes, node, late (a dead engine's last commit),
+// hub, device, network, rogue, work (what applications do), watching, model, check, sweep (every store operation of one workload
+// fails in turn). Package mutants has defects that it must find.
 package sim

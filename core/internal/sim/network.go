@@ -166,8 +166,18 @@ func (c *conn) arriveDown() {
 		if len(c.down) == 0 {
 			c.sess.Idle(c.s.time())
 		}
+		if d := c.dev; c.s.plan.maxBatch > 0 && voids(frame) && !d.lost() {
+			d.compare() // before what depends on the refused batch is confirmed too
+		}
 	}
 	c.dev.noticed()
+}
+
+// voids says that a frame tells a device that a batch of its own was refused.
+func voids(frame []byte) bool {
+	m, err := wire.DecodeDown(append([]byte(nil), frame...))
+	_, is := m.(*wire.Voided)
+	return err == nil && is
 }
 
 // left says that the device has closed its end, or died.

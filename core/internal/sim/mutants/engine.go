@@ -166,29 +166,12 @@ var applying = []Mutant{
 		Rule:   "DESIGN 3, integrity and identity",
 	},
 	{
-		Name: "copy's batches taken for its own",
-		File: "core/apply.go",
-		Old:  `	return h.Hash == e.Hash, err`,
-		New: `	_ = h.Hash
-	return true, err`,
-		Breaks: "a batch that a copy of the storage wrote confirms another one of the same name",
-		Rule:   "DESIGN 3, integrity and identity",
-	},
-	{
 		Name:   "parents ignored",
 		File:   "core/fold.go",
 		Old:    `		f.obj.Graft(v, e.Annotation.EffectiveParents(m))`,
 		New:    `		f.obj.Graft(v, nil)`,
 		Breaks: "each version of the feed stays beside those that it replaces",
 		Rule:   "DESIGN 3, the hub orders, the DAG detects",
-	},
-	{
-		Name:   "effective parents skipped",
-		File:   "core/fold.go",
-		Old:    `		f.obj.Graft(v, e.Annotation.EffectiveParents(m))`,
-		New:    `		f.obj.Graft(v, m.Parents)`,
-		Breaks: "a version whose parent was voided does not replace what that one would have replaced",
-		Rule:   "DESIGN 3, refusals",
 	},
 	{
 		Name:   "effective stamp ignored",
@@ -222,11 +205,11 @@ var applying = []Mutant{
 		Rule:   "DESIGN 2.5",
 	},
 	{
-		Name:   "refused version's dependants left alone",
+		Name:   "refused version's dependants lose their parents",
 		File:   "core/objects/object.go",
 		Old:    `		o.Pending[i].inherit(v, bare)`,
-		New:    `		_, _ = i, bare`,
-		Breaks: "what a refused version replaced is not replaced by those that replaced it",
+		New:    `		o.Pending[i].Hides = bare[:0]`,
+		Breaks: "what a refused version replaced is visible again beside those that replaced it",
 		Rule:   "DESIGN 3, refusals",
 	},
 	{
@@ -259,11 +242,10 @@ var applying = []Mutant{
 		Rule:   "DESIGN 2.5",
 	},
 	{
-		Name: "two copies keep one device id",
-		File: "core/watcher/course.go",
-		Old: `		c.leaving = true
-		return c.directly(step)`,
-		New:    `		return c.directly(step)`,
+		Name:   "two copies keep one device id",
+		File:   "core/watcher/course.go",
+		Old:    `		c.parting, c.leaving, step.Reenter = false, false, true`,
+		New:    `		c.parting, c.leaving, step.Reenter = false, false, false`,
 		Breaks: "a copy of a storage and its original take turns for ever",
 		Rule:   "DESIGN 3, integrity and identity; 2.6",
 	},

@@ -151,11 +151,11 @@ var sockets = []Mutant{
 		Rule:   "DESIGN 3; 2.6",
 	},
 	{
-		Name:   "old connection's end takes the new one's place",
+		Name:   "older connection of a device kept",
 		File:   "edge/hub.go",
-		Old:    `	if h.byDevice[c.device] == c {`,
-		New:    `	if h.byDevice[c.device] != nil {`,
-		Breaks: "when an old socket ends, the hub forgets the new one of that device",
+		Old:    `		h.endLocked(old, superseded())`,
+		New:    `		_ = old.peer`,
+		Breaks: "a device that comes again has two connections, and its copy is not noticed",
 		Rule:   "DESIGN 5, an old socket's end never disturbs its successor",
 	},
 	{

@@ -95,7 +95,7 @@ func (m *Mutant) look(dir string) result {
 
 func (m *Mutant) compile(dir string) (binary string, err error) {
 	binary = filepath.Join(dir, "sim.test")
-	args := []string{"test", "-c", "-o", binary}
+	args := []string{"test", "-c", "-ldflags=-w", "-o", binary}
 	if m.File != "" {
 		overlay, err := m.overlay(dir)
 		if err != nil {
