@@ -244,8 +244,8 @@ var applying = []Mutant{
 	{
 		Name:   "two copies keep one device id",
 		File:   "core/watcher/course.go",
-		Old:    `		c.parting, c.leaving, step.Reenter = false, false, true`,
-		New:    `		c.parting, c.leaving, step.Reenter = false, false, false`,
+		Old:    `		c.parting, c.leaving, step.Reenter, c.deadly = false, false, true, deadly{}`,
+		New:    `		c.parting, c.leaving, step.Reenter, c.deadly = false, false, false, deadly{}`,
 		Breaks: "a copy of a storage and its original take turns for ever",
 		Rule:   "DESIGN 3, integrity and identity; 2.6",
 	},

@@ -20,20 +20,6 @@ var stored = []Mutant{
 		Rule:   "DESIGN 4, one writer",
 	},
 	{
-		Name: "new incarnation not stored",
-		File: "core/superblock.go",
-		Old: `	sb.put(tx)
-	return st.Commit(ctx, tx)`,
-		New: `	stored := *sb
-	if sb.head.commit > 0 {
-		stored.incarnation -= 1 << 32
-	}
-	stored.put(tx)
-	return st.Commit(ctx, tx)`,
-		Breaks: "an engine begins without saying so, and the next one takes its number",
-		Rule:   "DESIGN 4, one writer",
-	},
-	{
 		Name:   "cut segment taken for whole",
 		File:   "core/changelog/log.go",
 		Old:    `		if last < 0 || segs[last].whole() {`,
