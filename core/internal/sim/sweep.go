@@ -15,6 +15,7 @@ type Sweep struct {
 	Node  string // "hub", "d1" or "d2"
 	Life  int    // of its process: 1 is the first
 	Fault store.Fault
+	Late  bool // CrashBefore: the commit lands in the next life of the process
 }
 
 // sweeping is a sweep that is under way.
@@ -26,7 +27,9 @@ type sweeping struct {
 
 func (w *sweeping) faults(n *node) []store.Fault {
 	w.lives[n.name]++
+	n.gasps = false
 	if !n.s.healing && n.name == w.Node && w.lives[n.name] == w.Life {
+		n.gasps, n.lateAfter = w.Late, 1+w.Fault.N%lateBy
 		return []store.Fault{w.Fault}
 	}
 	return nil

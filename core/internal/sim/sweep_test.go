@@ -17,9 +17,10 @@ func TestEveryStoreCall(t *testing.T) {
 	if testing.Short() || runtime.GOOS == "js" {
 		step = 37
 	}
+	// Not at Get: the engine reads ranges, and asks for no row by its key in this workload.
 	kinds := []store.Fault{
 		{Do: store.Fail, On: store.Calls}, {Do: store.Full, On: store.Commits}, {Do: store.CrashBefore, On: store.Calls},
-		{Do: store.CrashAfter, On: store.Calls}, {Do: store.Tear, On: store.Ops}, {Do: store.FlipBit, On: store.Gets, Bit: 77},
+		{Do: store.CrashAfter, On: store.Calls}, {Do: store.Tear, On: store.Ops},
 		{Do: store.FlipBit, On: store.Scans, Bit: 99}, {Do: store.Cut, On: store.Scans, Bytes: 3},
 	}
 	var sweeps []Sweep
@@ -28,6 +29,7 @@ func TestEveryStoreCall(t *testing.T) {
 			for _, fault := range kinds {
 				sweeps = append(sweeps, Sweep{Node: node, Life: life, Fault: fault})
 			}
+			sweeps = append(sweeps, Sweep{Node: node, Life: life, Fault: store.Fault{Do: store.CrashBefore, On: store.Commits}, Late: true})
 		}
 	}
 	var all sync.WaitGroup
@@ -36,7 +38,7 @@ func TestEveryStoreCall(t *testing.T) {
 		all.Go(func() {
 			for w := range todo {
 				n := sweepAll(t, w, step)
-				t.Logf("%s, life %d, %v at each %v: %d histories", w.Node, w.Life, w.Fault.Do, w.Fault.On, n)
+				t.Logf("%s, life %d, %v at each %v, late %v: %d histories", w.Node, w.Life, w.Fault.Do, w.Fault.On, w.Late, n)
 			}
 		})
 	}

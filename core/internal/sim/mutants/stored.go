@@ -99,14 +99,6 @@ var stored = []Mutant{
 		Breaks: "a damaged superblock is believed",
 		Rule:   "DESIGN 2.7",
 	},
-	{
-		Name:   "given-up generations found",
-		File:   "core/changelog/index.go",
-		Old:    `			x.places[sp.device] = cutPlaces(ps, sp)`,
-		New:    `			x.places[sp.device] = ps`,
-		Breaks: "what a device gave up with its id is found under the name of what a copy sent",
-		Rule:   "DESIGN 3, integrity and identity",
-	},
 }
 
 // What applications are told.
