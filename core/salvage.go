@@ -126,8 +126,12 @@ func (r *Replica) ownBehind(recs []changelog.Record) (again [][]byte, lost []beh
 	return again, lost
 }
 
-// goOn writes the commit that makes the cut so for ever.
+// goOn writes the commit that makes the cut so for ever; before it the pages that were built anew, as replay would take those that are
+// there for current beyond commits that are written from now on.
 func (r *Replica) goOn(ctx context.Context, s *salvaged) error {
+	if err := r.Checkpoint(ctx); err != nil {
+		return err
+	}
 	err := r.submit(ctx, &request{alone: true, strict: true, form: func(st *stage) error {
 		for _, batch := range s.again {
 			b, err := change.DecodeTrusted(batch)

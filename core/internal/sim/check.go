@@ -349,6 +349,9 @@ func (s *Sim) damageOne() {
 	}
 	s.did("damage")
 	s.logf("a copy of %s is damaged: %s", n.name, what)
+	if key[0] == 'L' {
+		s.salvaged(n, copied.Clone(), what)
+	}
 	s.readDamaged(n, copied, before, what, key[0])
 }
 
@@ -396,5 +399,47 @@ func (s *Sim) mended(n *node, r *core.Replica, what string) {
 	}
 	if rep, err := r.Check(s.ctx); err != nil || !rep.OK {
 		s.fail("promise 7: with %s damaged, %s finds after a checkpoint %v: %v", what, n.name, err, rep.Findings)
+	}
+}
+
+// salvaged opens a store with a damaged segment with repair. What it can say is CORRUPT, if the hole is before the checkpoint; else all fits
+// but for the segment, and it is the same when it is opened once more.
+func (s *Sim) salvaged(n *node, m *store.Memory, what string) {
+	cfg := n.config()
+	show := func(m *store.Memory, repair bool) (string, bool) {
+		cfg.Rand, cfg.Repair = strings.NewReader(strings.Repeat("r", 256)), repair
+		r, err := core.Open(s.ctx, m, cfg)
+		if err != nil {
+			if !repair || !errors.Is(err, &core.Error{Code: core.Corrupt}) && !errors.Is(err, &core.Error{Code: core.VersionUnknown}) && !errors.Is(err, &core.Error{Code: core.Quota}) {
+				s.fail("promise 7: with %s damaged, %s opened with repair %v says: %v", what, n.name, repair, err)
+			}
+			return "", false
+		}
+		defer r.Kill()
+		var b strings.Builder
+		for e, err := range r.Scan(s.ctx, core.ScanRange{}) {
+			if err != nil {
+				s.fail("promise 7: with %s damaged, %s opened with repair %v cannot be read: %v", what, n.name, repair, err)
+			}
+			writeEntry(&b, e)
+		}
+		rep, err := r.Check(s.ctx)
+		if err != nil {
+			s.fail("promise 7: with %s damaged, %s opened with repair %v cannot be checked: %v", what, n.name, repair, err)
+		}
+		for _, f := range rep.Findings {
+			if f.Scope != core.ScopeSegment && f.Repair == "" && !f.Harmless {
+				s.fail("promise 7: with %s damaged, %s opened with repair %v finds %v", what, n.name, repair, rep.Findings)
+			}
+		}
+		return b.String(), true
+	}
+	first, ok := show(m, true)
+	if !ok {
+		return
+	}
+	s.count("salvaged")
+	if again, _ := show(m.Clone(), false); again != first {
+		s.fail("promise 7: with %s damaged, %s shows after a repair\n%s\nand when it is opened again\n%s", what, n.name, first, again)
 	}
 }
