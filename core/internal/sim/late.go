@@ -77,7 +77,7 @@ func (n *node) landing(commit bool) {
 		n.s.fail("%s: a transaction of an engine before it does not land: %v", n.name, err)
 	}
 	n.s.did("late commit")
-	if g.logged && n.r != nil {
+	if g.logged { // also while the engine opens: it may have read the log already
 		n.s.count("late commit of the log")
 		n.landed = true
 	}

@@ -24,7 +24,7 @@ type node struct {
 	lateAfter int    // so many calls later
 	held      *gasp  // what lands in the next life
 	late      *gasp  // what lands in this one
-	landed    bool   // it was of the log, and came when the engine was open
+	landed    bool   // it was of the log, and came when the engine opened, or later
 	opened    uint64 // commit at which this life began
 
 	waiting bool     // what the engine would do in the background waits, so that writes come together
