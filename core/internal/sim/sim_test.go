@@ -109,7 +109,7 @@ const shrinkLives = 1500
 func explained(f *Failure) string {
 	var b strings.Builder
 	h, failure := Record(f.Seed)
-	if failure == nil || failure.Text != f.Text {
+	if failure == nil || failure.Promise != f.Promise || failure.Step != f.Step {
 		fmt.Fprintf(&b, "%v\nand when it is replayed, %v: it is not determined by its seed", f, failure)
 		return b.String()
 	}
