@@ -318,7 +318,7 @@ func (s *Sim) damageOne() {
 	if d := s.running(); d != nil {
 		n = &d.node
 	}
-	if n.r == nil || n.lost() {
+	if n.r == nil || n.lost() || n.unsettled() {
 		return
 	}
 	before, ok := n.dump()
