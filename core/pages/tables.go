@@ -210,6 +210,11 @@ func (t *Tables) storedPage(ctx context.Context, table byte, key string) (*page,
 // keep caches a page that was read from the store, unless a checkpoint step has come to its end since the flushes were so many:
 // then it may be older than what is cached.
 func (t *Tables) keep(p *page, key string, exact bool, flushes uint64) {
+	if p.last && !t.hasLast(p.row[1]) { // of a checkpoint that broke off: no superblock has it yet
+		t.mu.Lock()
+		t.lasts[p.row[1]] = true
+		t.mu.Unlock()
+	}
 	t.mu.RLock()
 	defer t.mu.RUnlock()
 	if t.flushes == flushes {
