@@ -375,8 +375,6 @@ func (r *Replica) step(ctx context.Context) (done bool, err error) {
 	summarised()
 	if cp.Done() {
 		r.harm.summariesWritten()
-	}
-	if cp.Done() {
 		r.mu.Lock()
 		r.cp, r.cpDone = nil, r.cpFrom.commit
 		r.mu.Unlock()

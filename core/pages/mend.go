@@ -91,6 +91,9 @@ func (t *Tables) mending(ctx context.Context, read func() error) error {
 		flushes := t.flushes
 		t.mu.RUnlock()
 		err := read()
+		if err == nil {
+			return nil // without what an error needs: most reads end here
+		}
 		var bad *CorruptError
 		if !errors.As(err, &bad) || t.mender == nil || try == mendTries {
 			return err
