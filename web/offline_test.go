@@ -497,6 +497,34 @@ func TestBrokenVersion(t *testing.T) {
 	p.isWhole(1, 1)
 }
 
+// A browser that died has lost the notes, which it wrote last, and has the files. An older set that is not whole stands beside them.
+func TestNotesAreLost(t *testing.T) {
+	b := startBrowser(t, "")
+	s := newSite(t, built(t, 1, 1))
+	p := openTab(t, b, s.url())
+	p.isKept()
+	var lost int
+	p.eval(&lost, `(async () => {
+		const names = (await caches.keys()).filter((name) => name.endsWith(' notes'));
+		for (const name of names) await (await caches.open(name)).delete(location.href);
+		const set = (await caches.keys()).find((name) => name.includes(' set '));
+		const half = await caches.open(set.replace(/.$/, (last) => (last === '0' ? '1' : '0')));
+		await half.put('/app.js', new Response('throw "half"'));
+		return names.length;
+	})()`)
+	if lost != 1 {
+		t.Fatalf("%d notes were lost, expected one", lost)
+	}
+	s.down()
+	p.reload()
+	p.isWhole(1, 1)
+	s.up()
+	s.deploy(built(t, 2, 2))
+	if !p.check() {
+		t.Fatal("the new version is not found after the loss")
+	}
+}
+
 // The browser dies while a version is collected, and after it.
 func TestBrowserDies(t *testing.T) {
 	dir := t.TempDir()

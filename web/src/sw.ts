@@ -25,7 +25,7 @@
 //
 // and worker to all pages, whenever it has changed, the state: {vsync: 'kept', current: HASH | null, next: HASH | null}. A page finds
 // out which set it came from by its own Server-Timing: set;desc=HASH.
-import { entries, lock, readNotes, writeNotes, type Notes, type Scope, type WorkerFetchEvent } from './kept.js';
+import { entries, lock, readNotes, writeNotes, type KeptSet, type Notes, type Scope, type WorkerFetchEvent } from './kept.js';
 
 /** SHA-256 of the files of the same build, by name. */
 declare const FILES: Readonly<Record<string, string>>;
@@ -95,10 +95,46 @@ async function loadSet(): Promise<File[]> {
   }
 }
 
+/** A set is named by what is in it, so that it can be known again without the notes. */
+const hashOfSet = (files: readonly { address: string; hash: string }[]) =>
+  hashOf(new TextEncoder().encode(JSON.stringify(files.map(({ address, hash }) => [address, hash]).sort())));
+
+/**
+ * Reads the notes. A browser that dies can lose what it has just written, and so the notes and not the set that they name: then the
+ * newest set that is whole is the current one.
+ */
+async function currentNotes(): Promise<Notes> {
+  const noted = await readNotes(scope);
+  if (noted.current) return noted;
+  return lock(scope, async () => {
+    const noted = await readNotes(scope);
+    for (const name of noted.current ? [] : (await caches.keys()).reverse()) {
+      const current = name.startsWith(setName('')) ? await setIn(name) : undefined;
+      if (!current) continue;
+      await writeNotes(scope, { current });
+      return { current };
+    }
+    return noted;
+  });
+}
+
+/** The set that a cache holds; undefined if it is not whole. */
+async function setIn(name: string): Promise<KeptSet | undefined> {
+  const cache = await caches.open(name);
+  const files = await Promise.all(
+    (await cache.keys()).map(async ({ url }) => {
+      const response = await cache.match(url, { ignoreVary: true });
+      return { address: url, hash: response ? await hashOf(await response.arrayBuffer()) : '' };
+    }),
+  );
+  const hash = await hashOfSet(files);
+  return setName(hash) === name ? { hash, files: Object.fromEntries(files.map(({ address, hash }) => [address, hash])) } : undefined;
+}
+
 /** Collects a set, and notes it as the next one if it is another than those that are there. */
 async function collect(): Promise<void> {
   const files = await loadSet();
-  const hash = await hashOf(new TextEncoder().encode(JSON.stringify(files.map(({ address, hash }) => [address, hash]).sort())));
+  const hash = await hashOfSet(files);
   await lock(scope, async () => {
     const notes = await readNotes(scope);
     const known = entries(notes).find((set) => set.hash === hash);
@@ -114,6 +150,7 @@ async function collect(): Promise<void> {
         return cache.put(address, new Response(bytes, { headers }));
       };
       await Promise.all(files.map(put));
+      if (!(await setIn(setName(hash)))) throw new Error('what was put into the cache is not what it gives back'); // also waits for the disk
     } catch (err) {
       await caches.delete(setName(hash));
       throw err;
@@ -143,7 +180,7 @@ let checking: Promise<void> | undefined;
 /** Looks whether a kept file is another now. One look at a time; who asks during one gets its result. */
 function check(): Promise<void> {
   return (checking ??= (async () => {
-    const { current, next } = await readNotes(scope);
+    const { current, next } = await currentNotes();
     const newest = next ?? current;
     const files = await Promise.all(others.map(load));
     const same = newest && files.every(({ address, hash }) => hash === newest.files[address]) && (await caches.has(setName(newest.hash)));
@@ -196,7 +233,7 @@ async function takeIfAlone(): Promise<void> {
 
 async function fromSet(address: string): Promise<Response | undefined> {
   for (let before = ''; ; ) {
-    const { current } = await readNotes(scope);
+    const { current } = await currentNotes();
     if (!current || !(address in current.files)) return undefined;
     const response = await caches.match(address, { cacheName: setName(current.hash), ignoreVary: true });
     if (response || current.hash === before) return response;
@@ -257,5 +294,5 @@ worker.addEventListener('message', (event) => {
   const what = (event.data as { vsync?: unknown } | null)?.vsync;
   if (what !== 'state' && what !== 'check' && what !== 'take') return;
   const done = what === 'check' ? checkQuietly() : what === 'state' ? Promise.resolve() : worker.serviceWorker.state === 'installed' ? worker.skipWaiting() : take();
-  event.waitUntil(done.then(async () => event.ports[0]?.postMessage(stateOf(await readNotes(scope)))));
+  event.waitUntil(done.then(async () => event.ports[0]?.postMessage(stateOf(await currentNotes()))));
 });
