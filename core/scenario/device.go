@@ -30,6 +30,7 @@ type device struct {
 	line          *line
 	skew          atomic.Int64
 	copied        bool // it began with the id of another
+	astray        bool // the hub has lost data since this device was in sync with it
 
 	feed  *watcher.Watcher // nil while it is offline
 	ended chan struct{}    // closed when feed has ended
@@ -233,7 +234,7 @@ func (r *run) clone(ctx context.Context, from, to string) error {
 	if err := d.away(ctx, func() error { return r.copyDisk(ctx, from, to) }); err != nil {
 		return err
 	}
-	c := &device{r: r, name: to, line: newLine(r.world.Dial), copied: true}
+	c := &device{r: r, name: to, line: newLine(r.world.Dial), copied: true, astray: d.astray}
 	r.devices[to] = c
 	return c.open(ctx)
 }

@@ -48,7 +48,12 @@
 //	clone A as B                   B is a new device with a copy of A's disk
 //	backup A     restore A         keeps a copy of A's disk; puts it back
 //	lose A                         A's disk is empty
-//	wipe hub                       the hub's disk is empty
+//
+//	backup hub   restore hub       keeps a copy of the hub's disk; the hub dies, and starts with the copy: what it had taken since is lost
+//	empty hub                      the hub dies, and starts with an empty disk, and the key that it had
+//	wipe hub                       the hub dies, and another one starts in its place
+//
+// A device that is online when the hub loses data may not have noticed yet in the next step; sync waits until it has.
 //
 //	expect WHO… KEY VALUE [conflict] [leaves V…]     what they show; no conflict where it does not say so. VALUE none: no object
 //	expect WHO… count COLLECTION N                   objects

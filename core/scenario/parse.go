@@ -136,23 +136,16 @@ var verbs = map[string]func(*parser, *words) action{
 	"open":    eachDevice((*device).open),
 	"full":    eachDevice(func(d *device, _ context.Context) error { d.disk.SetFull(true); return nil }),
 	"room":    eachDevice(func(d *device, _ context.Context) error { d.disk.SetFull(false); return nil }),
-	"backup":  eachDevice((*device).backUp),
-	"restore": eachDevice((*device).restore),
+	"backup":  hubOr((World).HubBackup, (*device).backUp, false),
+	"restore": hubOr((World).HubRestore, (*device).restore, true),
 	"lose":    eachDevice((*device).lose),
 	"sync": func(p *parser, w *words) action {
 		names := p.names(w)
 		return func(ctx context.Context, r *run) error { return r.sync(ctx, names) }
 	},
-	"crash": func(p *parser, w *words) action {
-		if w.take("hub") {
-			return func(ctx context.Context, r *run) error { return r.world.HubCrash(ctx) }
-		}
-		return eachDevice((*device).crash)(p, w)
-	},
-	"wipe": func(p *parser, w *words) action {
-		w.name("hub", map[string]bool{"hub": true})
-		return func(ctx context.Context, r *run) error { return r.world.HubWipe(ctx) }
-	},
+	"crash": hubOr((World).HubCrash, (*device).crash, false),
+	"empty": onHub((World).HubEmpty),
+	"wipe":  onHub((World).HubWipe),
 	"clone": func(p *parser, w *words) action {
 		from := w.name("a device", p.devices)
 		w.name("as", map[string]bool{"as": true})
@@ -175,6 +168,33 @@ var verbs = map[string]func(*parser, *words) action{
 	},
 	"break":  onLine((*line).breakAfter),
 	"garble": onLine((*line).garbleAfter),
+}
+
+// hubOr is what happens to the hub, which may lose data by it, or to devices.
+func hubOr(hub func(World, context.Context) error, devices func(*device, context.Context) error, loses bool) func(*parser, *words) action {
+	return func(p *parser, w *words) action {
+		switch {
+		case !w.take("hub"):
+			return eachDevice(devices)(p, w)
+		case loses:
+			return losing(hub)
+		}
+		return func(ctx context.Context, r *run) error { return hub(r.world, ctx) }
+	}
+}
+
+// onHub is how the hub alone loses data.
+func onHub(do func(World, context.Context) error) func(*parser, *words) action {
+	return func(_ *parser, w *words) action {
+		w.name("hub", map[string]bool{"hub": true})
+		return losing(do)
+	}
+}
+
+func losing(do func(World, context.Context) error) action {
+	return func(ctx context.Context, r *run) error {
+		return r.hubLoses(func() error { return do(r.world, ctx) })
+	}
 }
 
 // onLine is what happens to a device's line after so many frames.

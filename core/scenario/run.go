@@ -29,8 +29,11 @@ type World interface {
 	// taken everything. The runner releases it.
 	Hub(ctx context.Context) (r *core.Replica, release func() error, err error)
 
-	HubCrash(ctx context.Context) error // and starts again
-	HubWipe(ctx context.Context) error  // takes all that the hub has stored, its identity too
+	HubCrash(ctx context.Context) error   // and starts again
+	HubBackup(ctx context.Context) error  // keeps a copy of what it has stored, in place of the one before
+	HubRestore(ctx context.Context) error // dies, and starts with the copy
+	HubEmpty(ctx context.Context) error   // dies, and starts with nothing stored, and the key that it had
+	HubWipe(ctx context.Context) error    // dies, and starts with nothing at all: as another hub
 	HubCheckpoint(ctx context.Context) error
 }
 
@@ -144,6 +147,14 @@ func (r *run) checkAll(ctx context.Context) error {
 	return errors.Join(check(ctx, "hub", hub), release())
 }
 
+// hubLoses lets the hub lose data. Where devices stood in its feed says nothing any more, until each has met it again.
+func (r *run) hubLoses(lose func() error) error {
+	for _, d := range r.devices {
+		d.astray = true
+	}
+	return lose()
+}
+
 func check(ctx context.Context, name string, r *core.Replica) error {
 	rep, err := r.Check(ctx)
 	if err == nil && !rep.OK {
@@ -225,6 +236,7 @@ func (r *run) sync(ctx context.Context, names []string) error {
 			}
 			err := d.quiet(ctx, head)
 			head = max(head, d.State().Marker.Seq)
+			d.astray = d.astray && err != nil
 			if !stays {
 				err = errors.Join(err, d.offline(ctx))
 			}
@@ -239,7 +251,7 @@ func (r *run) sync(ctx context.Context, names []string) error {
 // known is the farthest place of the feed that anybody knows.
 func (r *run) known() (head uint64) {
 	for _, d := range r.devices {
-		if d.Replica != nil {
+		if d.Replica != nil && !d.astray {
 			head = max(head, d.State().Marker.Seq)
 		}
 	}

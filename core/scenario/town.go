@@ -25,6 +25,8 @@ type Town struct {
 	hub     *edge.Hub
 	replica *core.Replica
 	stored  *store.Memory
+	backup  *store.Memory // what HubBackup kept
+	key     byte          // counts hubs that were wiped
 	lives   uint64
 	conns   []wire.Conn // the hub's ends
 	now     atomic.Uint64
@@ -46,7 +48,7 @@ func NewTown(ctx context.Context, disk func(ctx context.Context, device string) 
 
 func (t *Town) start(ctx context.Context) error {
 	t.lives++
-	replica, err := core.Open(ctx, t.stored, core.Config{Role: core.RoleHub, Database: database, HubKey: []byte("a key of the scenarios"),
+	replica, err := core.Open(ctx, t.stored, core.Config{Role: core.RoleHub, Database: database, HubKey: fmt.Append(nil, "a key of the scenarios ", t.key),
 		Now: func() uint64 { return t.now.Add(1) }, Rand: rand.NewChaCha8([32]byte{byte(t.lives)}), CheckpointBytes: 64 << 10})
 	if err != nil {
 		return err
@@ -151,20 +153,44 @@ func (t *Town) Hub(context.Context) (*core.Replica, func() error, error) {
 }
 
 // HubCrash implements World.
-func (t *Town) HubCrash(ctx context.Context) error {
-	_, replica := t.cutAll()
-	t.stored = t.stored.Clone() // what a commit that is still under way does, is not in it
-	replica.Kill()
-	return t.start(ctx)
+func (t *Town) HubCrash(ctx context.Context) error { return t.hubDies(ctx, (*store.Memory).Clone) }
+
+// HubBackup implements World.
+func (t *Town) HubBackup(context.Context) error {
+	t.backup = t.stored.Clone()
+	return nil
+}
+
+// HubRestore implements World.
+func (t *Town) HubRestore(ctx context.Context) error {
+	if t.backup == nil {
+		return errNoBackup
+	}
+	return t.hubDies(ctx, func(*store.Memory) *store.Memory { return t.backup.Clone() })
+}
+
+// HubEmpty implements World.
+func (t *Town) HubEmpty(ctx context.Context) error {
+	return t.hubDies(ctx, func(*store.Memory) *store.Memory { return store.NewMemory() })
 }
 
 // HubWipe implements World.
 func (t *Town) HubWipe(ctx context.Context) error {
+	t.key++
+	return t.HubEmpty(ctx)
+}
+
+// hubDies ends the hub's process, and starts the next one on what is left of its disk. What a commit that is still under way does,
+// is not in a copy.
+func (t *Town) hubDies(ctx context.Context, leaves func(*store.Memory) *store.Memory) error {
 	_, replica := t.cutAll()
+	t.stored = leaves(t.stored)
 	replica.Kill()
-	t.stored = store.NewMemory()
 	return t.start(ctx)
 }
+
+// errNoBackup says that a script has to keep a copy first.
+var errNoBackup = errors.New("scenario: there is no copy of the hub's disk: let backup hub stand before restore hub")
 
 // HubCheckpoint implements World.
 func (t *Town) HubCheckpoint(ctx context.Context) error { return t.replica.Checkpoint(ctx) }

@@ -50,9 +50,10 @@ func TestScenarios(t *testing.T) {
 
 // A socketWorld is one database of the hub's program.
 type socketWorld struct {
-	hub  *program.Hub
-	name string
-	dir  string
+	hub    *program.Hub
+	name   string
+	dir    string
+	backup string // directory of the hub's copy; empty: none
 }
 
 func (w *socketWorld) Database() string { return w.name }
@@ -107,17 +108,76 @@ func (w *socketWorld) HubCrash(context.Context) error {
 	return nil
 }
 
-// HubWipe takes the database alone; the others are those of other scripts.
+// HubBackup copies the files of the database while the program does not run.
+func (w *socketWorld) HubBackup(context.Context) error {
+	return w.away(func() error {
+		files, err := w.files()
+		if err == nil {
+			w.backup = filepath.Join(w.dir, "backup")
+			err = errors.Join(os.RemoveAll(w.backup), copyInto(w.backup, files))
+		}
+		return err
+	})
+}
+
+func (w *socketWorld) HubRestore(context.Context) error {
+	return w.away(func() error {
+		if w.backup == "" {
+			return errors.New("there is no copy of the hub's disk")
+		}
+		files, err := filepath.Glob(filepath.Join(w.backup, "*"))
+		return errors.Join(err, w.remove(), copyInto(w.databases(), files))
+	})
+}
+
+// HubEmpty takes the database alone; the others are those of other scripts.
+func (w *socketWorld) HubEmpty(context.Context) error { return w.away(w.remove) }
+
+// HubWipe takes the databases of scripts that are over too: the key, without which none of them can be opened, goes.
 func (w *socketWorld) HubWipe(context.Context) error {
+	return w.away(func() error {
+		w.hub.Wipe()
+		return nil
+	})
+}
+
+// away does something while the program does not run.
+func (w *socketWorld) away(do func() error) error {
 	w.hub.Die()
-	files, err := filepath.Glob(filepath.Join(w.hub.Dir, "databases", w.name+".db*"))
+	err := do()
+	w.hub.Start()
+	return err
+}
+
+func (w *socketWorld) databases() string { return filepath.Join(w.hub.Dir, "databases") }
+
+// files are those of the database.
+func (w *socketWorld) files() ([]string, error) {
+	files, err := filepath.Glob(filepath.Join(w.databases(), w.name+".db*"))
 	if err == nil && len(files) == 0 {
-		err = errors.New("there is no database to be taken away")
+		err = errors.New("the hub has no such database")
 	}
+	return files, err
+}
+
+func (w *socketWorld) remove() error {
+	files, err := w.files()
 	for _, file := range files {
 		err = errors.Join(err, os.Remove(file))
 	}
-	w.hub.Start()
+	return err
+}
+
+// copyInto fills a directory, which is made anew if it is not there, with copies of files.
+func copyInto(dir string, files []string) error {
+	err := os.MkdirAll(dir, 0o755)
+	for _, file := range files {
+		data, e := os.ReadFile(file)
+		if e == nil {
+			e = os.WriteFile(filepath.Join(dir, filepath.Base(file)), data, 0o644)
+		}
+		err = errors.Join(err, e)
+	}
 	return err
 }
 
