@@ -62,3 +62,9 @@ func ParseMarker(s string) (Marker, error) {
 	}
 	return DecodeMarker(b)
 }
+
+// A Place is a place of a feed whose epoch goes without saying.
+type Place struct {
+	Seq  uint64
+	Hash Hash // running hash of the feed after it
+}

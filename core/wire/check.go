@@ -131,6 +131,7 @@ func (m *Hello) check() *flaw {
 		number("held", uint64(m.LowestHeld), 1),
 		number("credit", m.Credit, 1),
 		text("agent", m.Agent, MaxAgent),
+		trail(m.Trail),
 	)
 }
 
@@ -188,6 +189,32 @@ func (m *Changes) check() *flaw {
 		m.Part.check(),
 		items("e", m.Entries, 1, change.MaxEntry, m.Seq, m.Part),
 	)
+}
+
+func (m *Handback) check() *flaw {
+	return firstOf(
+		number("seq", m.Seq, 1),
+		m.Part.check(),
+		items("e", m.Entries, 1, change.MaxEntry, m.Seq, m.Part),
+	)
+}
+
+func (m *Handed) check() *flaw { return firstOf(number("seq", m.Seq, 1), number("n", m.Taken, 0)) }
+
+// trail checks that places go back.
+func trail(places []change.Place) *flaw {
+	if len(places) > MaxTrail {
+		return &flaw{code: CodeTooLarge, field: "trail", problem: fmt.Sprintf("expected at most %d places, got %d", MaxTrail, len(places))}
+	}
+	for i, p := range places {
+		if f := number("trail", p.Seq, 1); f != nil {
+			return f
+		}
+		if i > 0 && p.Seq >= places[i-1].Seq {
+			return invalid("trail", fmt.Sprintf("expected a place before %d, got %d", places[i-1].Seq, p.Seq))
+		}
+	}
+	return nil
 }
 
 func (m *Accepted) check() *flaw {

@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"encoding/binary"
 	"fmt"
 
 	"vsync/core/change"
@@ -72,6 +73,8 @@ func decodeUp(r *reader) Message {
 		return r.seen()
 	case TypePing:
 		return r.ping()
+	case TypeHandback:
+		return r.handback()
 	}
 	r.unknown("expected a message to a hub")
 	return nil
@@ -95,6 +98,8 @@ func decodeDown(r *reader) Message {
 		return r.bye()
 	case TypeResend:
 		return r.resend()
+	case TypeHanded:
+		return r.handed()
 	}
 	r.unknown("expected a message to a device")
 	return nil
@@ -195,6 +200,8 @@ func (r *reader) hello() *Hello {
 			m.Credit = r.uint("credit")
 		case "agent":
 			m.Agent = r.str("agent", MaxAgent)
+		case "trail":
+			m.Trail = r.places("trail")
 		default:
 			r.skipUnknown()
 		}
@@ -316,6 +323,44 @@ func (r *reader) changes() *Changes {
 		}
 	}
 	r.require(&f, "seq", "e", "hash")
+	return m
+}
+
+func (r *reader) handback() *Handback {
+	m := &Handback{}
+	f := r.fields("")
+	for r.next(&f) {
+		switch string(f.key) {
+		case "seq":
+			m.Seq = r.uint("seq")
+		case "e":
+			m.Entries = r.items("e")
+		case "part":
+			m.Part.Index = r.uint("part")
+		case "more":
+			m.Part.More = r.bool("more")
+		default:
+			r.skipUnknown()
+		}
+	}
+	r.require(&f, "seq", "e")
+	return m
+}
+
+func (r *reader) handed() *Handed {
+	m := &Handed{}
+	f := r.fields("")
+	for r.next(&f) {
+		switch string(f.key) {
+		case "seq":
+			m.Seq = r.uint("seq")
+		case "n":
+			m.Taken = r.uint("n")
+		default:
+			r.skipUnknown()
+		}
+	}
+	r.require(&f, "seq", "n")
 	return m
 }
 
@@ -513,6 +558,30 @@ func (r *reader) hashes(field string) []change.Hash {
 		hashes[i] = change.Hash(b[i*change.HashSize:])
 	}
 	return hashes
+}
+
+// placeSize is a place in a trail: sequence BE64 ‖ hash 16.
+const placeSize = 8 + change.HashSize
+
+func (r *reader) places(field string) []change.Place {
+	at := r.off
+	b := r.bin(field)
+	n := len(b) / placeSize
+	switch {
+	case len(b)%placeSize != 0:
+		r.fail(CodeProtocol, field, at, fmt.Sprintf("expected places of %d bytes, got %d bytes", placeSize, len(b)))
+	case n > MaxTrail:
+		r.fail(CodeTooLarge, field, at, fmt.Sprintf("expected at most %d places, got %d", MaxTrail, n))
+	}
+	if r.err != nil || n == 0 {
+		return nil
+	}
+	places := make([]change.Place, n)
+	for i := range places {
+		places[i].Seq = binary.BigEndian.Uint64(b[i*placeSize:])
+		copy(places[i].Hash[:], b[i*placeSize+8:])
+	}
+	return places
 }
 
 func (r *reader) items(field string) [][]byte {

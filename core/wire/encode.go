@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"encoding/binary"
 	"fmt"
 
 	"vsync/core/change"
@@ -26,7 +27,7 @@ func Append(dst []byte, m Message) ([]byte, error) {
 // Encoders below write the keys in the order of PROTOCOL.md's tables; decode.go reads them back.
 
 func (m *Hello) append(b []byte) []byte {
-	b = msgpack.AppendMap(b, 9+count(!m.Lineage.IsZero(), m.Token != "", !m.Marker.IsZero()))
+	b = msgpack.AppendMap(b, 9+count(!m.Lineage.IsZero(), m.Token != "", !m.Marker.IsZero(), len(m.Trail) > 0))
 	b = keyUint(b, "p", m.Protocol)
 	b = keyStr(b, "db", m.Database)
 	if !m.Lineage.IsZero() {
@@ -47,7 +48,14 @@ func (m *Hello) append(b []byte) []byte {
 	}
 	b = keyUint(b, "held", uint64(m.LowestHeld))
 	b = keyUint(b, "credit", m.Credit)
-	return keyStr(b, "agent", m.Agent)
+	b = keyStr(b, "agent", m.Agent)
+	if len(m.Trail) > 0 {
+		b = msgpack.AppendBinHeader(msgpack.AppendStr(b, "trail"), len(m.Trail)*placeSize)
+		for _, p := range m.Trail {
+			b = append(binary.BigEndian.AppendUint64(b, p.Seq), p.Hash[:]...)
+		}
+	}
+	return b
 }
 
 func (m *Welcome) append(b []byte) []byte {
@@ -92,6 +100,17 @@ func (m *Changes) append(b []byte) []byte {
 	b = keyItems(b, "e", m.Entries)
 	b = key16(b, "hash", m.Hash)
 	return m.Part.append(b)
+}
+
+func (m *Handback) append(b []byte) []byte {
+	b = msgpack.AppendMap(b, 2+m.Part.keys())
+	b = keyUint(b, "seq", m.Seq)
+	b = keyItems(b, "e", m.Entries)
+	return m.Part.append(b)
+}
+
+func (m *Handed) append(b []byte) []byte {
+	return keyUint(keyUint(msgpack.AppendMap(b, 2), "seq", m.Seq), "n", m.Taken)
 }
 
 func (m *Accepted) append(b []byte) []byte {

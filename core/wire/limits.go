@@ -42,6 +42,9 @@ const (
 	// generations ago says hello again.
 	MaxOwn = 4096
 
+	// MaxTrail bounds the places in hello: enough to halve the way back to the beginning of any feed.
+	MaxTrail = 64
+
 	// MaxPushes bounds the pushes that are not answered: enough to hide the round trip, little
 	// enough to send again after a break.
 	MaxPushes = 16

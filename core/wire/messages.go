@@ -14,7 +14,7 @@ const (
 	TypePush         Type = 2
 	TypeSeen         Type = 3
 	TypeFetch        Type = 4 // reserved
-	TypeHandback     Type = 5 // reserved
+	TypeHandback     Type = 5
 	TypePresenceUp   Type = 6 // reserved
 	TypePing         Type = 7
 	TypeToken        Type = 8 // reserved
@@ -29,6 +29,7 @@ const (
 	TypeError        Type = 41
 	TypeBye          Type = 42
 	TypeResend       Type = 43
+	TypeHanded       Type = 44
 )
 
 var typeNames = map[Type]string{
@@ -37,6 +38,7 @@ var typeNames = map[Type]string{
 	TypeWelcome: "welcome", TypeChanges: "changes", TypePages: "pages", TypeAccepted: "accepted",
 	TypeVoided: "voided", TypeHistory: "history", TypePresenceDown: "presence", TypePong: "pong",
 	TypeError: "error", TypeBye: "bye", TypeResend: "resend",
+	TypeHanded: "handed",
 }
 
 func (t Type) String() string {
@@ -49,7 +51,7 @@ func (t Type) String() string {
 // Reserved reports whether t is kept for a later version of the protocol.
 func (t Type) Reserved() bool {
 	switch t {
-	case TypeFetch, TypeHandback, TypePresenceUp, TypeToken, TypePages, TypeHistory, TypePresenceDown:
+	case TypeFetch, TypePresenceUp, TypeToken, TypePages, TypeHistory, TypePresenceDown:
 		return true
 	}
 	return false
@@ -76,6 +78,7 @@ type Hello struct {
 	LowestHeld change.Generation // held: lowest own generation whose bytes are still there
 	Credit     uint64            // credit: bytes of the stream that may be on the way, ≥ 1
 	Agent      string            // agent: program and version, for logs
+	Trail      []change.Place    // trail: earlier places of the feed that is applied, the latest first, where the hub did not know Marker
 }
 
 // A Mode says where the stream begins.
@@ -125,6 +128,19 @@ type Changes struct {
 	Entries [][]byte    // e: entry bytes, or one piece of one
 	Hash    change.Hash // hash: running hash of the feed after the last entry
 	Part    Part
+}
+
+// Handback gives a hub back what it lost: entries of the feed that the device has applied.
+type Handback struct {
+	Seq     uint64   // seq: of Entries[0] in the feed that the device has; the others follow without gaps
+	Entries [][]byte // e: entry bytes, or one piece of one
+	Part    Part
+}
+
+// Handed says that the hub has dealt with what was handed back.
+type Handed struct {
+	Seq   uint64 // seq: of the last entry, as in Handback
+	Taken uint64 // n: how many of the message's entries it did not have
 }
 
 // Accepted says that own batches are in the feed; it stands there in the place of Changes.
@@ -211,3 +227,5 @@ func (*Pong) Type() Type     { return TypePong }
 func (*Error) Type() Type    { return TypeError }
 func (*Bye) Type() Type      { return TypeBye }
 func (*Resend) Type() Type   { return TypeResend }
+func (*Handback) Type() Type { return TypeHandback }
+func (*Handed) Type() Type   { return TypeHanded }

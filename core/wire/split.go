@@ -86,6 +86,15 @@ func SplitChanges(first uint64, entries [][]byte, after []change.Hash, budget in
 	}
 }
 
+// SplitHandback yields the messages that hand entries back, as SplitChanges does.
+func SplitHandback(first uint64, entries [][]byte, budget int) iter.Seq[*Handback] {
+	return func(yield func(*Handback) bool) {
+		runs(entries, budget, func(r run) bool {
+			return yield(&Handback{Seq: first + uint64(r.from), Entries: r.list(entries), Part: r.part})
+		})
+	}
+}
+
 // SplitAccepted yields the messages that accept batches from sequence first and generation gen on, in
 // frames of at most budget bytes; after[i] is the running hash after annotations[i], each of which is
 // annotation ‖ MAC. The messages alias annotations.
@@ -139,6 +148,8 @@ func pieceOf(m Message) (piece, bool) {
 		return piece{typ: TypePush, gen: uint64(m.Gen), part: m.Part, items: &m.Batches, limit: change.MaxBatch}, true
 	case *Changes:
 		return piece{typ: TypeChanges, first: m.Seq, hash: m.Hash, part: m.Part, items: &m.Entries, limit: change.MaxEntry}, true
+	case *Handback:
+		return piece{typ: TypeHandback, first: m.Seq, part: m.Part, items: &m.Entries, limit: change.MaxEntry}, true
 	case *Accepted:
 		return piece{typ: TypeAccepted, first: m.Seq, gen: uint64(m.Gen), hash: m.Hash, part: m.Part, items: &m.Annotations, limit: maxAnnotationItem}, true
 	case *Voided:
@@ -208,6 +219,8 @@ func setWhole(m Message) {
 	case *Push:
 		m.Part = Part{}
 	case *Changes:
+		m.Part = Part{}
+	case *Handback:
 		m.Part = Part{}
 	case *Accepted:
 		m.Part = Part{}
