@@ -88,7 +88,20 @@ func (s *stage) arrive(a *Arrival) error {
 	}
 	s.add(it.Kind, it.Data)
 	s.addTurns(turns)
+	if e.Kind == change.EntryVoid {
+		return s.settledBefore(e.Version)
+	}
 	return nil
+}
+
+// settledBefore settles again what was refused and settled before the hub lost it.
+func (s *stage) settledBefore(v change.Version) error {
+	row, err := s.get(versionRow(tableSettled, v))
+	if err != nil || row == nil {
+		return err
+	}
+	s.add(changelog.ItemSettled, append([]byte(versionKey(v)), row...))
+	return s.settled(v, row)
 }
 
 // read checks an arrival and returns it as an item of the log, as an entry, and the batch if it is one.

@@ -3,6 +3,7 @@ package core
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"fmt"
 
 	"vsync/core/change"
@@ -127,6 +128,11 @@ func (c *checker) log() error {
 }
 
 func (c *checker) item(commit uint64, it changelog.Item) error {
+	if it.Kind == changelog.ItemEntry || it.Kind == changelog.ItemConfirm {
+		if seq, _ := binary.Uvarint(it.Data); leaves(c.head.rewinds, commit, seq) {
+			return nil // nothing refers to it any more
+		}
+	}
 	switch it.Kind {
 	case changelog.ItemBatch:
 		c.report.Batches++

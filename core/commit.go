@@ -513,6 +513,9 @@ func (f *fold) item(it changelog.Item, renaming **device.Mapping) error {
 		_, err = f.local(b, nil)
 		return err
 	case changelog.ItemEntry:
+		if f.isLeft(it) {
+			return f.left(it)
+		}
 		seq, e, err := entryOf(it)
 		if err != nil {
 			return err
@@ -521,6 +524,9 @@ func (f *fold) item(it changelog.Item, renaming **device.Mapping) error {
 		_, err = f.entry(e, nil)
 		return err
 	case changelog.ItemConfirm:
+		if f.isLeft(it) {
+			return f.left(it)
+		}
 		seq, e, err := f.confirmOf(it)
 		if err != nil {
 			return err
@@ -528,10 +534,12 @@ func (f *fold) item(it changelog.Item, renaming **device.Mapping) error {
 		f.advance(seq, e)
 		_, err = f.entry(e, nil)
 		return err
-	case changelog.ItemMarker:
+	case changelog.ItemMarker, changelog.ItemEpoch:
 		m, err := change.DecodeMarker(it.Data)
 		f.head.marker = m
 		return err
+	case changelog.ItemRewind:
+		return f.goBack(it.Data)
 	case changelog.ItemIdentity:
 		copy(f.head.lineage[:], it.Data)
 	case changelog.ItemReentry:

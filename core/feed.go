@@ -93,35 +93,6 @@ func eachEntry(recs []changelog.Record, visit func(seq uint64, e *change.Entry, 
 	return nil
 }
 
-// KnownMarker returns nil if a marker names a place of this feed, else UNKNOWN_MARKER.
-func (r *Replica) KnownMarker(ctx context.Context, m change.Marker) error {
-	h := r.Head()
-	if m.Seq == 0 {
-		return nil
-	}
-	if m.Epoch != h.Epoch || m.Seq > h.Seq {
-		return errorf(UnknownMarker, "the marker names sequence %d of epoch %d, and this feed ends at %d of epoch %d: the hub was restored from an older copy, or is another one", m.Seq, m.Epoch, h.Seq, h.Epoch)
-	}
-	have := h.Hash
-	if m.Seq != h.Seq {
-		recs, err := r.log.BySeq(ctx, m.Seq)
-		if err != nil {
-			return typed(err, "reading the feed")
-		}
-		err = eachEntry(recs, func(seq uint64, _ *change.Entry, _ []byte, running change.Hash) bool {
-			have = running
-			return seq < m.Seq
-		})
-		if err != nil {
-			return typed(err, "reading the feed")
-		}
-	}
-	if have != m.Hash {
-		return errorf(UnknownMarker, "the marker's hash at sequence %d is %s, and this feed's is %s: the hub was restored from an older copy and has gone another way since", m.Seq, m.Hash, have)
-	}
-	return nil
-}
-
 // Settlement finds what a device's hello and the hub have in common: the highest generation named in the hello that the hub
 // has too, and the hub's last one with its hash.
 func (r *Replica) Settlement(ctx context.Context, d change.DeviceID, base change.Generation, baseHash change.Hash, own []change.Hash) (common, last change.Generation, lastHash change.Hash, err error) {

@@ -38,6 +38,7 @@ type fold struct {
 	rows rows
 	log  *changelog.Log
 	head *head
+	gone []rewind       // what of the feed is left at a later commit is passed by: only in a refolding
 	obj  objects.Object // scratch
 
 	lastDevice change.DeviceID // whose row was asked for last, and its name: most batches come in runs

@@ -169,6 +169,7 @@ func (n *node) want(id, want string) {
 // hello connects and settles until there is nothing left to settle, and returns what is to be pushed from.
 func (n *node) hello() change.Generation {
 	n.w.t.Helper()
+	n.meet()
 	for range 8 {
 		h, err := n.Hello(n.w.ctx)
 		if err != nil {
@@ -189,6 +190,53 @@ func (n *node) hello() change.Generation {
 	}
 	n.w.t.Fatal("eight hellos settled nothing")
 	return 0
+}
+
+// meet finds the place of the hub's feed from which the device goes on; what the hub lost is handed back before anything is left.
+func (n *node) meet() (handed, taken int, wentBack bool) {
+	n.w.t.Helper()
+	var back change.Place
+	for round := range 4 {
+		m := n.State().Marker
+		begin, err := n.w.hub.Locate(n.w.ctx, Whereabouts{Marker: m, Back: back})
+		if err == nil {
+			if begin.Seq != m.Seq || begin.Hash != m.Hash {
+				n.w.t.Fatalf("at %v, and the stream begins at %v", m, begin)
+			}
+			return handed, taken, round > 1
+		}
+		trail, terr := n.Trail(n.w.ctx)
+		if codeOf(err) != UnknownMarker || terr != nil {
+			n.w.t.Fatal(err, terr)
+		}
+		if begin, err = n.w.hub.Locate(n.w.ctx, Whereabouts{m, trail, back}); err != nil {
+			n.w.t.Fatal(err)
+		}
+		if round > 0 {
+			if err := n.GoBack(n.w.ctx, begin); err != nil {
+				n.w.t.Fatal(err)
+			}
+			n.check()
+			continue
+		}
+		for at := (AppliedCursor{Seq: begin.Seq}); ; {
+			entries, next, err := n.Applied(n.w.ctx, at, 3000)
+			if err != nil {
+				n.w.t.Fatal(err)
+			}
+			if at = next; len(entries) == 0 {
+				break
+			}
+			took, head, err := n.w.hub.TakeBack(n.w.ctx, entries)
+			if err != nil {
+				n.w.t.Fatal(err)
+			}
+			back = change.Place{Seq: head.Seq, Hash: head.Hash}
+			handed, taken = handed+len(entries), taken+took
+		}
+	}
+	n.w.t.Fatal("a marker that stays unknown")
+	return
 }
 
 // push sends what is not sent yet.

@@ -145,24 +145,54 @@ func TestReadFeed(t *testing.T) {
 			t.Errorf("%d entries in %d pages of %d bytes", n, calls, size)
 		}
 	}
-	if err := w.hub.KnownMarker(w.ctx, w.hub.Head()); err != nil {
-		t.Error(err)
+	located := func(m change.Marker, trail ...change.Place) change.Marker {
+		got, err := w.hub.Locate(w.ctx, Whereabouts{Marker: m, Trail: trail})
+		if err != nil && codeOf(err) != UnknownMarker {
+			t.Error(err)
+		}
+		if err != nil {
+			return change.Marker{}
+		}
+		return got
+	}
+	if head := w.hub.Head(); located(head) != head {
+		t.Error("its own head is unknown")
+	}
+	place := func(seq uint64) change.Place {
+		es, _ := w.hub.ReadFeed(w.ctx, seq-1, 1)
+		return change.Place{Seq: seq, Hash: es[0].Hash}
 	}
 	for _, seq := range []uint64{1, 150, 299} {
-		es, _ := w.hub.ReadFeed(w.ctx, seq-1, 1)
-		m := change.Marker{Epoch: 1, Seq: seq, Hash: es[0].Hash}
-		if err := w.hub.KnownMarker(w.ctx, m); err != nil {
-			t.Errorf("%d: %v", seq, err)
+		p := place(seq)
+		m := change.Marker{Epoch: 1, Seq: seq, Hash: p.Hash}
+		if located(m) != m {
+			t.Errorf("%d is unknown", seq)
 		}
 		m.Hash[0]++
-		if err := w.hub.KnownMarker(w.ctx, m); codeOf(err) != UnknownMarker {
-			t.Errorf("another way at %d: %v", seq, err)
+		if got := located(m); !got.IsZero() {
+			t.Errorf("another way at %d: %v", seq, got)
 		}
 	}
-	for _, m := range []change.Marker{{Epoch: 2, Seq: 1}, {Epoch: 1, Seq: 301}} {
-		if err := w.hub.KnownMarker(w.ctx, m); codeOf(err) != UnknownMarker {
-			t.Errorf("%+v: %v", m, err)
+	if got := located(change.Marker{Epoch: 1, Seq: 301}); !got.IsZero() {
+		t.Errorf("beyond the end: %v", got)
+	}
+	// What is unknown is found again by its trail, and raises the epoch, once.
+	lost := change.Marker{Epoch: 1, Seq: 301, Hash: change.Hash{1}}
+	p := place(200)
+	for range 2 {
+		if got := located(lost, change.Place{Seq: 250, Hash: change.Hash{2}}, p, place(100), change.Place{}); got != (change.Marker{Epoch: 2, Seq: 200, Hash: p.Hash}) {
+			t.Errorf("by its trail: %v", got)
 		}
+	}
+	if got := located(lost, change.Place{}); got != (change.Marker{Epoch: 2}) || w.hub.Head().Epoch != 2 {
+		t.Errorf("from the beginning: %v", got)
+	}
+	// Of a hub that lost the news of an earlier loss too.
+	if got := located(change.Marker{Epoch: 9, Seq: 200, Hash: p.Hash}); got.Epoch != 9 || got.Seq != 200 {
+		t.Errorf("%v", got)
+	}
+	if got := located(change.Marker{Epoch: change.MaxNumber, Seq: 301}, p); got.Epoch != 9+maxEpochStep {
+		t.Errorf("%v", got)
 	}
 }
 

@@ -29,6 +29,11 @@ const (
 	// maxTrials bounds the batches, one a device, that are noted while a hub's engine may die at them: they are rare, and stand in
 	// the superblock.
 	maxTrials = 64
+	// maxTrail bounds the places that a device names to a hub that does not know its marker: enough to halve the way back to the
+	// beginning of any feed.
+	maxTrail = 64
+	// maxEpochStep bounds how far a feed's epoch grows at once: a hub put back from an old copy has missed fewer losses.
+	maxEpochStep = 1 << 20
 	// pendingScan bounds what one page of unsent batches holds, in batches, however small they are.
 	pendingScan = 1024
 )

@@ -3,7 +3,6 @@ package core
 import (
 	"context"
 	"errors"
-	"slices"
 
 	"vsync/core/change"
 	"vsync/core/changelog"
@@ -12,17 +11,17 @@ import (
 // The log is the database: what the tables hold can be built anew from it. A refolding takes the log from its first commit and
 // folds it, by the steps that formed its commits, into rows of its own:
 //
-//	log, commit 1 … upTo ─▶ skip? ─▶ fold ─▶ want? ─▶ map of rows, head
+//	log, commit 1 … upTo ─▶ gone? ─▶ fold ─▶ want? ─▶ map of rows, head
 //
-// Nothing stored is read but the log, and nothing is written. With what it leaves out it gives the state of another history: without
-// the feed's entries above a sequence, for one.
+// Nothing stored is read but the log, and nothing is written. With what is gone it gives the state of another history: without
+// the feed's entries above a sequence.
 type refolding struct {
 	log    *changelog.Log
-	origin head   // what the log begins with: the lineage and epoch of a hub, and a device's id where the log never says it
-	upTo   uint64 // last commit that is folded; beyond the log's end all of it is
+	gone   []rewind // entries of the feed that are left out
+	origin head     // what the log begins with: the lineage and epoch of a hub, and a device's id where the log never says it
+	upTo   uint64   // last commit that is folded; beyond the log's end all of it is
 
-	want func(row string) bool                       // rows that are built; nil: all. The memory that is taken is theirs
-	skip func(commit uint64, it changelog.Item) bool // items that are left out; nil: none
+	want func(row string) bool // rows that are built; nil: all. The memory that is taken is theirs
 
 	each func(h *head) // called after each commit; nil: nobody looks
 
@@ -33,7 +32,7 @@ type refolding struct {
 func (r *Replica) refoldingOf(upTo uint64) *refolding {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return &refolding{log: r.log, origin: originOf(r.cfg.Role, &r.head), upTo: upTo}
+	return &refolding{log: r.log, gone: r.head.rewinds, origin: originOf(r.cfg.Role, &r.head), upTo: upTo}
 }
 
 // originOf is the head before the first commit.
@@ -54,7 +53,7 @@ func originOf(role Role, h *head) (o head) {
 func (g *refolding) run(ctx context.Context) (map[string][]byte, head, error) {
 	g.rows = map[string][]byte{}
 	h := g.origin
-	f := &fold{ctx: ctx, rows: g, log: g.log, head: &h}
+	f := &fold{ctx: ctx, rows: g, log: g.log, head: &h, gone: g.gone}
 	upTo := min(g.upTo, g.log.Last())
 	for next := uint64(1); next <= upTo; {
 		recs, err := g.log.Records(ctx, next)
@@ -81,9 +80,6 @@ func (g *refolding) run(ctx context.Context) (map[string][]byte, head, error) {
 }
 
 func (g *refolding) record(f *fold, rec changelog.Record) error {
-	if g.skip != nil {
-		rec.Items = slices.DeleteFunc(slices.Clone(rec.Items), func(it changelog.Item) bool { return g.skip(rec.Commit, it) })
-	}
 	f.recall(rec)
 	if err := f.record(rec); errors.Is(err, &Error{Code: VersionUnknown}) {
 		return err

@@ -112,6 +112,7 @@ type head struct {
 	accepted uint64        // RoleHub: latest time of acceptance
 	aliases  []alias       // ids that it had before, oldest first
 	trials   []trial       // RoleHub: batches that an engine may have died at; one a device, at most maxTrials
+	rewinds  []rewind      // RoleDevice: where it went back in the feed, the latest last
 	tabs     []tab         // RoleDevice: the tabs that wrote last, the latest last; at most maxTabs
 }
 

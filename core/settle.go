@@ -101,7 +101,7 @@ func (r *Replica) Settle(ctx context.Context, w Welcome) (Settled, error) {
 	if !h.lineage.IsZero() && h.lineage != w.Lineage {
 		return Settled{}, errorf(OtherHub, "this replica belongs to the hub of lineage %s, and the one that answers has %s: check the address, or begin with an empty replica", h.lineage, w.Lineage)
 	}
-	if h.lineage.IsZero() {
+	if h.lineage.IsZero() || h.marker.Epoch != w.Epoch {
 		if err := r.belong(ctx, w); err != nil {
 			return Settled{}, err
 		}
@@ -155,15 +155,17 @@ func (r *Replica) ownHashOrConfirmed(ctx context.Context, h head, g change.Gener
 	return r.ownHash(ctx, h, g)
 }
 
-// belong notes the hub that the replica belongs to from now on.
+// belong notes the hub that the replica belongs to from now on, and the epoch of its feed.
 func (r *Replica) belong(ctx context.Context, w Welcome) error {
 	return r.submit(ctx, &request{weight: 64, form: func(s *stage) error {
-		if s.state.lineage == w.Lineage {
+		if s.state.lineage == w.Lineage && s.state.marker.Epoch == w.Epoch {
 			return nil
 		}
-		s.state.lineage = w.Lineage
+		if s.state.lineage != w.Lineage {
+			s.state.lineage = w.Lineage
+			s.add(changelog.ItemIdentity, w.Lineage[:])
+		}
 		s.state.marker.Epoch = w.Epoch
-		s.add(changelog.ItemIdentity, w.Lineage[:])
 		s.add(changelog.ItemMarker, s.state.marker.Encode())
 		return nil
 	}})

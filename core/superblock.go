@@ -2,6 +2,8 @@ package core
 
 import (
 	"context"
+	"crypto/hmac"
+	"crypto/sha256"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -26,6 +28,7 @@ import (
 //	        format 2: more, each once: what uv ‖ length uv ‖ bytes
 //	        41: trials: n uv × (device 16 ‖ gen uv ‖ hash 16 ‖ incarnation BE64)
 //	        40: the tabs that wrote last: n uv × (tab 8 ‖ highest counter uv ‖ device 16 ‖ generation uv)
+//	        46: where the device went back to an earlier place of the feed: n uv × (commit uv ‖ seq uv)
 //	        45: the tables that have a last page, so that one that is missing is missed
 //
 // Format 1 has no more, and is written where there is none. Head is the state at the checkpoint's commit; replay brings it forward.
@@ -42,9 +45,10 @@ const (
 	formatSuperblock = 0x01
 	formatMore       = 0x02
 
-	moreTabs   = 40
-	moreTrials = 41
-	moreLasts  = 45
+	moreTabs    = 40
+	moreTrials  = 41
+	moreLasts   = 45
+	moreRewinds = 46
 )
 
 var (
@@ -56,17 +60,23 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 func newSuperblock(cfg *Config) (*superblock, error) {
 	sb := &superblock{role: cfg.Role, database: cfg.Database}
-	id, err := newID(cfg.Rand)
-	if err != nil {
-		return nil, err
-	}
 	if cfg.Role == RoleHub {
-		sb.head.lineage = change.Lineage(id)
+		sb.head.lineage = lineageOf(cfg.HubKey, cfg.Database)
 		sb.head.marker.Epoch = 1
-	} else {
-		sb.head.device = change.DeviceID(id)
+		return sb, nil
 	}
-	return sb, nil
+	id, err := newID(cfg.Rand)
+	sb.head.device = change.DeviceID(id)
+	return sb, err
+}
+
+// lineageOf is the identity of a new hub. It follows from the key and the database: a hub whose storage was emptied is still the hub
+// of its devices, which give it back what it had. Who wants another hub takes another key.
+func lineageOf(key []byte, database string) change.Lineage {
+	mac := hmac.New(sha256.New, key)
+	mac.Write([]byte("vsync lineage 1"))
+	mac.Write([]byte(database))
+	return change.Lineage(mac.Sum(nil)[:len(change.Lineage{})])
 }
 
 func (sb *superblock) fits(cfg *Config) error {
@@ -255,6 +265,13 @@ func (sb *superblock) appendMore(b []byte) []byte {
 		}
 		b = appendField(b, moreTrials, x)
 	}
+	if len(h.rewinds) > 0 {
+		x := binary.AppendUvarint(nil, uint64(len(h.rewinds)))
+		for _, w := range h.rewinds {
+			x = binary.AppendUvarint(binary.AppendUvarint(x, w.commit), w.seq)
+		}
+		b = appendField(b, moreRewinds, x)
+	}
 	if sb.lasts != "" {
 		b = appendField(b, moreLasts, []byte(sb.lasts))
 	}
@@ -287,6 +304,10 @@ func (sb *superblock) readMore(r *cutter) error {
 		case moreTrials:
 			for range c.count(41) {
 				h.trials = append(h.trials, c.trial())
+			}
+		case moreRewinds:
+			for range c.count(2) {
+				h.rewinds = append(h.rewinds, rewind{commit: c.uvarint(), seq: c.uvarint()})
 			}
 		case moreLasts:
 			sb.lasts = string(c.take(len(c.b)))

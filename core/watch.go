@@ -191,6 +191,12 @@ func (w *watch) follow() error {
 			return err
 		}
 		for i := range recs {
+			if rewound(&recs[i]) { // what is visible may be another than before, in many objects
+				if err := w.present(true); err != nil {
+					return err
+				}
+				break
+			}
 			if err := w.record(&recs[i]); err != nil {
 				return err
 			}
@@ -224,7 +230,7 @@ func (w *watch) record(rec *changelog.Record) error {
 		if anew && outcome == nil || !eventful(it, outcome) {
 			continue
 		}
-		if n++; n <= seen {
+		if n++; n <= seen || w.r.hasLeft(rec.Commit, it) {
 			continue
 		}
 		e, err := w.event(rec.Commit, it, outcome, anew)

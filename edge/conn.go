@@ -13,7 +13,8 @@ import (
 
 // A Conn is a hub's end of one connection.
 //
-//	opened ── hello ──▶ streaming ── error, bye, silence, Close ──▶ over
+//	opened ── hello ──▶ streaming ────────────┬─ error, bye, silence, Close ──▶ over
+//	             └────▶ handing back, no stream ┘
 //
 // One goroutine at a time calls Receive and one calls Next or Poll, at the same time; Tick, Close and
 // the rest are for any.
@@ -56,6 +57,7 @@ type Conn struct {
 
 	// Only for the goroutine that calls Receive.
 	join     wire.Joiner
+	handing  bool              // the device hands back what the hub lost, and the connection carries nothing else
 	last     change.Generation // last own generation that the hub is known to have
 	awaiting change.Generation // what a resend asked for; pushes beyond it are not looked at; 0: nothing
 }
@@ -84,9 +86,14 @@ func (c *Conn) Receive(ctx context.Context, now uint64, frame []byte) error {
 	} else if is {
 		return c.greet(ctx, now, hello)
 	}
+	if _, is := m.(*wire.Ping); !is && (m.Type() == wire.TypeHandback) != c.handing {
+		return c.refuse(&wire.Error{Code: wire.CodeProtocol, Text: fmt.Sprintf("expected handback where the stream begins at an earlier place than the marker, and only there, got %v", m.Type())})
+	}
 	switch m := m.(type) {
 	case *wire.Push:
 		return c.push(ctx, m)
+	case *wire.Handback:
+		return c.takeBack(ctx, m)
 	case *wire.Seen:
 		return c.see(m)
 	case *wire.Ping:
@@ -169,14 +176,14 @@ func (c *Conn) refuse(e *wire.Error) error {
 	return c.ended()
 }
 
-// start makes an opened connection a streaming one.
+// start makes an opened connection a greeted one.
 func (c *Conn) start(device change.DeviceID, subject string, ready func()) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.end != nil {
 		return c.end
 	}
-	c.device, c.subject, c.streaming = device, subject, true
+	c.device, c.subject = device, subject
 	ready()
 	c.deaf.Store(false)
 	return nil
@@ -283,7 +290,7 @@ func (c *Conn) overdue(now uint64) (why ending, over bool) {
 	switch {
 	case c.end != nil:
 		return ending{}, false
-	case !c.streaming && passed(c.heard, now, wire.HelloTimeout):
+	case c.device.IsZero() && passed(c.heard, now, wire.HelloTimeout):
 		return refusal(&wire.Error{Code: wire.CodeProtocol, Text: fmt.Sprintf("expected hello within %v", wire.HelloTimeout)}), true
 	case passed(c.heard, now, wire.HubGiveUp):
 		return silent(), true

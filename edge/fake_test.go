@@ -68,13 +68,42 @@ func (f *fake) Head() change.Marker {
 	return f.place(uint64(len(f.feed)))
 }
 
-func (f *fake) KnownMarker(_ context.Context, m change.Marker) error {
+func (f *fake) Locate(_ context.Context, at core.Whereabouts) (change.Marker, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if m.Seq <= uint64(len(f.feed)) && m == f.place(m.Seq) {
-		return nil
+	knows := func(p change.Place) bool {
+		return p.Seq <= uint64(len(f.feed)) && p.Hash == f.hashAt(p.Seq)
 	}
-	return &core.Error{Code: core.UnknownMarker, Message: "no place of this feed"}
+	for _, p := range append([]change.Place{{Seq: at.Marker.Seq, Hash: at.Marker.Hash}}, at.Trail...) {
+		if knows(at.Back) && knows(p) {
+			return f.place(p.Seq), nil
+		}
+	}
+	return at.Marker, &core.Error{Code: core.UnknownMarker, Message: "no place of this feed"}
+}
+
+func (f *fake) TakeBack(_ context.Context, entries [][]byte) (taken int, head change.Marker, err error) {
+	f.commit.Lock()
+	defer f.commit.Unlock()
+	f.mu.Lock()
+	from := len(f.feed)
+	for _, bytes := range entries {
+		e, err := change.DecodeEntry(bytes)
+		if err != nil || e.VerifyMAC(fakeKey, fakeLineage) != nil || e.Version.Gen != f.vector(e.Version.Device)+1 {
+			continue
+		}
+		h, _, err := change.DecodeHeader(e.Body)
+		if err == nil {
+			f.take(&h, e.Body, nil)
+			taken++
+		}
+	}
+	news, head := f.feed[from:len(f.feed):len(f.feed)], f.place(uint64(len(f.feed)))
+	f.mu.Unlock()
+	if len(news) > 0 {
+		f.onFeed(news)
+	}
+	return taken, head, nil
 }
 
 func (f *fake) Settlement(_ context.Context, d change.DeviceID, base change.Generation, _ change.Hash, own []change.Hash) (

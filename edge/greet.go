@@ -25,12 +25,13 @@ func (c *Conn) greet(ctx context.Context, now uint64, hello *wire.Hello) error {
 	if err != nil {
 		return c.fail(err)
 	}
-	c.last = welcome.Last
+	c.last, c.handing = welcome.Last, welcome.Mode == wire.ModeReplay
 	err = c.hub.enter(c, hello.Device, subject, func() {
 		c.pos = welcome.Marker.Seq
 		c.credit = int(min(hello.Credit, uint64(c.hub.cfg.Credit)))
 		c.held, c.ownHigh, c.ownSent = hello.LowestHeld, welcome.Common, hello.Gen
 		c.answers = append(c.answers, frame)
+		c.streaming = !c.handing
 	})
 	if err != nil {
 		return c.fail(err)
@@ -74,9 +75,6 @@ func (h *Hub) judge(ctx context.Context, hello *wire.Hello) (subject string, err
 			return "", err
 		}
 	}
-	if !hello.Marker.IsZero() {
-		return subject, h.replica.KnownMarker(ctx, hello.Marker)
-	}
 	return subject, nil
 }
 
@@ -90,20 +88,27 @@ func unauthenticated(err error) error {
 }
 
 // settle finds what both sides share, and where the stream begins: behind the device's marker, or at
-// the beginning for one that has none.
+// the beginning for one that has none. Where the hub has lost what the marker names, it begins at an
+// earlier place, once the device has handed back what it has behind it.
 func (h *Hub) settle(ctx context.Context, now uint64, hello *wire.Hello) (*wire.Welcome, error) {
+	begin, err := h.replica.Locate(ctx, core.Whereabouts{Marker: hello.Marker, Trail: hello.Trail, Back: hello.Back})
+	if err != nil {
+		return nil, err
+	}
+	mode := wire.ModeResume
+	if begin.Seq != hello.Marker.Seq || begin.Hash != hello.Marker.Hash {
+		mode = wire.ModeReplay
+	}
 	common, last, hash, err := h.replica.Settlement(ctx, hello.Device, hello.Gen, hello.Hash, hello.Own)
 	if err != nil {
 		return nil, err
 	}
-	begin := hello.Marker
-	begin.Epoch = h.epoch
 	return &wire.Welcome{
 		Protocol: min(hello.Protocol, wire.Protocol),
 		Lineage:  h.lineage,
-		Epoch:    h.epoch,
+		Epoch:    begin.Epoch,
 		Now:      now,
-		Mode:     wire.ModeResume,
+		Mode:     mode,
 		Common:   common,
 		Last:     last,
 		Hash:     hash,

@@ -16,8 +16,12 @@ type Replica interface {
 	Lineage() change.Lineage
 	Head() change.Marker
 
-	// KnownMarker returns nil if the marker is a place of this feed, else an error with a code.
-	KnownMarker(ctx context.Context, m change.Marker) error
+	// Locate finds where the stream begins for a device: behind its marker, or behind the latest place of its trail that this
+	// feed has. UNKNOWN_MARKER where it is neither, and the trail empty.
+	Locate(ctx context.Context, at core.Whereabouts) (change.Marker, error)
+
+	// TakeBack gives places to entries that a device hands back, as far as the hub has not got them. Head is the feed's end then.
+	TakeBack(ctx context.Context, entries [][]byte) (taken int, head change.Marker, err error)
 
 	// Claim checks that a device belongs to a subject, as it does for ever to the first that is named; else
 	// FORBIDDEN. No subject, "", claims nothing.
@@ -45,7 +49,6 @@ type Hub struct {
 	replica Replica
 	cfg     Config
 	lineage change.Lineage
-	epoch   uint64
 	recent  recent
 	turns   turns
 
@@ -66,9 +69,7 @@ func NewHub(replica Replica, cfg Config) *Hub {
 	h.recent.init(h.cfg.Recent)
 	h.lineage = replica.Lineage()
 	replica.OnFeed(h.onFeed)
-	head := replica.Head() // after OnFeed: a commit in between is told, or is in it, or both
-	h.epoch = head.Epoch
-	h.raise(head.Seq)
+	h.raise(replica.Head().Seq) // after OnFeed: a commit in between is told, or is in it, or both
 	return h
 }
 
@@ -171,9 +172,10 @@ type Stats struct {
 
 // Stats returns how the hub is.
 func (h *Hub) Stats() Stats {
+	epoch := h.replica.Head().Epoch
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	s := Stats{Connections: len(h.conns), Epoch: h.epoch, Head: h.head.Load(), Joining: h.joining.Load(),
+	s := Stats{Connections: len(h.conns), Epoch: epoch, Head: h.head.Load(), Joining: h.joining.Load(),
 		Encoded: h.encoded.Load(), Delivered: h.delivered.Load()}
 	for _, c := range h.conns {
 		streaming, behind := c.standing(s.Head)

@@ -15,7 +15,7 @@ type summary struct {
 	name     Name
 	last     uint64 // last commit
 	size     int    // bytes
-	seq, end uint64 // first and last feed sequence; 0 where there is none
+	seq, end uint64 // lowest and highest feed sequence; 0 where there is none
 	spans    []span // by device: its cut, then its runs, ascending, neither touching nor overlapping
 }
 
@@ -57,10 +57,7 @@ func (s *summary) add(commit uint64, items []Item) {
 		}
 		v, seq, ok := batchOf(it)
 		if seq > 0 {
-			if s.seq == 0 {
-				s.seq = seq
-			}
-			s.end = seq
+			s.reach(seq, seq)
 		}
 		if n := len(spans); !ok {
 			continue
@@ -71,6 +68,14 @@ func (s *summary) add(commit uint64, items []Item) {
 		}
 	}
 	s.take(spans)
+}
+
+// reach widens the sequences of the segment.
+func (s *summary) reach(seq, end uint64) {
+	if s.seq == 0 || seq < s.seq {
+		s.seq = seq
+	}
+	s.end = max(s.end, end)
 }
 
 // take adds what a later commit of the segment holds.
@@ -129,7 +134,7 @@ type place struct {
 // index finds segments by commit, by feed sequence and by version. It is kept in memory: about a thousandth of the log.
 type index struct {
 	segs   []*summary
-	feed   []int                       // segments with feed sequences, which grow along the log
+	feed   []int                       // segments with feed sequences, which grow along the log of a hub
 	places map[change.DeviceID][]place // ascending and disjoint
 	rows   summaryRows
 }
@@ -156,10 +161,7 @@ func (x *index) extend(s summary) {
 		t := x.segs[n-1]
 		t.last, t.size = s.last, t.size+s.size
 		if s.seq > 0 {
-			if t.seq == 0 {
-				t.seq = s.seq
-			}
-			t.end = s.end
+			t.reach(s.seq, s.end)
 		}
 		t.take(s.spans)
 	}

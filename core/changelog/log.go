@@ -311,7 +311,8 @@ func (l *Log) Records(ctx context.Context, from uint64) ([]Record, error) {
 	return d.recs[from-d.name.First:], nil
 }
 
-// BySeq returns the commits of the segment that holds a feed sequence or, if none does, the first later one.
+// BySeq returns the commits of the segment that holds a feed sequence or, if none does, the first later one. It is for hubs: a
+// device's sequences do not grow along its log where it went back.
 func (l *Log) BySeq(ctx context.Context, seq uint64) ([]Record, error) {
 	d, err := l.segment(ctx, func(x *index) int { return x.bySeq(seq) })
 	if d == nil {

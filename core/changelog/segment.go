@@ -209,9 +209,10 @@ const (
 	ItemReentry  ItemKind = 7  // old device 16 ‖ common uv ‖ new device 16
 	ItemDismiss  ItemKind = 8  // device 16 ‖ gen BE64: a problem that the application has seen; ItemSettled is written today
 	ItemBefore   ItemKind = 9  // change.Marker of a hub's feed before the entries of this commit
-	ItemEpoch    ItemKind = 10 // reserved: a new feed epoch and its fork point
+	ItemEpoch    ItemKind = 10 // change.Marker of a hub's feed, with the epoch that it has from here on
 	ItemReset    ItemKind = 11 // reserved: pages were received
 	ItemVoided   ItemKind = 12 // device 16 ‖ gen BE64 ‖ what a hub keeps of a batch that it refused
+	ItemRewind   ItemKind = 13 // change.Marker to which a device went back, and the rows that what it left had touched
 	ItemTrial    ItemKind = 40 // device 16 ‖ gen uv ‖ hash 16 ‖ incarnation BE64: a batch that a hub's engine may die at
 	ItemTried    ItemKind = 41 // device 16: it did not, or the batch was refused
 	ItemSubject  ItemKind = 42 // device 16 ‖ subject: whose device it is, at a hub

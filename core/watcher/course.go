@@ -37,6 +37,7 @@ func (d Delays) complete() Delays {
 //	parting   the hub does not want what is sent under the device id: learn what it has ─▶ re-entry
 //	leaving   the device id is another's too: send what is left under it ─▶ re-entry
 //	deadly    the push at which hubs ended without a word: twice ─▶ its batches one by one, and the hub is told
+//	lost      the hub does not know the marker: a trail, hand back ─▶ if it still does not, go back
 //	stream    the place that could not be applied:    ask again ─▶ held there, pushing goes on, tried seldom
 //
 // It asks no clock and waits for nothing.
@@ -50,7 +51,18 @@ type Course struct {
 	deadly  deadly
 	parting bool // the device id is to be given up, with what was not sent under it
 	leaving bool // the device id is to be given up, once all is sent
+	lost    lost
+	back    change.Place // the end of the hub's feed when all was handed back
 }
+
+// What the hub lost, as far as this device is concerned (handback.go).
+type lost uint8
+
+const (
+	nothing    lost = iota
+	unknown         // it did not know the marker
+	handedBack      // and has got back what this device has
+)
 
 // A trouble is a fault that came n times in a row.
 type trouble struct {
@@ -102,6 +114,15 @@ func (c *Course) Parting() bool { return c.parting }
 // Leaving reports whether the next session is to be a leaving one: see Config.
 func (c *Course) Leaving() bool { return c.leaving }
 
+// Trail reports whether the next hello names earlier places: see Config.
+func (c *Course) Trail() bool { return c.lost >= unknown }
+
+// HandedBack reports whether the hub has got back what it lost: see Config.
+func (c *Course) HandedBack() bool { return c.lost == handedBack }
+
+// Back returns where the hub's feed ended then: see Config.
+func (c *Course) Back() change.Place { return c.back }
+
 // Alone returns up to which generation the next session is to push batches one by one: see Config.
 func (c *Course) Alone() change.Generation {
 	if c.deadly.n < maxDeaths {
@@ -138,6 +159,10 @@ func (c *Course) After(now time.Time, s *Session) Step {
 	step := Step{Phase: PhaseWaiting, Fault: Fault{Code: r.Code, Message: r.Text, Gen: r.Gen, Seq: r.Seq}}
 	switch r.Outcome {
 	case Again:
+		return c.directly(step)
+	case Unknown, HandedBack, Replayed:
+		c.lost = map[Outcome]lost{Unknown: unknown, HandedBack: handedBack, Replayed: nothing}[r.Outcome]
+		c.back = s.handing.back // zero but of one that handed back
 		return c.directly(step)
 	case Reentered:
 		c.parting, c.leaving, c.deadly = false, false, deadly{}
@@ -176,6 +201,9 @@ func (c *Course) AfterFailure(err error) Step {
 func (c *Course) learn(now time.Time, s *Session) {
 	if s.Settled() && now.Sub(s.welcomed) >= c.delays.Stable {
 		c.attempt, c.atOnce = 0, 0
+	}
+	if s.Settled() {
+		c.lost, c.back = nothing, change.Place{}
 	}
 	if !s.confirmed.IsZero() {
 		c.own = trouble{}

@@ -25,6 +25,8 @@ type fakeReplica struct {
 	applies   [][]uint64 // sequences of each commit
 	welcomes  []core.Welcome
 	reentries int
+	applied   [][]byte        // entries to be handed back
+	rewinds   []change.Marker // places to which it went back
 	unsent    func()
 
 	// What a test wants to go wrong.
@@ -168,6 +170,28 @@ func (r *fakeReplica) Reenter(context.Context) error {
 	r.reentries++
 	r.device[15]++
 	r.own, r.hashes, r.confirmed = nil, nil, 0
+	return nil
+}
+
+func (r *fakeReplica) Trail(context.Context) ([]change.Place, error) {
+	return []change.Place{{}}, nil
+}
+
+func (r *fakeReplica) Applied(_ context.Context, at core.AppliedCursor, _ int) ([][]byte, core.AppliedCursor, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if at.Seq >= uint64(len(r.applied)) {
+		return nil, at, nil
+	}
+	at.Seq++
+	return r.applied[at.Seq-1 : at.Seq], at, nil
+}
+
+func (r *fakeReplica) GoBack(_ context.Context, to change.Marker) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.rewinds = append(r.rewinds, to)
+	r.marker = to
 	return nil
 }
 

@@ -14,6 +14,12 @@ func (s *Session) sayHello(ctx context.Context) {
 		s.fail(err)
 		return
 	}
+	if s.cfg.Trail {
+		if s.trail, err = s.replica.Trail(ctx); err != nil {
+			s.fail(err)
+			return
+		}
+	}
 	s.hello = have
 	s.applied = have.Marker.Seq
 	s.settled = s.replica.State().ConfirmedGen
@@ -30,5 +36,7 @@ func (s *Session) sayHello(ctx context.Context) {
 		LowestHeld: have.Held,
 		Credit:     s.cfg.Credit,
 		Agent:      s.cfg.Agent,
+		Trail:      s.trail,
+		Back:       s.cfg.Back,
 	})
 }

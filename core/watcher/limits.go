@@ -8,6 +8,10 @@ const (
 	// re-entry, or a second hello for each 4,096 generations, and whatever needs more can wait.
 	MaxAtOnce = 3
 
+	// maxHandbacks is how many frames that hand entries back may wait for their answers: the hub stores one while the next
+	// is on the way.
+	maxHandbacks = 4
+
 	// maxDeaths is how many connections may end without a word while the same push is under way before its
 	// batches go one by one: once is the network, most likely.
 	maxDeaths = 2

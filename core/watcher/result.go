@@ -24,13 +24,16 @@ const (
 	Parted                    // the device id can be given up: re-entry, then hello at once
 	Rejected                  // the hub refuses own generation Gen: settle; if it comes again, re-entry
 	Faulty                    // the stream cannot be applied at sequence Seq: ask again; then it is held there
+	Unknown                   // the hub does not know the marker: hello at once, with a trail
+	HandedBack                // it was given all that it lost: hello at once
+	Replayed                  // what it lost was left: hello at once
 	Held                      // no token, too many requests, no space: the queue waits
 	Refused                   // coming back by itself helps nobody: settings, token or software must change
 	Failed                    // our own replica could not go on
 )
 
 func (o Outcome) String() string {
-	return [...]string{"running", "ended", "again", "reentered", "superseded", "parted", "rejected", "faulty", "held", "refused", "failed"}[o]
+	return [...]string{"running", "ended", "again", "reentered", "superseded", "parted", "rejected", "faulty", "unknown", "handed back", "replayed", "held", "refused", "failed"}[o]
 }
 
 // A Result says why a session ended, to programs and to people.
@@ -166,8 +169,13 @@ func (s *Session) refused(m *wire.Error) {
 		if !m.Gen.IsZero() {
 			r.Outcome = Rejected
 		}
-	case wire.CodeVersion, wire.CodeUnknownMessage, wire.CodeInvalid, wire.CodeOtherHub, wire.CodeForbidden, wire.CodeUnknownMarker:
+	case wire.CodeVersion, wire.CodeUnknownMessage, wire.CodeInvalid, wire.CodeOtherHub, wire.CodeForbidden:
 		r.Outcome = Refused
+	case wire.CodeUnknownMarker:
+		r.Outcome = Refused // by a hub that does not know trails
+		if !s.cfg.Trail || s.cfg.HandedBack {
+			r.Outcome = Unknown
+		}
 	case wire.CodeUnauthenticated, wire.CodeRateLimited, wire.CodeQuota:
 		r.Outcome = Held
 	case wire.CodeCorrupt:

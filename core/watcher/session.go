@@ -16,6 +16,9 @@ type Replica interface {
 	Unsent(ctx context.Context, from change.Generation, maxBytes int) ([]change.Generation, [][]byte, error)
 	Apply(ctx context.Context, arrivals []core.Arrival, after change.Hash) error
 	Reenter(ctx context.Context) error
+	Trail(ctx context.Context) ([]change.Place, error)
+	Applied(ctx context.Context, at core.AppliedCursor, maxBytes int) ([][]byte, core.AppliedCursor, error)
+	GoBack(ctx context.Context, to change.Marker) error
 	State() core.State
 	OnUnsent(fn func())
 }
@@ -43,15 +46,22 @@ type Config struct {
 	// Alone is the last of the own generations that are pushed one by one, each when all before it are
 	// answered: hubs seem to have died at one of them.
 	Alone change.Generation
+	// Trail has hello name earlier places of the feed: the hub did not know the marker.
+	Trail bool
+	// HandedBack says that the hub was given all that was applied, and that its feed ended at Back then: where
+	// it has that and still does not know the marker, what it lost is left.
+	HandedBack bool
+	Back       change.Place
 }
 
 type stage uint8
 
 const (
-	fresh     stage = iota // Open was not called
-	greeting               // hello is out, welcome is not in
-	streaming              // settled: pushing and applying
-	over                   // result says why
+	fresh       stage = iota // Open was not called
+	greeting                 // hello is out, welcome is not in
+	streaming                // settled: pushing and applying
+	handingBack              // the hub gets back what it lost, and nothing else is exchanged
+	over                     // result says why
 )
 
 // A Session is one connection of a device to its hub, without IO: its inputs are methods, each with
@@ -64,8 +74,11 @@ type Session struct {
 	result  Result
 
 	hello   core.HelloState // what Open said
-	control [][]byte        // frames that go before pushes
-	pushing bool            // the frame that Next gave last was a part of a push
+	trail   []change.Place  // and the earlier places, if it named any
+	handing handing
+	budget  int      // bytes of a frame that hands back
+	control [][]byte // frames that go before pushes
+	pushing bool     // the frame that Next gave last was a part of a push
 	joiner  wire.Joiner
 	window  window
 	credit  credit
@@ -113,6 +126,10 @@ func (s *Session) Frame(ctx context.Context, now time.Time, frame []byte) {
 	}
 	if s.stage == greeting {
 		s.greeted(ctx, now, m)
+		return
+	}
+	if s.stage == handingBack {
+		s.handed(ctx, now, m)
 		return
 	}
 	joined, err := s.joiner.Join(m)
@@ -181,6 +198,8 @@ func (s *Session) Tick(now time.Time) {
 		if s.heart.unwelcome(now) {
 			s.end(Result{Outcome: Ended, Silent: true, Text: "the hub did not answer the hello"})
 		}
+	case handingBack:
+		s.beat(now)
 	case streaming:
 		if !s.until.IsZero() && !now.Before(s.until) {
 			s.end(s.held)
@@ -205,6 +224,9 @@ func (s *Session) Next(ctx context.Context) []byte {
 		s.pushing = false
 		return frame
 	}
+	if s.stage == handingBack {
+		return s.nextHandback(ctx)
+	}
 	if s.stage != streaming || s.cfg.Parting || !s.window.rest.IsZero() {
 		return nil
 	}
@@ -224,6 +246,8 @@ func (s *Session) Deadline() time.Time {
 	switch s.stage {
 	case greeting:
 		return s.heart.welcomeBy()
+	case handingBack:
+		return s.heart.next()
 	case streaming:
 		return earlier(earlier(s.heart.next(), s.credit.due), earlier(s.window.rest, s.until))
 	}

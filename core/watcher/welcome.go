@@ -16,6 +16,10 @@ func (s *Session) welcome(ctx context.Context, now time.Time, m *wire.Welcome) {
 		s.end(fault)
 		return
 	}
+	if s.fromTrail(m) {
+		s.replay(ctx, m)
+		return
+	}
 	done, err := s.replica.Settle(ctx, core.Welcome{
 		Lineage: m.Lineage, Epoch: m.Epoch, Common: m.Common, Last: m.Last, LastHash: m.Hash, Head: m.Head,
 	})
@@ -70,7 +74,9 @@ func (s *Session) mismatch(m *wire.Welcome) (Result, bool) {
 		return Result{}, false
 	case m.Marker.Seq == have.Seq && m.Marker.Hash == have.Hash && m.Marker.Scope == have.Scope:
 		return Result{}, false
-	case m.Mode == wire.ModeReplay && m.Marker.Seq <= have.Seq:
+	case s.fromTrail(m) && m.Marker.Seq < have.Seq && m.Marker.Scope == have.Scope:
+		return Result{}, false
+	case m.Mode == wire.ModeReplay && m.Marker.Seq <= have.Seq && len(s.trail) == 0:
 		return Result{Outcome: Refused, Code: wire.CodeUnknownMarker, Text: fmt.Sprintf(
 			"the hub does not know place %d of this replica, only up to %d: it lost entries or another copy of it was restored. "+
 				"Restore the hub's newest copy, or open a new replica; unsent writes are kept here", have.Seq, m.Marker.Seq)}, true

@@ -132,6 +132,7 @@ func (m *Hello) check() *flaw {
 		number("credit", m.Credit, 1),
 		text("agent", m.Agent, MaxAgent),
 		trail(m.Trail),
+		number("back", m.Back.Seq, 0),
 	)
 }
 
@@ -199,15 +200,17 @@ func (m *Handback) check() *flaw {
 	)
 }
 
-func (m *Handed) check() *flaw { return firstOf(number("seq", m.Seq, 1), number("n", m.Taken, 0)) }
+func (m *Handed) check() *flaw {
+	return firstOf(number("seq", m.Seq, 1), number("n", m.Taken, 0), number("head", m.Head.Seq, 0))
+}
 
-// trail checks that places go back.
+// trail checks that places go back; the last may be the beginning.
 func trail(places []change.Place) *flaw {
 	if len(places) > MaxTrail {
 		return &flaw{code: CodeTooLarge, field: "trail", problem: fmt.Sprintf("expected at most %d places, got %d", MaxTrail, len(places))}
 	}
 	for i, p := range places {
-		if f := number("trail", p.Seq, 1); f != nil {
+		if f := number("trail", p.Seq, 0); f != nil {
 			return f
 		}
 		if i > 0 && p.Seq >= places[i-1].Seq {

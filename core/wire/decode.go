@@ -202,6 +202,8 @@ func (r *reader) hello() *Hello {
 			m.Agent = r.str("agent", MaxAgent)
 		case "trail":
 			m.Trail = r.places("trail")
+		case "back":
+			m.Back = r.place("back")
 		default:
 			r.skipUnknown()
 		}
@@ -356,11 +358,13 @@ func (r *reader) handed() *Handed {
 			m.Seq = r.uint("seq")
 		case "n":
 			m.Taken = r.uint("n")
+		case "head":
+			m.Head = r.place("head")
 		default:
 			r.skipUnknown()
 		}
 	}
-	r.require(&f, "seq", "n")
+	r.require(&f, "seq", "n", "head")
 	return m
 }
 
@@ -562,6 +566,16 @@ func (r *reader) hashes(field string) []change.Hash {
 
 // placeSize is a place in a trail: sequence BE64 ‖ hash 16.
 const placeSize = 8 + change.HashSize
+
+func (r *reader) place(field string) (p change.Place) {
+	at := r.off
+	if places := r.places(field); len(places) == 1 {
+		p = places[0]
+	} else if r.err == nil {
+		r.fail(CodeProtocol, field, at, fmt.Sprintf("expected a place of %d bytes, got %d places", placeSize, len(places)))
+	}
+	return p
+}
 
 func (r *reader) places(field string) []change.Place {
 	at := r.off

@@ -27,7 +27,7 @@ func Append(dst []byte, m Message) ([]byte, error) {
 // Encoders below write the keys in the order of PROTOCOL.md's tables; decode.go reads them back.
 
 func (m *Hello) append(b []byte) []byte {
-	b = msgpack.AppendMap(b, 9+count(!m.Lineage.IsZero(), m.Token != "", !m.Marker.IsZero(), len(m.Trail) > 0))
+	b = msgpack.AppendMap(b, 9+count(!m.Lineage.IsZero(), m.Token != "", !m.Marker.IsZero(), len(m.Trail) > 0, m.Back.Seq > 0))
 	b = keyUint(b, "p", m.Protocol)
 	b = keyStr(b, "db", m.Database)
 	if !m.Lineage.IsZero() {
@@ -50,10 +50,10 @@ func (m *Hello) append(b []byte) []byte {
 	b = keyUint(b, "credit", m.Credit)
 	b = keyStr(b, "agent", m.Agent)
 	if len(m.Trail) > 0 {
-		b = msgpack.AppendBinHeader(msgpack.AppendStr(b, "trail"), len(m.Trail)*placeSize)
-		for _, p := range m.Trail {
-			b = append(binary.BigEndian.AppendUint64(b, p.Seq), p.Hash[:]...)
-		}
+		b = keyPlaces(b, "trail", m.Trail...)
+	}
+	if m.Back.Seq > 0 {
+		b = keyPlaces(b, "back", m.Back)
 	}
 	return b
 }
@@ -110,7 +110,7 @@ func (m *Handback) append(b []byte) []byte {
 }
 
 func (m *Handed) append(b []byte) []byte {
-	return keyUint(keyUint(msgpack.AppendMap(b, 2), "seq", m.Seq), "n", m.Taken)
+	return keyPlaces(keyUint(keyUint(msgpack.AppendMap(b, 3), "seq", m.Seq), "n", m.Taken), "head", m.Head)
 }
 
 func (m *Accepted) append(b []byte) []byte {
@@ -196,6 +196,14 @@ func keyMarker(b []byte, m change.Marker) []byte {
 	at := len(b)
 	b = m.Append(append(b, 0xc4, 0)) // MaxMarker bytes fit bin8
 	b[at+1] = byte(len(b) - at - 2)
+	return b
+}
+
+func keyPlaces(b []byte, key string, places ...change.Place) []byte {
+	b = msgpack.AppendBinHeader(msgpack.AppendStr(b, key), len(places)*placeSize)
+	for _, p := range places {
+		b = append(binary.BigEndian.AppendUint64(b, p.Seq), p.Hash[:]...)
+	}
 	return b
 }
 

@@ -79,6 +79,7 @@ type Hello struct {
 	Credit     uint64            // credit: bytes of the stream that may be on the way, ≥ 1
 	Agent      string            // agent: program and version, for logs
 	Trail      []change.Place    // trail: earlier places of the feed that is applied, the latest first, where the hub did not know Marker
+	Back       change.Place      // back: the end of the hub's feed when it had taken what was handed back; zero: nothing was
 }
 
 // A Mode says where the stream begins.
@@ -139,8 +140,9 @@ type Handback struct {
 
 // Handed says that the hub has dealt with what was handed back.
 type Handed struct {
-	Seq   uint64 // seq: of the last entry, as in Handback
-	Taken uint64 // n: how many of the message's entries it did not have
+	Seq   uint64       // seq: of the last entry, as in Handback
+	Taken uint64       // n: how many of the message's entries it did not have
+	Head  change.Place // head: the end of its feed then
 }
 
 // Accepted says that own batches are in the feed; it stands there in the place of Changes.

@@ -1,0 +1,167 @@
+package core
+
+import (
+	"context"
+
+	"vsync/core/change"
+	"vsync/core/changelog"
+)
+
+// What a hub does about what it lost. A place of the feed is known by the running hash up to it, which depends on the entries alone:
+//
+//	marker known ────────────────────────────▶ the stream begins behind it
+//	marker unknown, with a trail ─▶ new epoch ─▶ the latest place of the trail that is known, or the beginning
+//	entries handed back ─▶ MAC, next of its device, parents known ─▶ place: annotation and MAC as they were
+//
+// The epoch says that the feed is not what it was; it grows with the first device that notices. Entries that come back get new places,
+// behind what was accepted since. They are not judged again: the hub said once, under its key, what it says of them.
+
+// Whereabouts are the places of the feed that a device names.
+type Whereabouts struct {
+	Marker change.Marker  // up to where it has applied the feed
+	Trail  []change.Place // earlier places, the latest first, where this hub did not know the marker
+	Back   change.Place   // the feed's end when it had taken what the device handed back; zero: nothing was
+}
+
+// Locate finds where the stream for a device begins: behind its marker, if this feed has that place, or behind the latest place of
+// its trail that this feed has. The marker that it returns is of the epoch in force.
+//
+// Errors: UNKNOWN_MARKER where the marker is unknown and there is no trail, or what was handed back is lost again.
+func (r *Replica) Locate(ctx context.Context, at Whereabouts) (change.Marker, error) {
+	m, trail := at.Marker, at.Trail
+	if err := r.readable(); err != nil {
+		return m, err
+	}
+	if kept, err := r.knows(ctx, at.Back.Seq, at.Back.Hash); err != nil || !kept {
+		if err == nil {
+			err = errorf(UnknownMarker, "this feed does not have sequence %d with hash %s, behind which it had what was handed back: the hub has lost entries once more. Hand back again", at.Back.Seq, at.Back.Hash)
+		}
+		return m, typed(err, "looking for a place of the feed")
+	}
+	known, err := r.knows(ctx, m.Seq, m.Hash)
+	if err != nil {
+		return m, typed(err, "looking for a place of the feed")
+	}
+	if !known && len(trail) == 0 {
+		h := r.Head()
+		return m, errorf(UnknownMarker, "the marker names sequence %d of epoch %d with hash %s, which this feed does not have; it ends at %d of epoch %d: the hub has lost entries. Name earlier places", m.Seq, m.Epoch, m.Hash, h.Seq, h.Epoch)
+	}
+	least := m.Epoch
+	if !known {
+		least++
+		m.Seq, m.Hash = 0, change.Hash{}
+	}
+	for i := 0; !known && i < len(trail); i++ {
+		if known, err = r.knows(ctx, trail[i].Seq, trail[i].Hash); err != nil {
+			return m, typed(err, "looking for a place of the feed")
+		}
+		if known {
+			m.Seq, m.Hash = trail[i].Seq, trail[i].Hash
+		}
+	}
+	m.Epoch, err = r.raiseEpoch(ctx, least)
+	return m, err
+}
+
+// knows says whether the running hash of this feed after a sequence is the one that is given.
+func (r *Replica) knows(ctx context.Context, seq uint64, hash change.Hash) (bool, error) {
+	h := r.Head()
+	switch {
+	case seq > h.Seq:
+		return false, nil
+	case seq == 0:
+		return hash.IsZero(), nil
+	case seq == h.Seq:
+		return hash == h.Hash, nil
+	}
+	recs, err := r.log.BySeq(ctx, seq)
+	if err != nil {
+		return false, err
+	}
+	var have change.Hash
+	err = eachEntry(recs, func(at uint64, _ *change.Entry, _ []byte, running change.Hash) bool {
+		if at == seq {
+			have = running
+		}
+		return at < seq
+	})
+	return have == hash, err
+}
+
+// raiseEpoch lets the feed's epoch grow to at least the given one, and returns what it is. Devices' markers say what it was: one that
+// is out of all reason is not believed, or the numbers would end.
+func (r *Replica) raiseEpoch(ctx context.Context, least uint64) (epoch uint64, err error) {
+	if epoch = r.Head().Epoch; least <= epoch {
+		return epoch, nil
+	}
+	err = r.submit(ctx, &request{weight: 64, strict: true, form: func(s *stage) error {
+		m := &s.state.marker
+		if epoch = m.Epoch; least <= epoch {
+			return nil
+		}
+		m.Epoch = min(least, epoch+maxEpochStep)
+		epoch = m.Epoch
+		if m.Seq == 0 { // as before the first entry: the log has to tell whose it is
+			s.add(changelog.ItemIdentity, s.state.lineage[:])
+		}
+		s.add(changelog.ItemEpoch, m.Encode())
+		return nil
+	}})
+	return epoch, err
+}
+
+// TakeBack gives places to entries that a device hands back, oldest first, in one commit, and says how many it took and where the feed
+// ends then. Passed by is what the hub has, or has another of; what it never said, by the MAC; and what follows on something that is
+// missing.
+func (r *Replica) TakeBack(ctx context.Context, entries [][]byte) (taken int, head change.Marker, err error) {
+	if r.cfg.Role != RoleHub {
+		return 0, head, errorf(Invalid, "only a hub's replica takes entries back")
+	}
+	weight := 0
+	for _, e := range entries {
+		weight += len(e) + 64
+	}
+	err = r.submit(ctx, &request{weight: weight, strict: true, form: func(s *stage) error {
+		taken = 0
+		for _, bytes := range entries {
+			took, err := r.takeBack(s, bytes)
+			if err != nil {
+				return err
+			}
+			if took {
+				taken++
+			}
+		}
+		head = s.state.marker
+		return nil
+	}})
+	return taken, head, err
+}
+
+func (r *Replica) takeBack(s *stage, bytes []byte) (bool, error) {
+	e, b, err := change.DecodeEntryBatch(bytes)
+	if err != nil || e.VerifyMAC(r.cfg.HubKey, s.state.lineage) != nil || b != nil && b.IsPartial {
+		return false, nil
+	}
+	rec, err := s.device(e.Version.Device)
+	if err != nil || e.Version.Gen != rec.Last+1 {
+		return false, err
+	}
+	if b != nil {
+		if b.Follows(rec.Hash) != nil {
+			return false, nil
+		}
+		if gap, err := s.unknownParent(b); err != nil || gap != (change.Version{}) {
+			return false, err
+		}
+		return true, r.place(s, e, b)
+	}
+	row := encodeVoid(e.Hash, nil, nil)
+	s.set(versionRow(tableVoids, e.Version), row)
+	s.voided = append(s.voided, e.Version)
+	if err := r.place(s, e, nil); err != nil {
+		return false, err
+	}
+	s.add(changelog.ItemVoided, append([]byte(versionKey(e.Version)), row...))
+	return true, nil
+}

@@ -1,0 +1,344 @@
+package core
+
+import (
+	"context"
+	"encoding/binary"
+	"maps"
+	"slices"
+
+	"vsync/core/change"
+	"vsync/core/changelog"
+)
+
+// A hub may lose entries: its storage was emptied, or an older copy put back, and it has gone another way since. A device that has
+// applied more than the hub has finds out by its marker, and goes through this:
+//
+//	marker unknown ─▶ Trail: earlier places ─▶ the hub names the latest that it has, F
+//	               ─▶ Applied: what was applied behind F is handed back, and the hub takes what it has not
+//	               ─▶ marker known ───────────▶ nothing was lost
+//	                  marker unknown ─▶ GoBack to F ─▶ the feed again, from there
+//
+// GoBack leaves what the feed had behind F, in one commit:
+//
+//	log:  … │ entries … F │ entries F+1 … s │ rewind to F │ entries F+1, F+2 …
+//	                        └─ left ───────┘              └─ as the hub has them now
+//
+// What is left stays in the log, and does not count any more: not for the tables, not for a later Trail. The rows that it had
+// touched are folded anew, without it, and stand in the rewind, since replay cannot read the log backwards. Own batches that were
+// confirmed there wait to be confirmed again; if the hub lost them, they are pushed again.
+//
+//	rewind in the log: marker uv bytes ‖ n uv × (row uv bytes ‖ value uv bytes; empty: no such row)
+
+// rewind says that in a commit the feed behind a sequence was left.
+type rewind struct {
+	commit uint64
+	seq    uint64
+}
+
+// addRewind keeps of rewinds those that say something: before one, none to the same or a later place.
+func addRewind(rs []rewind, w rewind) []rewind {
+	n := len(rs)
+	for n > 0 && rs[n-1].seq >= w.seq {
+		n--
+	}
+	return append(rs[:n:n], w)
+}
+
+// leaves says that what a commit holds of a sequence was left later.
+func leaves(rs []rewind, commit, seq uint64) bool {
+	for i := len(rs) - 1; i >= 0 && rs[i].commit > commit; i-- {
+		if rs[i].seq < seq {
+			return true
+		}
+	}
+	return false
+}
+
+// isLeft says that an item with a place in the feed was left later.
+func (f *fold) isLeft(it changelog.Item) bool {
+	if len(f.gone) == 0 {
+		return false
+	}
+	seq, w := binary.Uvarint(it.Data)
+	return w > 0 && leaves(f.gone, f.head.commit+1, seq)
+}
+
+// left passes by an entry, or a confirmation, that was left later. The marker stands in an item of its own.
+func (f *fold) left(it changelog.Item) error {
+	var ann change.Annotation
+	var err error
+	if it.Kind == changelog.ItemEntry {
+		var e *change.Entry
+		if _, e, err = entryOf(it); err == nil {
+			ann = e.Annotation
+		}
+	} else {
+		c := &cutter{b: it.Data}
+		c.uvarint()
+		c.take(1 + 16)
+		c.uvarint()
+		c.take(16)
+		if err = c.err; err == nil {
+			ann, err = change.DecodeAnnotation(c.b)
+		}
+	}
+	f.head.accepted = max(f.head.accepted, ann.Accepted)
+	return err
+}
+
+// hasLeft says that an item of the log is an entry, or a confirmation, that was left later.
+func (r *Replica) hasLeft(commit uint64, it changelog.Item) bool {
+	if it.Kind != changelog.ItemEntry && it.Kind != changelog.ItemConfirm {
+		return false
+	}
+	r.mu.Lock()
+	gone := r.head.rewinds
+	r.mu.Unlock()
+	seq, _ := binary.Uvarint(it.Data)
+	return leaves(gone, commit, seq)
+}
+
+// rewound says that a commit went back to an earlier place of the feed.
+func rewound(rec *changelog.Record) bool {
+	return slices.ContainsFunc(rec.Items, func(it changelog.Item) bool { return it.Kind == changelog.ItemRewind })
+}
+
+// goBack takes up a rewind that the log has.
+func (f *fold) goBack(data []byte) error {
+	c := &cutter{b: data}
+	m, err := change.DecodeMarker(c.bytes())
+	if err != nil {
+		return err
+	}
+	// Where one to an earlier place follows, the rows say more than is left of the feed, but for what the feed does not say.
+	dominated := leaves(f.gone, f.head.commit+1, m.Seq)
+	for range c.count(2) {
+		row, val := string(c.bytes()), slices.Clone(c.bytes())
+		if c.err != nil || row == "" {
+			return errorf(Corrupt, "a rewind in the log is cut short")
+		}
+		if dominated && row[0] != tableSettled {
+			continue
+		}
+		if stale, err := f.rows.stale(row); err != nil {
+			return err
+		} else if !stale && len(val) == 0 {
+			f.rows.set(row, nil)
+		} else if !stale {
+			f.rows.set(row, val)
+		}
+	}
+	if c.err != nil {
+		return errorf(Corrupt, "a rewind in the log is cut short")
+	}
+	f.head.marker = m
+	f.head.rewinds = addRewind(f.head.rewinds, rewind{f.head.commit + 1, m.Seq})
+	return nil
+}
+
+// Trail returns earlier places of the feed that is applied, the latest first, at steps that double, and the beginning as the
+// last: at most 64.
+func (r *Replica) Trail(ctx context.Context) ([]change.Place, error) {
+	if err := r.readable(); err != nil {
+		return nil, err
+	}
+	places, err := r.places(ctx)
+	if err != nil {
+		return nil, typed(err, "looking for earlier places of the feed")
+	}
+	var out []change.Place
+	for back := 1; back <= len(places) && len(out) < maxTrail-1; back *= 2 {
+		out = append(out, places[len(places)-back])
+	}
+	return append(out, change.Place{}), nil
+}
+
+// places returns the places of the feed at which commits ended, and which were not left, in order.
+func (r *Replica) places(ctx context.Context) (out []change.Place, err error) {
+	r.mu.Lock()
+	gone, upTo := r.head.rewinds, r.head.commit
+	r.mu.Unlock()
+	err = r.eachItem(ctx, 1, upTo, func(commit uint64, it changelog.Item) (bool, error) {
+		if it.Kind != changelog.ItemMarker {
+			return true, nil
+		}
+		m, err := change.DecodeMarker(it.Data)
+		if err == nil && !leaves(gone, commit, m.Seq) && (len(out) == 0 && m.Seq > 0 || len(out) > 0 && m.Seq > out[len(out)-1].Seq) {
+			out = append(out, change.Place{Seq: m.Seq, Hash: m.Hash})
+		}
+		return true, err
+	})
+	return out, err
+}
+
+// eachItem visits the items of commits, until visit returns false.
+func (r *Replica) eachItem(ctx context.Context, from, upTo uint64, visit func(commit uint64, it changelog.Item) (bool, error)) error {
+	for next := max(from, 1); next <= upTo; {
+		recs, err := r.log.Records(ctx, next)
+		if err != nil {
+			return err
+		}
+		if len(recs) == 0 {
+			return errorf(Corrupt, "commit %d is not in the log, which ends at %d", next, upTo)
+		}
+		for _, rec := range recs {
+			if rec.Commit > upTo {
+				return nil
+			}
+			for _, it := range rec.Items {
+				if more, err := visit(rec.Commit, it); err != nil || !more {
+					return err
+				}
+			}
+			next = rec.Commit + 1
+		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// AppliedCursor is a place in what a device has applied.
+type AppliedCursor struct {
+	Seq    uint64 // what comes behind it is read
+	commit uint64 // in which to look for it
+}
+
+// Applied returns entries of the feed that were applied, as they came, behind a place: about maxBytes of them and at least one
+// if there is any; and where to go on.
+func (r *Replica) Applied(ctx context.Context, at AppliedCursor, maxBytes int) (entries [][]byte, next AppliedCursor, err error) {
+	if err := r.readable(); err != nil {
+		return nil, at, err
+	}
+	r.mu.Lock()
+	gone, upTo := r.head.rewinds, r.head.commit
+	r.mu.Unlock()
+	size := 0
+	f := &fold{ctx: ctx, log: r.log}
+	err = r.eachItem(ctx, at.commit, upTo, func(commit uint64, it changelog.Item) (bool, error) {
+		if it.Kind != changelog.ItemEntry && it.Kind != changelog.ItemConfirm {
+			return true, nil
+		}
+		seq, w := binary.Uvarint(it.Data)
+		if seq <= at.Seq || leaves(gone, commit, seq) {
+			return true, nil
+		}
+		if seq != at.Seq+1 {
+			return false, errorf(Corrupt, "commit %d holds sequence %d of the feed, and %d expected", commit, seq, at.Seq+1)
+		}
+		bytes := it.Data[w:]
+		if it.Kind == changelog.ItemConfirm {
+			_, e, err := f.confirmOf(it)
+			if err == nil {
+				bytes, err = e.Encode()
+			}
+			if err != nil {
+				return false, err
+			}
+		}
+		if len(entries) > 0 && size+len(bytes) > maxBytes {
+			return false, nil
+		}
+		entries, size = append(entries, bytes), size+len(bytes)
+		at = AppliedCursor{seq, commit}
+		return true, nil
+	})
+	return entries, at, typed(err, "reading what was applied")
+}
+
+// GoBack leaves all that was applied of the feed behind a place, in one commit: see above. The marker is one of those places that
+// Trail names, with the hub's epoch now.
+//
+// Errors: UNKNOWN_MARKER where it is another; CORRUPT where the log cannot be read.
+func (r *Replica) GoBack(ctx context.Context, m change.Marker) error {
+	if r.cfg.Role != RoleDevice {
+		return errorf(Invalid, "a hub's replica follows no feed")
+	}
+	return r.submit(ctx, &request{alone: true, strict: true, form: func(s *stage) error {
+		if m.Seq >= s.state.marker.Seq {
+			return errorf(UnknownMarker, "sequence %d is not behind the place %d that is applied", m.Seq, s.state.marker.Seq)
+		}
+		places, err := r.places(ctx)
+		if err != nil {
+			return err
+		}
+		if here := (change.Place{Seq: m.Seq, Hash: m.Hash}); here != (change.Place{}) && !slices.Contains(places, here) {
+			return errorf(UnknownMarker, "this replica never was at sequence %d with hash %s", m.Seq, m.Hash)
+		}
+		return r.formRewind(ctx, s, m)
+	}})
+}
+
+func (r *Replica) formRewind(ctx context.Context, s *stage, m change.Marker) error {
+	touched, settled, err := r.touchedBehind(ctx, s, m.Seq)
+	if err != nil {
+		return err
+	}
+	g := r.refoldingOf(s.state.commit)
+	g.gone = addRewind(g.gone, rewind{s.state.commit + 1, m.Seq})
+	g.want = func(row string) bool { return touched[row] }
+	rows, _, err := g.run(ctx)
+	if err != nil {
+		return err
+	}
+	for row := range settled { // what was dismissed stays so
+		touched[row] = true
+		if rows[row], err = s.get(row); err != nil {
+			return err
+		}
+	}
+	m.Scope = s.state.marker.Scope
+	marker := m.Encode()
+	data := append(binary.AppendUvarint(nil, uint64(len(marker))), marker...)
+	data = binary.AppendUvarint(data, uint64(len(touched)))
+	for _, row := range slices.Sorted(maps.Keys(touched)) {
+		data = append(binary.AppendUvarint(data, uint64(len(row))), row...)
+		data = append(binary.AppendUvarint(data, uint64(len(rows[row]))), rows[row]...)
+	}
+	s.add(changelog.ItemRewind, data)
+	s.wrote = true // what was confirmed may have to be pushed
+	return s.goBack(data)
+}
+
+// touchedBehind returns the rows that the feed behind a sequence has touched, and of problems that were settled those that say so.
+func (r *Replica) touchedBehind(ctx context.Context, s *stage, seq uint64) (touched, settled map[string]bool, err error) {
+	touched, settled = map[string]bool{}, map[string]bool{}
+	at := AppliedCursor{Seq: seq}
+	for {
+		entries, next, err := r.Applied(ctx, at, 1<<20)
+		if err != nil || len(entries) == 0 {
+			return touched, settled, err
+		}
+		at = next
+		for _, bytes := range entries {
+			e, err := change.DecodeEntry(bytes)
+			if err != nil {
+				return nil, nil, err
+			}
+			touched[deviceRow(e.Version.Device)] = true
+			batch := e.Body
+			if e.Kind == change.EntryVoid {
+				touched[versionRow(tableProblems, e.Version)] = true
+				row := versionRow(tableSettled, e.Version)
+				if was, err := s.get(row); err != nil {
+					return nil, nil, err
+				} else if was != nil {
+					settled[row] = true
+				}
+				if batch, _, _, err = r.log.Find(ctx, e.Version); err != nil {
+					return nil, nil, err
+				}
+			}
+			if len(batch) == 0 {
+				continue
+			}
+			if _, err := change.Walk(batch, func(m change.Mutation) bool {
+				touched[objectRow(m.Key)] = true
+				return true
+			}); err != nil {
+				return nil, nil, err
+			}
+		}
+	}
+}

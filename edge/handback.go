@@ -1,0 +1,32 @@
+package edge
+
+import (
+	"context"
+
+	"vsync/core/change"
+	"vsync/core/wire"
+)
+
+// takeBack joins what came in parts and gives the replica back what it lost. The device waits for the answer before it
+// goes on with more than a few.
+func (c *Conn) takeBack(ctx context.Context, m *wire.Handback) error {
+	joined, err := c.join.Join(m)
+	if err != nil {
+		return c.fail(err)
+	}
+	if !c.holdParts() {
+		return c.refuse(&wire.Error{Code: wire.CodeRateLimited, Text: "too many large batches are on the way to this database; come back later", Retry: retryBusy})
+	}
+	switch joined {
+	case wire.Orphan:
+		return c.refuse(&wire.Error{Code: wire.CodeProtocol, Text: "expected the beginning of an entry before its other parts"})
+	case wire.Waiting:
+		return nil
+	}
+	taken, head, err := c.hub.replica.TakeBack(ctx, m.Entries)
+	if err != nil {
+		return c.fail(err)
+	}
+	last := m.Seq + uint64(len(m.Entries)) - 1
+	return c.say(&wire.Handed{Seq: last, Taken: uint64(taken), Head: change.Place{Seq: head.Seq, Hash: head.Hash}})
+}
