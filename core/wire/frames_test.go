@@ -35,6 +35,17 @@ func samples() []sample {
 			Protocol: 1, Database: "a.b-c_0", Lineage: lineage, Device: device, Token: "secret",
 			Marker: marker, Gen: 3, Hash: h(3), Own: []change.Hash{h(4), h(5)}, LowestHeld: 2, Credit: 1, Agent: "vsync-go/1 ü",
 		}},
+		{"hello, whose marker the hub did not know", true, &Hello{
+			Protocol: 1, Database: "notes", Lineage: lineage, Device: device, Marker: marker, LowestHeld: 1, Credit: DefaultCredit,
+			Trail: []change.Place{{Seq: 60, Hash: h(6)}, {Seq: 1, Hash: h(1)}, {}},
+		}},
+		{"hello, after handing back", true, &Hello{
+			Protocol: 1, Database: "notes", Lineage: lineage, Device: device, Marker: marker, LowestHeld: 1, Credit: DefaultCredit,
+			Trail: []change.Place{{}}, Back: change.Place{Seq: 75, Hash: h(7)},
+		}},
+		{"handback", true, &Handback{Seq: 61, Entries: [][]byte{{1, 1, 0}, {2}}}},
+		{"handback, first part", true, &Handback{Seq: 61, Entries: [][]byte{{1}}, Part: Part{More: true}}},
+		{"handback, last part", true, &Handback{Seq: 61, Entries: [][]byte{{1}}, Part: Part{Index: 1}}},
 		{"push, one batch", true, &Push{Gen: 1, Batches: [][]byte{{1, 2, 3}}}},
 		{"push, two batches", true, &Push{Gen: 300, Batches: [][]byte{{1}, bytes.Repeat([]byte{7}, 300)}}},
 		{"push, first part", true, &Push{Gen: 5, Batches: [][]byte{{1}}, Part: Part{More: true}}},
@@ -68,6 +79,8 @@ func samples() []sample {
 		{"bye", false, &Bye{Why: WhyClosing, Retry: 1000}},
 		{"bye, a reason of tomorrow", false, &Bye{Why: "tired"}},
 		{"resend", false, &Resend{Gen: 5}},
+		{"handed", false, &Handed{Seq: 62, Taken: 1, Head: change.Place{Seq: 75, Hash: h(7)}}},
+		{"handed, nothing of it, by a hub that has nothing", false, &Handed{Seq: 1}},
 	}
 }
 
@@ -151,7 +164,8 @@ func shapes() []shape {
 	marker := binOf(change.Marker{Epoch: 1}.Encode())
 	return []shape{
 		{TypeHello, true, []pair{{"p", u(1)}, {"db", s("notes")}, {"dev", bin(16)}, {"gen", u(1)}, {"hash", bin(16)}, {"own", zeros(0)}, {"held", u(1)}, {"credit", u(1)}, {"agent", s("")}},
-			[]pair{{"lin", bin(16)}, {"tok", s("t")}, {"mk", marker}}},
+			[]pair{{"lin", bin(16)}, {"tok", s("t")}, {"mk", marker}, {"trail", zeros(placeSize)}, {"back", zeros(placeSize)}}},
+		{TypeHandback, true, []pair{{"seq", u(1)}, {"e", array(bin(1))}}, []pair{{"part", u(1)}, {"more", rawTrue}}},
 		{TypePush, true, []pair{{"gen", u(1)}, {"b", array(bin(1))}}, []pair{{"part", u(1)}, {"more", rawTrue}}},
 		{TypeSeen, true, []pair{{"seq", u(1)}}, []pair{{"hash", bin(16)}}},
 		{TypePing, true, []pair{{"n", u(1)}}, nil},
@@ -163,6 +177,7 @@ func shapes() []shape {
 		{TypeError, false, []pair{{"code", s("INTERNAL")}, {"msg", s("m")}}, []pair{{"retry", u(1)}, {"gen", u(1)}}},
 		{TypeBye, false, []pair{{"why", s("slow")}, {"retry", u(1)}}, nil},
 		{TypeResend, false, []pair{{"gen", u(1)}}, nil},
+		{TypeHanded, false, []pair{{"seq", u(1)}, {"n", u(1)}, {"head", zeros(placeSize)}}, nil},
 	}
 }
 
@@ -292,6 +307,19 @@ func wrongFields() []wrong {
 	add("no credit", TypeHello, CodeInvalid, "credit", u(0))
 	add("an agent over its limit", TypeHello, CodeTooLarge, "agent", long(MaxAgent+1))
 
+	add("a trail of 23 bytes", TypeHello, CodeProtocol, "trail", zeros(23))
+	add("a trail of 65 places", TypeHello, CodeTooLarge, "trail", zeros(65*placeSize))
+	add("a trail that does not go back", TypeHello, CodeInvalid, "trail", zeros(2*placeSize))
+	add("a trail over 2^53-1", TypeHello, CodeInvalid, "trail", binOf(bytes.Repeat([]byte{1}, placeSize)))
+	add("no place as back", TypeHello, CodeProtocol, "back", zeros(0))
+	add("two places as back", TypeHello, CodeProtocol, "back", zeros(2*placeSize))
+	add("back over 2^53-1", TypeHello, CodeInvalid, "back", binOf(bytes.Repeat([]byte{1}, placeSize)))
+	add("handback from sequence 0", TypeHandback, CodeInvalid, "seq", u(0))
+	add("handback of nothing", TypeHandback, CodeInvalid, "e", array())
+	add("handback of an empty entry", TypeHandback, CodeInvalid, "e", array(zeros(0)))
+	add("handback, a part of two pieces", TypeHandback, CodeInvalid, "e", array(bin(1), bin(1)), pair{"more", rawTrue})
+	add("handback past the last sequence", TypeHandback, CodeInvalid, "seq", u(change.MaxNumber), pair{"e", array(bin(1), bin(1))})
+
 	add("push from generation 0", TypePush, CodeInvalid, "gen", u(0))
 	add("push of nothing", TypePush, CodeInvalid, "b", array())
 	add("push of an empty batch", TypePush, CodeInvalid, "b", array(bin(1), zeros(0)))
@@ -328,6 +356,8 @@ func wrongFields() []wrong {
 	add("voided with a code in small letters", TypeVoided, CodeInvalid, "code", s("invalid"))
 	add("voided with a long text", TypeVoided, CodeTooLarge, "msg", long(MaxText+1))
 	add("resend from 0", TypeResend, CodeInvalid, "gen", u(0))
+	add("handed up to 0", TypeHanded, CodeInvalid, "seq", u(0))
+	add("handed with half a head", TypeHanded, CodeProtocol, "head", zeros(12))
 	add("error without a code", TypeError, CodeInvalid, "code", s(""))
 	add("error with a long code", TypeError, CodeTooLarge, "code", s(strings.Repeat("X", MaxCode+1)))
 	add("error text that is no UTF-8", TypeError, CodeProtocol, "msg", latin)

@@ -112,6 +112,20 @@ const hashes = (v) => {
   if (n % 16 !== 0) refuse("PROTOCOL");
   return n > 16 * 4096 ? refuse("TOO_LARGE") : v.value;
 };
+const trail = (v) => {
+  const bytes = of("bin", v);
+  if (bytes.length % 24 !== 0) refuse("PROTOCOL");
+  if (bytes.length > 24 * 64) refuse("TOO_LARGE");
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  let last = MAX + 1n;
+  for (let at = 0; at < bytes.length; at += 24) {
+    const seq = view.getBigUint64(at);
+    if (seq >= last) refuse("INVALID");
+    last = seq;
+  }
+  return bytes;
+};
+const place = (v) => (of("bin", v).length === 24 ? trail(v) : refuse("PROTOCOL"));
 const items = (v) => {
   const list = of("array", v);
   if (list.length > 4096) refuse("TOO_LARGE");
@@ -155,11 +169,12 @@ const text = str(1024);
 const messages = {
   1: ["hello", "hub", {
     p: uint(1n), db: str(64, /^[a-z0-9._-]+$/), lin: bin16, dev: some16, tok: str(8192), mk: marker, gen: uint(), hash: bin16,
-    own: hashes, held: uint(1n), credit: uint(1n), agent: str(128),
-  }, ["lin", "tok", "mk"], (m) => m.gen > 0 || zero(m.hash)],
+    own: hashes, held: uint(1n), credit: uint(1n), agent: str(128), trail, back: place,
+  }, ["lin", "tok", "mk", "trail", "back"], (m) => m.gen > 0 || zero(m.hash)],
   2: ["push", "hub", { gen: uint(1n), b: items, ...parts, alone: bool }, ["part", "more", "alone"],
     (m) => lists(m, m.b, 1) && (!m.alone || m.b.length === 1)],
   3: ["seen", "hub", { seq: uint(), hash: bin16 }, ["hash"]],
+  5: ["handback", "hub", { seq: uint(1n), e: items, ...parts }, ["part", "more"], (m) => lists(m, m.e, 1)],
   7: ["ping", "hub", { n: uint() }, []],
   33: ["welcome", "device", {
     p: uint(1n), lin: some16, ep: uint(1n), now: uint(), mode, common: uint(), last: uint(), hash: bin16, head: uint(), mk: marker,
@@ -172,6 +187,7 @@ const messages = {
   41: ["error", "device", { code, msg: text, retry: uint(), gen: uint() }, ["retry", "gen"]],
   42: ["bye", "device", { why: str(32, /./s), retry: uint() }, []],
   43: ["resend", "device", { gen: uint(1n) }, []],
+  44: ["handed", "device", { seq: uint(1n), n: uint(), head: place }, []],
 };
 
 /** A part has one piece; whole items have a least size, and consecutive numbers that stay numbers. */
