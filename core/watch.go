@@ -230,7 +230,10 @@ func (w *watch) record(rec *changelog.Record) error {
 		if anew && outcome == nil || !eventful(it, outcome) {
 			continue
 		}
-		if n++; n <= seen || w.r.hasLeft(rec.Commit, it) {
+		if n++; n <= seen {
+			continue
+		}
+		if w.r.hasLeft(rec.Commit, it) {
 			continue
 		}
 		e, err := w.event(rec.Commit, it, outcome, anew)
