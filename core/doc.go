@@ -15,6 +15,10 @@
 //
 //	Accept ─▶ judge ─▶ place ─▶ changelog ─▶ Store.Commit ─▶ verdicts, OnFeed
 //
+// Where a hub has lost entries:
+//
+//	device: Trail ─▶ Applied ─▶ handed back ─▶ GoBack        hub: Locate ─▶ TakeBack ─▶ place ─▶ the feed
+//
 // Requests wait in one queue; one commit is in flight, and what comes meanwhile forms the next. A request that cannot be formed
 // fails alone; a group that the store refuses is tried one by one. Nothing is visible before it is stored.
 //
@@ -31,5 +35,5 @@
 // superblock from the other, both from the log; what a row held before is in quarantine, and listed. Check holds everything against
 // everything, Repair mends what it finds, Config.Repair what stands in the way of opening.
 //
-// The steps, by file: write, nonces, commit, fold, apply, settle (device), accept, trial, feed (hub), read, watch, history, refused, check.
+// The steps, by file: write, nonces, commit, fold, apply, settle, rewind (device), accept, trial, feed, handback (hub), read, watch, history, refused, check.
 package core
