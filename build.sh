@@ -21,7 +21,10 @@ usage: ./build.sh <command>
                   --port N, --host ADDRESS, --data DIRECTORY (else .data), --origin URL …
   test            everything that is checked, in one run; installs what it needs
   wasm            build what runs in browsers into web/dist, and print its sizes
-  site            put the static page together in build/site, as wrangler deploys it
+  site            put the static page together in build/site
+  edge            build the hub for Cloudflare Workers into build/hub, with the page, and print its sizes
+  edge dev        run it on this machine, offline, with its data in .data/edge; flags go to `wrangler dev`: --port N …
+  edge deploy     put it on Cloudflare, with your account; --dry-run only puts together what would go there
   sim             simulate a thousand new histories, and one for every store call that can go wrong
   sim --seed N    replay the history of a seed with its trace, and what is left of it if it fails and is shrunk
   sim --minutes M simulate new histories for so long, on all cores
@@ -85,6 +88,30 @@ build_site() {
   cp -R web/dist/. web/static/. "$out/site/"
   rm -f "$out"/site/.[a-z]* "$out/site/package.json"
   find "$out/site" -name '*.br' -delete -o -name '*.gz' -delete
+}
+
+# The hub as a Worker, into build/hub: what Cloudflare runs, and the configuration with which workerd runs the same for tests.
+build_worker() {
+  need_go
+  need_node
+  mkdir -p "$out/hub"
+  bundle edge/worker/front.ts "$out/hub/worker.js" --format=esm --external:./hub.wasm --inject:"$(go env GOROOT)/lib/wasm/wasm_exec.js"
+  GOOS=js GOARCH=wasm go build -trimpath -ldflags='-s -w' -o "$out/hub/hub.wasm" ./edge/worker
+  cp edge/worker/hub.capnp "$out/hub/"
+  worker_sizes
+}
+
+# Cloudflare counts what a Worker has together after gzip: 3 MB for an account that pays nothing, 10 MB for others.
+worker_sizes() {
+  local file raw packed sum=0
+  for file in worker.js hub.wasm; do
+    raw=$(wc -c <"$out/hub/$file")
+    packed=$(gzip -9 -c "$out/hub/$file" | wc -c)
+    sum=$((sum + packed))
+    printf '%-10s %9d bytes, gzip %9d\n' "$file" "$raw" "$packed"
+  done
+  printf 'the Worker: %d of 3,145,728 bytes that an account without payment may have, after gzip\n' "$sum"
+  [[ $sum -lt 3145728 ]] || die "the Worker is too large for an account without payment"
 }
 
 # --- what is needed ---------------------------------------------------------------------------------------------
@@ -157,7 +184,7 @@ vet_native() {
   go vet ./...
   go vet -tags mutants ./core/internal/sim/mutants
 }
-vet_js() { GOOS=js GOARCH=wasm go vet ./core/... ./wasm/...; }
+vet_js() { GOOS=js GOARCH=wasm go vet ./core/... ./wasm/... ./edge/worker/...; }
 
 # edge/e2e and web/e2e run programs against each other for minutes: steps of their own.
 test_native() {
@@ -218,6 +245,7 @@ fuzz_run() {
 check_types() {
   web/node_modules/.bin/tsc -p web
   web/node_modules/.bin/tsc -p wasm
+  web/node_modules/.bin/tsc -p edge/worker
 }
 
 test_node() { (cd web && node --test test/*.test.mjs); }
@@ -232,9 +260,28 @@ test_browsers() {
   VSYNC_BIN=$out/vsync CGO_ENABLED=1 go test -race -count=1 -v -timeout=15m ./web/e2e
 }
 
-test_deploy() {
+# The hub in the program in which Cloudflare runs it, with storage on disk: the same tests as of the program, and its own.
+test_worker() {
+  need_workerd
+  VSYNC_BIN=$out/vsync VSYNC_WORKER=$out/hub VSYNC_WORKERD=$workerd \
+    go test -count=1 -v -timeout=5m ./edge/e2e -run '^(TestScenarios|TestThroughCuts|TestWorker.*)$' -args -host worker -for 5s
+}
+
+test_deploy() { wrangler deploy --dry-run --outdir="$out/worker"; }
+
+# Wrangler as it is here: it tells nobody, asks nothing, and keeps its logs with what was built.
+wrangler() {
+  need_node_modules
   CI=1 CLOUDFLARE_CF_FETCH_ENABLED=false WRANGLER_SEND_METRICS=false WRANGLER_LOG_PATH=$out/wrangler-logs \
-    web/node_modules/.bin/wrangler deploy --dry-run --outdir="$out/worker"
+    web/node_modules/.bin/wrangler "$@"
+}
+
+# The program comes with wrangler, as a package for this kind of machine.
+workerd=
+need_workerd() {
+  need_node_modules
+  workerd=$(compgen -G "$top/web/node_modules/@cloudflare/workerd-*/bin/workerd" | head -n 1)
+  [[ -x $workerd ]] || die "workerd is missing: npm has no package of it for this machine"
 }
 
 # --- commands ---------------------------------------------------------------------------------------------------
@@ -278,6 +325,8 @@ run_tests() {
   step "fuzzing, $fuzz_time each" fuzz_all
   step "end to end" test_e2e
   step "browsers, end to end" test_browsers
+  step "the Worker" build_worker
+  step "the Worker in workerd" test_worker
   step "deployment, dry run" test_deploy
   local list
   list=$(printf '; %s' "${passed[@]}")
@@ -294,6 +343,51 @@ serve() {
     [[ $flag =~ ^--?data(=|$) ]] && exec "$out/vsync" serve "$@"
   done
   exec "$out/vsync" serve --data "$top/.data" "$@"
+}
+
+# edge builds the hub for Cloudflare, and runs it here or there.
+edge() {
+  local what=${1:-build}
+  [[ $# -eq 0 ]] || shift
+  case $what in
+    build) build_site >&2; build_worker ;;
+    dev) edge_dev "$@" ;;
+    deploy) edge_deploy "$@" ;;
+    *) help >&2; die "edge can build, dev or deploy; it cannot \"$what\"" ;;
+  esac
+}
+
+edge_key=$top/.data/edge/hub.key
+
+# The hub's key is made once. Without it, what was accepted before cannot be proven to be this hub's.
+need_edge_key() {
+  [[ ! -s $edge_key ]] || return 0
+  mkdir -p "$(dirname "$edge_key")"
+  (umask 077 && node -p 'require("crypto").randomBytes(32).toString("hex")' >"$edge_key.new" && mv "$edge_key.new" "$edge_key")
+}
+
+edge_dev() {
+  need_node
+  need_edge_key
+  local vars=$out/dev.vars
+  mkdir -p "$out"
+  (umask 077 && printf 'HUB_KEY=%s\nLOG=yes\n' "$(<"$edge_key")" >"$vars")
+  wrangler dev --env-file "$vars" --persist-to "$top/.data/edge" --show-interactive-dev-session=false "$@"
+}
+
+# A deployment has its key as a secret. It is made here once, and what is kept of it is for moving the databases elsewhere.
+edge_deploy() {
+  local flag
+  for flag in "$@"; do
+    [[ $flag != --dry-run ]] || { wrangler deploy --outdir="$out/worker" "$@"; return; }
+  done
+  need_node_modules
+  web/node_modules/.bin/wrangler deploy "$@"
+  if ! web/node_modules/.bin/wrangler secret list | grep -q '"HUB_KEY"'; then
+    need_edge_key
+    web/node_modules/.bin/wrangler secret put HUB_KEY <"$edge_key"
+    say "The hub's key is a secret of the Worker now, and is kept in $edge_key: it is needed to move the databases."
+  fi
 }
 
 mutants() {
@@ -374,6 +468,7 @@ main() {
     test) run_tests ;;
     wasm) build_wasm ;;
     site) build_site ;;
+    edge) edge "$@" ;;
     sim) simulate "$@" ;;
     bench) bench ;;
     clean) clean ;;

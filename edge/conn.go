@@ -220,8 +220,11 @@ func (c *Conn) ended() error {
 	return c.end
 }
 
-// signal lets a waiting Next look again.
+// signal lets a waiting Next look again, or the host.
 func (c *Conn) signal() {
+	if c.peer.Wake != nil {
+		c.peer.Wake()
+	}
 	select {
 	case c.wake <- struct{}{}:
 	default:

@@ -46,6 +46,25 @@ func refusal(e *wire.Error) ending {
 	return ending{End{wire.CloseFault, cut(string(e.Code)+": "+e.Text, maxReason)}, e}
 }
 
+// TurnAway is what a device is told where there is no hub for it, because its database could not be opened: a frame, and how to close.
+func TurnAway(err error) (frame []byte, end *End) {
+	e := &wire.Error{Code: wire.CodeInternal, Text: "the hub cannot open this database; its operator has to look", Retry: retryQuota}
+	var known *core.Error
+	if errors.As(err, &known) {
+		switch wire.Code(known.Code) {
+		case wire.CodeCorrupt, wire.CodeQuota:
+			e.Code = wire.Code(known.Code)
+		case wire.CodeRateLimited:
+			e = &wire.Error{Code: wire.CodeRateLimited, Text: known.Message, Retry: retryBusy}
+		}
+		if known.Code == core.Closed {
+			e = &wire.Error{Code: wire.CodeRateLimited, Text: known.Message, Retry: retryClosing}
+		}
+	}
+	frame, _ = wire.Append(nil, e)
+	return frame, &End{wire.CloseFault, string(e.Code)}
+}
+
 // cut shortens a text for people, at the border of a character.
 func cut(s string, limit int) string {
 	if len(s) <= limit {

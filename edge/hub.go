@@ -76,6 +76,10 @@ func NewHub(replica Replica, cfg Config) *Hub {
 // A Peer is what a host knows of the other end of a socket.
 type Peer struct {
 	Address string // for logs
+
+	// Wake, where it is set, is called whenever Poll may have something new, under locks of the hub: it takes note, and does nothing else.
+	// It is for hosts that have no goroutine waiting in Next.
+	Wake func()
 }
 
 // Connect takes a new connection at the time now, in ms since 1970. A hub that is closed or full

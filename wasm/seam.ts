@@ -114,22 +114,37 @@ function broken(go: GoInstance, err: unknown): unknown {
   return err;
 }
 
+/** Runs a Go program that is compiled already, up to where main() waits or ends. Throws if it lacks an import. wasm_exec.js has to be loaded. */
+export function start(module: WebAssembly.Module, parts: Part[], given: Arguments = {}): GoInstance {
+  const { go, runtime, imports } = prepare(parts, given);
+  begin(go, runtime, new WebAssembly.Instance(module, imports));
+  return go;
+}
+
 /**
  * Runs a Go program with the imports of these parts, up to where main() waits or ends. Rejects if it cannot be compiled or lacks an
  * import. wasm_exec.js has to be loaded.
  */
-export async function run(wasm: BufferSource | Response | Promise<Response>, parts: Part[], { args = [], env = {} }: Arguments = {}): Promise<GoInstance> {
+export async function run(wasm: BufferSource | Response | Promise<Response>, parts: Part[], given: Arguments = {}): Promise<GoInstance> {
+  const { go, runtime, imports } = prepare(parts, given);
+  const { instance } =
+    ArrayBuffer.isView(wasm) || wasm instanceof ArrayBuffer
+      ? await WebAssembly.instantiate(wasm, imports)
+      : await WebAssembly.instantiateStreaming(wasm, imports);
+  begin(go, runtime, instance);
+  return go;
+}
+
+function prepare(parts: Part[], { args = [], env = {} }: Arguments): { go: Program; runtime: GoRuntime; imports: WebAssembly.Imports } {
   const runtime: GoRuntime = new (globalThis as unknown as { Go: new () => GoRuntime }).Go();
   const go = new Program();
   runtime.argv.push(...args);
   runtime.env = env;
   runtime.exit = (code) => go.end(code);
-  const imports: WebAssembly.Imports = Object.assign({}, runtime.importObject, ...parts.map((part) => part(go)));
-  const { instance } =
-    ArrayBuffer.isView(wasm) || wasm instanceof ArrayBuffer
-      ? await WebAssembly.instantiate(wasm, imports)
-      : await WebAssembly.instantiateStreaming(wasm, imports);
+  return { go, runtime, imports: Object.assign({}, runtime.importObject, ...parts.map((part) => part(go))) };
+}
+
+function begin(go: Program, runtime: GoRuntime, instance: WebAssembly.Instance): void {
   go.exports = instance.exports as unknown as GoExports;
   runtime.run(instance).catch((err: unknown) => broken(go, err));
-  return go;
 }

@@ -52,7 +52,7 @@ func TestCities(t *testing.T) {
 	}
 	t.Run("resume", func(t *testing.T) { resume(t, a, b, marker, want) })
 	h.Stop(t)
-	judge.Hub(t, h.Dir, "main", nil)
+	judge.Hub(t, h, "main", nil)
 }
 
 // resume: the watching device was stopped and comes again, behind a few changes.

@@ -101,7 +101,7 @@ func TestDiskFull(t *testing.T) {
 		t.Errorf("the devices hold %d, %d and %d objects of %d", len(dumps[0]), len(dumps[1]), len(dumps[2]), written+1)
 	}
 	h.Stop(t)
-	judge.Hub(t, h.Dir, database, nil)
+	judge.Hub(t, h, database, nil)
 }
 
 func must(t *testing.T, err error) {

@@ -45,7 +45,7 @@ func (w *world) judge() {
 		}
 	}
 	w.hub.Stop(w.t)
-	judge.Hub(w.t, w.hub.Dir, database, fresh.seen.foreign)
+	judge.Hub(w.t, w.hub, database, fresh.seen.foreign)
 }
 
 // A returned device is one that writes no more, and watches.

@@ -54,6 +54,8 @@ type socketWorld struct {
 	name   string
 	dir    string
 	backup string // directory of the hub's copy; empty: none
+
+	backupOf string // directory that it was made of
 }
 
 func (w *socketWorld) Database() string { return w.name }
@@ -113,7 +115,7 @@ func (w *socketWorld) HubBackup(context.Context) error {
 	return w.away(func() error {
 		files, err := w.files()
 		if err == nil {
-			w.backup = filepath.Join(w.dir, "backup")
+			w.backup, w.backupOf = filepath.Join(w.dir, "backup"), filepath.Dir(files[0])
 			err = errors.Join(os.RemoveAll(w.backup), copyInto(w.backup, files))
 		}
 		return err
@@ -126,7 +128,7 @@ func (w *socketWorld) HubRestore(context.Context) error {
 			return errors.New("there is no copy of the hub's disk")
 		}
 		files, err := filepath.Glob(filepath.Join(w.backup, "*"))
-		return errors.Join(err, w.remove(), copyInto(w.databases(), files))
+		return errors.Join(err, w.remove(), copyInto(w.backupOf, files))
 	})
 }
 
@@ -149,15 +151,13 @@ func (w *socketWorld) away(do func() error) error {
 	return err
 }
 
-func (w *socketWorld) databases() string { return filepath.Join(w.hub.Dir, "databases") }
-
 // files are those of the database.
 func (w *socketWorld) files() ([]string, error) {
-	files, err := filepath.Glob(filepath.Join(w.databases(), w.name+".db*"))
-	if err == nil && len(files) == 0 {
-		err = errors.New("the hub has no such database")
+	file, err := w.hub.FindFile(w.name)
+	if err != nil {
+		return nil, err
 	}
-	return files, err
+	return filepath.Glob(file + "*")
 }
 
 func (w *socketWorld) remove() error {

@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"time"
 
-	"vsync/core"
 	"vsync/core/wire"
 	"vsync/edge"
 	"vsync/edge/ws"
@@ -99,23 +98,9 @@ func write(socket wire.Conn, c *edge.Conn) {
 
 // turnAway says why there is no hub for a socket, in the protocol's words.
 func turnAway(socket wire.Conn, err error) {
-	e := &wire.Error{Code: wire.CodeInternal, Text: "the hub cannot open this database; its operator has to look", Retry: 30_000}
-	var known *core.Error
-	if errors.As(err, &known) {
-		switch wire.Code(known.Code) {
-		case wire.CodeCorrupt, wire.CodeQuota:
-			e.Code = wire.Code(known.Code)
-		case wire.CodeRateLimited:
-			e = &wire.Error{Code: wire.CodeRateLimited, Text: known.Message, Retry: 5_000}
-		}
-		if known.Code == core.Closed {
-			e = &wire.Error{Code: wire.CodeRateLimited, Text: known.Message, Retry: 1_000}
-		}
-	}
-	if frame, err := wire.Append(nil, e); err == nil {
-		ctx, cancel := context.WithTimeout(context.Background(), lastWord)
-		defer cancel()
-		_ = socket.Write(ctx, frame)
-	}
-	socket.Close(wire.CloseFault, string(e.Code))
+	frame, end := edge.TurnAway(err)
+	ctx, cancel := context.WithTimeout(context.Background(), lastWord)
+	defer cancel()
+	_ = socket.Write(ctx, frame)
+	socket.Close(end.Code, end.Reason)
 }

@@ -102,7 +102,7 @@ func (s *story) judge(a, b *tab) {
 	alike(s.t, a, b)
 	s.compareWithProgram(a)
 	s.hub.Stop(s.t)
-	replica := judge.OpenHub(s.t, s.hub.Dir, database)
+	replica := judge.OpenHub(s.t, s.hub, database)
 	judge.Checked(s.t, "the hub", replica)
 	feed := judge.FeedTokens(s.t, replica)
 	delete(feed, "") // the fences

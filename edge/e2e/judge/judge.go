@@ -3,8 +3,6 @@ package judge
 
 import (
 	"maps"
-	"os"
-	"path/filepath"
 	"testing"
 	"time"
 
@@ -16,17 +14,13 @@ import (
 )
 
 // OpenHub opens a database in the files of a hub that does not run.
-func OpenHub(t *testing.T, dir, name string) *core.Replica {
+func OpenHub(t *testing.T, hub *program.Hub, name string) *core.Replica {
 	t.Helper()
-	key, err := os.ReadFile(filepath.Join(dir, "hub.key"))
+	st, err := sqlite.Open(program.Soon(t), hub.File(name), sqlite.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	st, err := sqlite.Open(program.Soon(t), filepath.Join(dir, "databases", name+".db"), sqlite.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	replica, err := core.Open(program.Soon(t), st, core.Config{Role: core.RoleHub, Database: name, Now: host.Now, Rand: host.Random, HubKey: key})
+	replica, err := core.Open(program.Soon(t), st, core.Config{Role: core.RoleHub, Database: name, Now: host.Now, Rand: host.Random, HubKey: hub.Key()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -35,9 +29,9 @@ func OpenHub(t *testing.T, dir, name string) *core.Replica {
 }
 
 // Hub looks into the hub's own files: they fit together, and have these tokens, each so many times.
-func Hub(t *testing.T, dir, name string, tokens map[string]int) {
+func Hub(t *testing.T, hub *program.Hub, name string, tokens map[string]int) {
 	t.Helper()
-	replica := OpenHub(t, dir, name)
+	replica := OpenHub(t, hub, name)
 	Checked(t, "the hub", replica)
 	if stored := FeedTokens(t, replica); tokens != nil && !maps.Equal(stored, tokens) {
 		t.Errorf("the hub holds %d tokens, and %d came", len(stored), len(tokens))

@@ -2,6 +2,7 @@ package program
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
@@ -17,8 +18,17 @@ const (
 	Patience = 60 * time.Second
 )
 
-// path is where the program is, once Main has found it.
-var path string
+var (
+	// path is where the program is, once Main has found it.
+	path string
+	// theHost is what hubs run in.
+	theHost host = native{}
+
+	hostFlag = flag.String("host", "native", "what hubs run in: native, the program itself, or worker, edge/worker in workerd")
+)
+
+// IsWorker says that hubs run in workerd.
+func IsWorker() bool { return *hostFlag == "worker" }
 
 // Main is TestMain for tests that run the program: it finds it, or builds it, and returns the exit code of the tests.
 func Main(m *testing.M) int {
@@ -26,6 +36,10 @@ func Main(m *testing.M) int {
 	if err == nil {
 		defer os.RemoveAll(dir)
 		path, err = find(dir)
+	}
+	flag.Parse()
+	if err == nil && IsWorker() {
+		theHost, err = findWorker()
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)

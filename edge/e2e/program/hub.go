@@ -3,26 +3,67 @@ package program
 import (
 	"net"
 	"os"
+	"os/exec"
 	"strconv"
-	"strings"
 	"testing"
 )
 
-// A Hub is the program as a server: one port and one directory, and process after process.
+// A host is one of the ways in which a hub runs.
+type host interface {
+	// command serves a directory on a port; the process says so in a line that listens knows.
+	command(dir string, port int, flags []string) *exec.Cmd
+	listens(line, addr string) bool
+	// file is the SQLite file of a database, which is there.
+	file(dir, database string) (string, error)
+	// key is the hub's, by which it proves what it has accepted.
+	key(dir string) ([]byte, error)
+}
+
+// A Hub is a hub as a server: one port and one directory, and process after process.
 type Hub struct {
 	*Process
-	Dir   string
-	t     *testing.T
-	port  int
-	flags []string
+	Dir    string
+	OnLine func(line string) // told what it logs; set before Start
+	t      *testing.T
+	host   host
+	port   int
+	flags  []string
 }
 
 // Serve starts a hub, which answers when it returns. It is killed with the test at the latest.
 func Serve(t *testing.T, dir string, flags ...string) *Hub {
 	t.Helper()
-	h := &Hub{t: t, Dir: dir, port: FreePort(t), flags: flags}
+	h := New(t, dir, flags...)
 	h.Start()
 	return h
+}
+
+// New is a hub that does not run yet.
+func New(t *testing.T, dir string, flags ...string) *Hub {
+	return &Hub{t: t, Dir: dir, host: theHost, port: FreePort(t), flags: flags}
+}
+
+// FindFile returns the SQLite file of a database of a hub that does not run.
+func (h *Hub) FindFile(database string) (string, error) { return h.host.file(h.Dir, database) }
+
+// File is FindFile for a database that is there.
+func (h *Hub) File(database string) string {
+	h.t.Helper()
+	path, err := h.FindFile(database)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return path
+}
+
+// Key is the hub's key.
+func (h *Hub) Key() []byte {
+	h.t.Helper()
+	key, err := h.host.key(h.Dir)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return key
 }
 
 // FreePort is a port that nobody listens on. A hub keeps its own, whatever becomes of its processes.
@@ -42,11 +83,13 @@ func (h *Hub) Addr() string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(
 // Start starts a hub that does not run.
 func (h *Hub) Start() {
 	h.t.Helper()
-	args := append([]string{"serve", "--host", "127.0.0.1", "--port", strconv.Itoa(h.port), "--data", h.Dir}, h.flags...)
-	h.Process = Start(h.t, Command(args...))
-	h.Await(h.t, "where it listens", func(line string) bool { return strings.Contains(line, "ws://"+h.Addr()) })
+	h.Process = Start(h.t, h.host.command(h.Dir, h.port, h.flags))
+	h.Await(h.t, "where it listens", func(line string) bool { return h.host.listens(line, h.Addr()) })
 	go func(p *Process) { // what it logs later must not hold it up
-		for range p.Lines {
+		for line := range p.Lines {
+			if h.OnLine != nil {
+				h.OnLine(line)
+			}
 		}
 	}(h.Process)
 }

@@ -3,6 +3,8 @@
 //
 //	process.go   one process and what it prints
 //	hub.go       the program as a hub: a port and a directory, process after process
+//	native.go    the hub's own program
+//	worker.go    the hub of edge/worker, in workerd
 //	find.go      which program it is: the one that VSYNC_BIN names, or else one is built
 package program
 

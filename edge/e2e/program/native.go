@@ -1,0 +1,26 @@
+package program
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+)
+
+// native is the hub's own program: `vsync serve`.
+type native struct{}
+
+func (native) command(dir string, port int, flags []string) *exec.Cmd {
+	return Command(append([]string{"serve", "--host", "127.0.0.1", "--port", strconv.Itoa(port), "--data", dir}, flags...)...)
+}
+
+func (native) listens(line, addr string) bool { return strings.Contains(line, "ws://"+addr) }
+
+func (native) file(dir, database string) (string, error) {
+	path := filepath.Join(dir, "databases", database+".db")
+	_, err := os.Stat(path)
+	return path, err
+}
+
+func (native) key(dir string) ([]byte, error) { return os.ReadFile(filepath.Join(dir, "hub.key")) }

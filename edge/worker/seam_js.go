@@ -1,0 +1,126 @@
+package main
+
+import (
+	"runtime"
+	"unsafe"
+)
+
+// What object.ts does. None of it calls back into Go. A socket is named by a number that object.ts has given it; one that is gone
+// already is passed over.
+
+// send sends one frame.
+//
+//go:wasmimport vsync_object send
+func jsSend(socket int32, frame unsafe.Pointer, length int32)
+
+// close closes a socket.
+//
+//go:wasmimport vsync_object close
+func jsClose(socket int32, code int32, reason string)
+
+// attach keeps bytes with a socket, for as long as it is open.
+//
+//go:wasmimport vsync_object attach
+func jsAttach(socket int32, bytes unsafe.Pointer, length int32)
+
+// settle says that something of a connection has changed: vsync_settle is to be called soon, and before the object sleeps.
+//
+//go:wasmimport vsync_object settle
+func jsSettle()
+
+// wake asks for vsync_alarm in so many milliseconds, whether the object sleeps or not.
+//
+//go:wasmimport vsync_object wake
+func jsWake(millis int32)
+
+// room is where object.ts puts what it says next; it is used again for the next.
+var room []byte
+
+// keptRoom is how much of it is kept: most frames fit. The linear memory never shrinks.
+const keptRoom = 64 << 10
+
+//go:wasmexport vsync_room
+func exportRoom(length int32) uint32 {
+	defer ward()
+	if cap(room) < int(length) || cap(room) > keptRoom {
+		room = make([]byte, max(int(length), keptRoom))
+	}
+	room = room[:length]
+	return uint32(uintptr(unsafe.Pointer(unsafe.SliceData(room))))
+}
+
+// open opens the database; the room holds its name and the hub's key.
+//
+//go:wasmexport vsync_open
+func exportOpen(nameLength int32) {
+	defer ward()
+	start(string(room[:nameLength]), append([]byte(nil), room[nameLength:]...))
+}
+
+// state tells whether the database is opening (0), open (1) or cannot be opened (2): sockets are told why then.
+//
+//go:wasmexport vsync_state
+func exportState() int32 {
+	defer ward()
+	return state()
+}
+
+// connect takes a new socket.
+//
+//go:wasmexport vsync_connect
+func exportConnect(socket int32) {
+	defer ward()
+	connect(socket)
+}
+
+// thaw takes a socket that was there before the object slept; the room holds what was attached to it.
+//
+//go:wasmexport vsync_thaw
+func exportThaw(socket int32) {
+	defer ward()
+	thaw(socket, room)
+}
+
+// frame takes a frame from the room.
+//
+//go:wasmexport vsync_frame
+func exportFrame(socket int32) {
+	defer ward()
+	take(socket, append([]byte(nil), room...)) // the replica may keep it
+}
+
+// gone says that a socket is closed.
+//
+//go:wasmexport vsync_gone
+func exportGone(socket int32) {
+	defer ward()
+	gone(socket)
+}
+
+// settle attaches to sockets what is to be known of them after a sleep.
+//
+//go:wasmexport vsync_settle
+func exportSettle() {
+	defer ward()
+	settle()
+}
+
+// alarm does what wake asked for.
+//
+//go:wasmexport vsync_alarm
+func exportAlarm() {
+	defer ward()
+	go alarm()
+}
+
+// memory returns the bytes that Go has taken, for the tests of its bounds.
+//
+//go:wasmexport vsync_memory
+func exportMemory() uint32 {
+	defer ward()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return uint32(m.Sys)
+}
+
+func address(b []byte) unsafe.Pointer { return unsafe.Pointer(unsafe.SliceData(b)) }

@@ -1,0 +1,123 @@
+package main
+
+import (
+	"context"
+	"time"
+
+	"vsync/edge"
+)
+
+const (
+	// tickEvery is how often connections are looked after while frames come.
+	tickEvery = uint64(1000)
+	// quiet is how long nothing may have been stored before a checkpoint is written that only makes the next waking shorter.
+	quiet = 5 * time.Second
+	// idleBytes is the log from which that is worth its rows: replaying so much takes about 2 ms.
+	idleBytes = 64 << 10
+	// lookAfter is when connections are looked after that may be silent or slow, while no frame comes.
+	lookAfter = 10 * time.Second
+)
+
+// rest is what of the object's life has to do with its sleep.
+var rest struct {
+	ticked  uint64 // when all connections were looked after last
+	settles bool   // vsync_settle was asked for
+	armed   bool   // vsync_alarm was asked for
+	logged  int64  // bytes of the log when stored was set
+	stored  uint64 // when logged was seen to have grown
+	written int64  // bytes of the log that stand in pages
+}
+
+// thaw goes on with a socket that was there before the object slept.
+func thaw(id int32, frozen []byte) {
+	if object.failed != nil {
+		connect(id)
+		return
+	}
+	s := &socket{id: id, kept: string(frozen)}
+	c, err := object.hub.Thaw(now(), edge.Peer{Wake: s.wake}, frozen)
+	if err != nil {
+		c = object.hub.Connect(now(), edge.Peer{Wake: s.wake})
+		c.Close()
+	}
+	s.enter(c)
+}
+
+// touch notes that what is to be kept of a socket has changed.
+func (s *socket) touch() {
+	s.changed = true
+	changed()
+}
+
+func changed() {
+	if !rest.settles {
+		rest.settles = true
+		jsSettle()
+	}
+}
+
+// settle attaches to sockets what is to be known of them after a sleep.
+func settle() {
+	rest.settles = false
+	for _, s := range object.sockets {
+		if !s.changed || s.conn == nil {
+			continue
+		}
+		s.changed = false
+		frozen := s.conn.Freeze()
+		if string(frozen) != s.kept {
+			s.kept = string(frozen)
+			jsAttach(s.id, address(frozen), int32(len(frozen)))
+		}
+	}
+	arm()
+}
+
+// tick looks after all connections, every now and then.
+func tick() {
+	if at := now(); at >= rest.ticked+tickEvery || at < rest.ticked {
+		rest.ticked = at
+		object.hub.Tick(at)
+	}
+}
+
+// arm asks for an alarm, if there is something that has to be done without a frame.
+func arm() {
+	if rest.armed || object.hub == nil {
+		return
+	}
+	note()
+	stats := object.hub.Stats()
+	switch {
+	case rest.logged-rest.written >= idleBytes:
+		rest.armed = true
+		jsWake(int32(quiet.Milliseconds()))
+	case stats.Behind > 0 || stats.Streaming < stats.Connections:
+		rest.armed = true
+		jsWake(int32(lookAfter.Milliseconds()))
+	}
+}
+
+// note sees whether the log has grown.
+func note() {
+	if bytes := object.replica.State().LogBytes; bytes != rest.logged {
+		rest.logged, rest.stored = bytes, now()
+	}
+}
+
+// alarm does what waits for time to pass.
+func alarm() {
+	rest.armed = false
+	if object.hub == nil {
+		return
+	}
+	object.hub.Tick(now())
+	note()
+	if due := rest.logged - rest.written; due >= idleBytes && now() >= rest.stored+uint64(quiet.Milliseconds()) {
+		if done, err := object.replica.TryCheckpoint(context.Background()); err == nil && done {
+			note()
+			rest.written = rest.logged
+		}
+	}
+	arm()
+}
