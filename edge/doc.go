@@ -25,6 +25,7 @@
 //	stream.go   a cursor ▶ its next frame
 //	recent.go   the recent part of the feed, and its shared encodings
 //	end.go      how connections end, and what is said then
+//	sleep.go    a connection as a few bytes, for hosts that forget everything else
 //	limits.go   every bound
 //
 // A host runs one goroutine that reads from the socket and calls Receive, and one that calls Next and
