@@ -83,6 +83,32 @@ func TestTwoDevices(t *testing.T) {
 	}
 }
 
+// An export that is restored on two devices, and on one of them again, beside the device that it is of: nothing is lost, doubled, or a
+// conflict, since equal values are none; the two are devices of their own.
+func TestExportRestoredTwice(t *testing.T) {
+	s := newShell(t)
+	hub := s.serve("--data", "hub")
+	s.in = "10\n20\n30\n"
+	s.ok("import", "--data", "a", "--feed", hub.Feed, "rows", "-")
+	s.ok("delete", "--data", "a", "rows", "00000002")
+	all := s.ok("export", "--data", "a", "rows")
+	for _, data := range []string{"b", "c", "b"} {
+		s.in = all
+		s.ok("import", "--data", data, "rows", "-", "--exported", "--offline")
+	}
+	for _, data := range []string{"b", "c", "b", "a"} {
+		s.ok("sync", "--data", data, "--feed", hub.Feed)
+	}
+	for _, data := range []string{"a", "b", "c"} {
+		equal(t, s.ok("export", "--data", data, "rows"), all)
+		if out := s.ok("scan", "--data", data, "rows", "--json"); strings.Contains(out, "conflict") {
+			t.Errorf("%s: %s", data, out)
+		}
+		s.ok("check", "--data", data)
+	}
+	hub.end(syscall.SIGTERM)
+}
+
 func TestHubAway(t *testing.T) {
 	s := newShell(t)
 	hub := s.serve("--data", "hub")
