@@ -37,14 +37,17 @@ func (r *Replica) History(ctx context.Context, key change.Key) iter.Seq2[History
 			return dag.Node{Version: v, Parents: h.Parents, Deleted: h.Deleted, Position: at}, ok, err
 		}
 		stop := errors.New("enough")
-		_, err = dag.Walk(ctx, lookup, e.Frontier, func(n dag.Node) error {
-			h := found[n.Version]
-			delete(found, n.Version)
-			if !yield(h, nil) {
-				return stop
-			}
-			return nil
-		})
+		ordered, err := r.ordered(ctx, lookup, e.Frontier)
+		if err == nil {
+			_, err = dag.Walk(ctx, ordered, e.Frontier, func(n dag.Node) error {
+				h := found[n.Version]
+				delete(found, n.Version)
+				if !yield(h, nil) {
+					return stop
+				}
+				return nil
+			})
+		}
 		if err != nil && !errors.Is(err, stop) {
 			yield(HistoryEntry{}, typed(err, "reading the history of "+key.String()))
 		}
@@ -76,6 +79,17 @@ func (r *Replica) version(ctx context.Context, key change.Key, v change.Version)
 	return h, rec.Commit<<20 | uint64(max(i, 0)), true, nil
 }
 
+// ordered returns a lookup by whose positions parents lie before children. The log's are so, unless the device went back in the feed.
+func (r *Replica) ordered(ctx context.Context, lookup dag.Lookup, from []change.Version) (dag.Lookup, error) {
+	r.mu.Lock()
+	wentBack := len(r.head.rewinds) > 0
+	r.mu.Unlock()
+	if !wentBack {
+		return lookup, nil
+	}
+	return dag.Ranked(ctx, lookup, from)
+}
+
 func (r *Replica) aliases() []alias {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -93,7 +107,11 @@ func (r *Replica) MergeBase(ctx context.Context, key change.Key) (HistoryEntry, 
 		h, at, ok, err := r.version(ctx, key, v)
 		return dag.Node{Version: v, Parents: h.Parents, Deleted: h.Deleted, Position: at}, ok, err
 	}
-	base, ok, err := dag.MergeBase(ctx, lookup, e.Frontier)
+	ordered, err := r.ordered(ctx, lookup, e.Frontier)
+	if err != nil {
+		return HistoryEntry{}, false, typed(err, "looking for the merge base of "+key.String())
+	}
+	base, ok, err := dag.MergeBase(ctx, ordered, e.Frontier)
 	if err != nil || !ok {
 		return HistoryEntry{}, false, typed(err, "looking for the merge base of "+key.String())
 	}

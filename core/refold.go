@@ -21,6 +21,8 @@ type refolding struct {
 	origin head     // what the log begins with: the lineage and epoch of a hub, and a device's id where the log never says it
 	upTo   uint64   // last commit that is folded; beyond the log's end all of it is
 
+	left map[change.Version]bool // versions that are gone and may come again: nil: none
+
 	want func(row string) bool // rows that are built; nil: all. The memory that is taken is theirs
 
 	each func(h *head) // called after each commit; nil: nobody looks
@@ -54,6 +56,9 @@ func (g *refolding) run(ctx context.Context) (map[string][]byte, head, error) {
 	g.rows = map[string][]byte{}
 	h := g.origin
 	f := &fold{ctx: ctx, rows: g, log: g.log, head: &h, gone: g.gone}
+	if g.left != nil {
+		f.obj.Coming = func(v change.Version) bool { return g.left[v] }
+	}
 	upTo := min(g.upTo, g.log.Last())
 	for next := uint64(1); next <= upTo; {
 		recs, err := g.log.Records(ctx, next)

@@ -271,18 +271,20 @@ func (r *Replica) GoBack(ctx context.Context, m change.Marker) error {
 }
 
 func (r *Replica) formRewind(ctx context.Context, s *stage, m change.Marker) error {
-	touched, settled, err := r.touchedBehind(ctx, s, m.Seq)
+	b, err := r.stretchBehind(ctx, s, m.Seq)
 	if err != nil {
 		return err
 	}
+	touched := b.touched
 	g := r.refoldingOf(s.state.commit)
+	g.left = b.left
 	g.gone = addRewind(g.gone, rewind{s.state.commit + 1, m.Seq})
 	g.want = func(row string) bool { return touched[row] }
 	rows, _, err := g.run(ctx)
 	if err != nil {
 		return err
 	}
-	for row := range settled { // what was dismissed stays so
+	for row := range b.settled { // what was dismissed stays so
 		touched[row] = true
 		if rows[row], err = s.get(row); err != nil {
 			return err
@@ -301,44 +303,54 @@ func (r *Replica) formRewind(ctx context.Context, s *stage, m change.Marker) err
 	return s.goBack(data)
 }
 
-// touchedBehind returns the rows that the feed behind a sequence has touched, and of problems that were settled those that say so.
-func (r *Replica) touchedBehind(ctx context.Context, s *stage, seq uint64) (touched, settled map[string]bool, err error) {
-	touched, settled = map[string]bool{}, map[string]bool{}
+// stretch is what a stretch of the feed was about.
+type stretch struct {
+	left    map[change.Version]bool
+	touched map[string]bool // rows
+	settled map[string]bool // rows that say of refusals there that they were settled
+}
+
+// stretchBehind reads what was applied of the feed behind a sequence.
+func (r *Replica) stretchBehind(ctx context.Context, s *stage, seq uint64) (*stretch, error) {
+	b := &stretch{map[change.Version]bool{}, map[string]bool{}, map[string]bool{}}
 	at := AppliedCursor{Seq: seq}
 	for {
 		entries, next, err := r.Applied(ctx, at, 1<<20)
 		if err != nil || len(entries) == 0 {
-			return touched, settled, err
+			return b, err
 		}
 		at = next
 		for _, bytes := range entries {
-			e, err := change.DecodeEntry(bytes)
-			if err != nil {
-				return nil, nil, err
-			}
-			touched[deviceRow(e.Version.Device)] = true
-			batch := e.Body
-			if e.Kind == change.EntryVoid {
-				touched[versionRow(tableProblems, e.Version)] = true
-				row := versionRow(tableSettled, e.Version)
-				if was, err := s.get(row); err != nil {
-					return nil, nil, err
-				} else if was != nil {
-					settled[row] = true
-				}
-				if batch, _, _, err = r.log.Find(ctx, e.Version); err != nil {
-					return nil, nil, err
-				}
-			}
-			if len(batch) == 0 {
-				continue
-			}
-			if _, err := change.Walk(batch, func(m change.Mutation) bool {
-				touched[objectRow(m.Key)] = true
-				return true
-			}); err != nil {
-				return nil, nil, err
+			if err := b.add(ctx, r, s, bytes); err != nil {
+				return nil, err
 			}
 		}
 	}
+}
+
+func (b *stretch) add(ctx context.Context, r *Replica, s *stage, bytes []byte) error {
+	e, err := change.DecodeEntry(bytes)
+	if err != nil {
+		return err
+	}
+	b.left[e.Version] = true
+	b.touched[deviceRow(e.Version.Device)] = true
+	batch := e.Body
+	if e.Kind == change.EntryVoid {
+		b.touched[versionRow(tableProblems, e.Version)] = true
+		row := versionRow(tableSettled, e.Version)
+		if was, err := s.get(row); err != nil {
+			return err
+		} else if was != nil {
+			b.settled[row] = true
+		}
+		if batch, _, _, err = r.log.Find(ctx, e.Version); err != nil || len(batch) == 0 {
+			return err
+		}
+	}
+	_, err = change.Walk(batch, func(m change.Mutation) bool {
+		b.touched[objectRow(m.Key)] = true
+		return true
+	})
+	return err
 }

@@ -260,3 +260,66 @@ func TestGoBackOnlyToWhereItWas(t *testing.T) {
 	a.want("k", "2")
 	a.check()
 }
+
+// An unsent batch over a version that the hub lost, and got back behind it: no conflict with it, and the history in its order.
+func TestUnsentOverWhatComesAgain(t *testing.T) {
+	w := newWorld(t)
+	a, b, c := w.device(), w.device(), w.device()
+	a.put("k", 1)
+	a.put("gone", 1)
+	w.sync(a, b)
+	b.put("k", 2)
+	b.put("k", 3)
+	b.del("gone")
+	w.replace(nil)
+	c.put("x", 1)
+	c.push()
+	if _, taken, back := b.meet(); taken != 2 || !back {
+		t.Fatal(taken, back)
+	}
+	look := func(state string) {
+		t.Helper()
+		b.want("k", "3")
+		b.want("gone", "-")
+		equalStrings(t, b.history("k"), []string{"3", "2", "1"})
+		equalStrings(t, b.history("gone"), []string{"-", "1"})
+		if base, ok, err := b.MergeBase(w.ctx, key("k")); err != nil || !ok || base.Version.Device != b.State().Device {
+			t.Fatal(state, base, ok, err)
+		}
+		b.crash()
+	}
+	look("gone back")
+	b.pull()
+	look("as the hub has it")
+	b.push()
+	b.pull()
+	look("confirmed")
+	w.sync(a, b, c)
+}
+
+// A parent that the hub will never know, because its writer has written another batch of that name since, is left out in the end.
+func TestParentThatIsLostForEver(t *testing.T) {
+	w := newWorld(t)
+	a, b := w.device(), w.device()
+	young := a.st.Clone()
+	a.put("other", 1)
+	a.put("k", 1)
+	w.sync(a, b)
+	b.put("k", 2)
+	a.Kill()
+	w.replace(nil)
+	a.st = young
+	a.open()
+	a.put("k", "a's, again")
+	a.push()
+	b.pull()
+	vs := b.push()
+	if len(vs) != 1 || vs[0].Kind != Refused || vs[0].Code != string(Gap) {
+		t.Fatal(vs)
+	}
+	if err := b.Reenter(w.ctx); err != nil {
+		t.Fatal(err)
+	}
+	w.sync(a, b)
+	b.want("k", "a's, again!")
+}

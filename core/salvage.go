@@ -149,7 +149,7 @@ func (r *Replica) goOn(ctx context.Context, s *salvaged) error {
 		return nil
 	}})
 	if err == nil && s.lost {
-		err = r.reenter(ctx, 0)
+		err = r.reenter(ctx, 0, false)
 	}
 	return err
 }

@@ -129,7 +129,7 @@ func (r *Replica) Settle(ctx context.Context, w Welcome) (Settled, error) {
 		return Settled{Again: true}, nil
 	}
 	r.setHelloFrom(0)
-	return Settled{Reentered: true}, r.reenter(ctx, common)
+	return Settled{Reentered: true}, r.reenter(ctx, common, false)
 }
 
 func (r *Replica) helloNamed() change.Generation {
@@ -172,11 +172,12 @@ func (r *Replica) belong(ctx context.Context, w Welcome) error {
 }
 
 // Reenter gives the device a new id: for one that finds a living copy of itself at the hub.
-func (r *Replica) Reenter(ctx context.Context) error { return r.reenter(ctx, 0) }
+// All of the feed is applied then, so a parent that it has not brought is one that the hub will never know: it is left out.
+func (r *Replica) Reenter(ctx context.Context) error { return r.reenter(ctx, 0, true) }
 
 // reenter writes all batches after the common prefix, which is at least what is confirmed, anew, under a new device id, in
-// one commit.
-func (r *Replica) reenter(ctx context.Context, common change.Generation) error {
+// one commit; known: with those parents alone that the feed has brought.
+func (r *Replica) reenter(ctx context.Context, common change.Generation, known bool) error {
 	return r.submit(ctx, &request{alone: true, strict: true, form: func(s *stage) error {
 		rec, err := s.device(s.state.device)
 		if err != nil {
@@ -204,7 +205,7 @@ func (r *Replica) reenter(ctx context.Context, common change.Generation) error {
 			}
 			a.New = id
 		}
-		return s.rewrite(a, old)
+		return s.rewrite(a, old, known)
 	}})
 }
 
@@ -224,7 +225,7 @@ func (r *Replica) unsentAfter(s *stage, common change.Generation) (old [][]byte,
 }
 
 // rewrite is deterministic: copies of one storage that come back write the same bytes.
-func (s *stage) rewrite(a device.Mapping, old [][]byte) error {
+func (s *stage) rewrite(a device.Mapping, old [][]byte, known bool) error {
 	data := binary.AppendUvarint(append([]byte(nil), a.Old[:]...), uint64(a.Common))
 	s.add(changelog.ItemReentry, append(data, a.New[:]...))
 	s.reenter(a)
@@ -235,8 +236,8 @@ func (s *stage) rewrite(a device.Mapping, old [][]byte) error {
 		}
 		b.Device, b.Gen = a.New, s.state.lastGen+1
 		for i := range b.Mutations {
-			for j, p := range b.Mutations[i].Parents {
-				b.Mutations[i].Parents[j] = a.Map(p)
+			if b.Mutations[i].Parents, err = s.mapped(b.Mutations[i].Parents, a, known); err != nil {
+				return err
 			}
 		}
 		bytes, err := b.Encode(s.state.lastHash)
@@ -252,6 +253,22 @@ func (s *stage) rewrite(a device.Mapping, old [][]byte) error {
 	}
 	s.wrote = true
 	return nil
+}
+
+// mapped gives parents their new names. With known it leaves out those of other devices that the feed has not brought: a hub that lost
+// them would refuse the batch for ever.
+func (s *stage) mapped(parents []change.Version, a device.Mapping, known bool) (out []change.Version, err error) {
+	for _, p := range parents {
+		if known && p.Device != a.Old && !s.isAlias(p) {
+			if rec, err := s.device(p.Device); err != nil {
+				return nil, err
+			} else if p.Gen > rec.Last {
+				continue
+			}
+		}
+		out = append(out, a.Map(p))
+	}
+	return out, nil
 }
 
 // alias is an id that the replica had. The hub may go on with that id, by a copy that kept it: then one name means two batches, and

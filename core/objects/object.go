@@ -45,6 +45,10 @@ type Object struct {
 	Confirmed []Leaf    // at most MaxLeaves, in feed order
 	Pending   []Pending // at most MaxLeaves, in the order of writing
 
+	// Coming says of versions that are not here that the feed will bring them: a pending version that names them hides them then.
+	// Nil: of none.
+	Coming func(change.Version) bool
+
 	arena  []Hidden // what Hides are cut from
 	leaves []Leaf   // what a view is made in
 }
@@ -83,7 +87,7 @@ func (o *Object) AddPending(v Leaf, parents []change.Version) {
 	}
 	start := len(o.arena)
 	for _, parent := range parents {
-		if o.pending(parent) >= 0 || find(o.Confirmed, parent) >= 0 || o.IsPending(parent) {
+		if o.pending(parent) >= 0 || find(o.Confirmed, parent) >= 0 || o.IsPending(parent) || o.Coming != nil && o.Coming(parent) {
 			o.arena = append(o.arena, only(parent))
 		}
 	}
