@@ -137,7 +137,7 @@ func (r *Replica) judgeOne(s *stage, in *Incoming) (Verdict, error) {
 	if err != nil {
 		return r.void(s, &h, nil, nil, Invalid, err.Error())
 	}
-	if gap, err := s.unknownParent(b); err != nil {
+	if gap, err := s.unknownParent(b, &change.Annotation{}); err != nil {
 		return Verdict{}, err
 	} else if gap != (change.Version{}) {
 		return refuse(Gap, h.Gen, "generation %d names %s as a parent, which the hub does not have", h.Gen, gap), nil
@@ -186,11 +186,11 @@ func (s *stage) hashOf(r *Replica, v change.Version) (change.Hash, error) {
 	return r.hashOf(s.ctx, v)
 }
 
-// unknownParent finds a parent of another device that the hub has never had.
-func (s *stage) unknownParent(b *change.Batch) (change.Version, error) {
+// unknownParent finds a parent of another device that the hub has never had, of those in force.
+func (s *stage) unknownParent(b *change.Batch, ann *change.Annotation) (change.Version, error) {
 	known := map[change.DeviceID]change.Generation{b.Device: b.Gen - 1}
 	for i := range b.Mutations {
-		for _, p := range b.Mutations[i].Parents {
+		for _, p := range ann.EffectiveParents(&b.Mutations[i]) {
 			last, ok := known[p.Device]
 			if !ok {
 				rec, err := s.device(p.Device)

@@ -5,6 +5,7 @@ import (
 
 	"vsync/core/change"
 	"vsync/core/changelog"
+	"vsync/core/device"
 )
 
 // What a hub does about what it lost. A place of the feed is known by the running hash up to it, which depends on the entries alone:
@@ -111,9 +112,9 @@ func (r *Replica) raiseEpoch(ctx context.Context, least uint64) (epoch uint64, e
 }
 
 // TakeBack gives places to entries that a device hands back, oldest first, in one commit, and says how many it took and where the feed
-// ends then. Passed by is what the hub has, or has another of; what it never said, by the MAC; and what follows on something that is
-// missing.
-func (r *Replica) TakeBack(ctx context.Context, entries [][]byte) (taken int, head change.Marker, err error) {
+// ends then. Passed by is what the hub has; what it never said, by the MAC; and what follows on something that is missing. Orphans
+// are those of the connection.
+func (r *Replica) TakeBack(ctx context.Context, entries [][]byte, orphans *Orphans) (taken int, head change.Marker, err error) {
 	if r.cfg.Role != RoleHub {
 		return 0, head, errorf(Invalid, "only a hub's replica takes entries back")
 	}
@@ -124,7 +125,7 @@ func (r *Replica) TakeBack(ctx context.Context, entries [][]byte) (taken int, he
 	err = r.submit(ctx, &request{weight: weight, strict: true, form: func(s *stage) error {
 		taken = 0
 		for _, bytes := range entries {
-			took, err := r.takeBack(s, bytes)
+			took, err := r.takeBack(s, bytes, orphans)
 			if err != nil {
 				return err
 			}
@@ -138,23 +139,44 @@ func (r *Replica) TakeBack(ctx context.Context, entries [][]byte) (taken int, he
 	return taken, head, err
 }
 
-func (r *Replica) takeBack(s *stage, bytes []byte) (bool, error) {
+func (r *Replica) takeBack(s *stage, bytes []byte, o *Orphans) (bool, error) {
 	e, b, err := change.DecodeEntryBatch(bytes)
 	if err != nil || e.VerifyMAC(r.cfg.HubKey, s.state.lineage) != nil || b != nil && b.IsPartial {
 		return false, nil
 	}
-	rec, err := s.device(e.Version.Device)
-	if err != nil || e.Version.Gen != rec.Last+1 {
+	v := e.Version
+	rec, err := s.device(v.Device)
+	if err != nil {
 		return false, err
 	}
-	if b != nil {
-		if b.Follows(rec.Hash) != nil {
-			return false, nil
-		}
-		if gap, err := s.unknownParent(b); err != nil || gap != (change.Version{}) {
+	if v.Gen <= rec.Last {
+		have, err := s.hashAt(r, v, rec)
+		if err != nil || have.IsZero() || have == e.Hash {
 			return false, err
 		}
-		return true, r.place(s, e, b)
+	}
+	before, follows := o.named[change.Version{Device: v.Device, Gen: v.Gen - 1}]
+	switch {
+	case b == nil && follows: // a refusal among orphans: of whom nobody asks
+		o.add(v, orphan{hash: e.Hash, now: before.now, end: before.end})
+		return false, nil
+	case b == nil:
+		return r.takeVoidBack(s, e, rec)
+	case v.Gen != rec.Last+1 || b.Follows(rec.Hash) != nil:
+		return r.adopt(s, o, e, b, rec)
+	}
+	if len(o.named) > 0 {
+		e.Annotation.EParents = o.effective(b, &e.Annotation)
+	}
+	if gap, err := s.unknownParent(b, &e.Annotation); err != nil || gap != (change.Version{}) {
+		return false, err
+	}
+	return true, r.place(s, e, b)
+}
+
+func (r *Replica) takeVoidBack(s *stage, e *change.Entry, rec device.Record) (bool, error) {
+	if e.Version.Gen != rec.Last+1 {
+		return false, nil
 	}
 	row := encodeVoid(e.Hash, nil, nil)
 	s.set(versionRow(tableVoids, e.Version), row)

@@ -219,6 +219,7 @@ func (n *node) meet() (handed, taken int, wentBack bool) {
 			n.check()
 			continue
 		}
+		orphans := new(Orphans)
 		for at := (AppliedCursor{Seq: begin.Seq}); ; {
 			entries, next, err := n.Applied(n.w.ctx, at, 3000)
 			if err != nil {
@@ -227,7 +228,7 @@ func (n *node) meet() (handed, taken int, wentBack bool) {
 			if at = next; len(entries) == 0 {
 				break
 			}
-			took, head, err := n.w.hub.TakeBack(n.w.ctx, entries)
+			took, head, err := n.w.hub.TakeBack(n.w.ctx, entries, orphans)
 			if err != nil {
 				n.w.t.Fatal(err)
 			}

@@ -15,7 +15,7 @@ import (
 // HistoryEntry is one version of an object.
 type HistoryEntry struct {
 	Version change.Version
-	Parents []change.Version // the versions that it replaced, as its writer named them
+	Parents []change.Version // the versions that it replaced: as its writer named them, or as the hub said where it names others
 	Time    uint64           // its stamp, ms since 1970
 	Deleted bool
 	Value   []byte // canonical msgpack
@@ -60,10 +60,12 @@ func (r *Replica) version(ctx context.Context, key change.Key, v change.Version)
 	if err != nil || !ok {
 		return h, 0, false, err
 	}
+	index := 0
 	head, err := change.Walk(batch, func(m change.Mutation) bool {
 		if m.Key != key {
 			return true
 		}
+		index = m.Index
 		h = HistoryEntry{Version: v, Parents: slices.Clone(m.Parents), Deleted: m.Kind == change.Delete, Value: bytes.Clone(m.Value)}
 		return false
 	})
@@ -76,7 +78,19 @@ func (r *Replica) version(ctx context.Context, key change.Key, v change.Version)
 		b := changelog.BatchBytes(it)
 		return len(b) > 0 && len(batch) > 0 && &b[0] == &batch[0]
 	})
-	return h, rec.Commit<<20 | uint64(max(i, 0)), true, nil
+	return h, rec.Commit<<20 | uint64(max(i, 0)), true, h.effective(rec.Items[max(i, 0)], index)
+}
+
+// effective takes the hub's word for the parents, where it named some.
+func (h *HistoryEntry) effective(it changelog.Item, index int) error {
+	if it.Kind != changelog.ItemEntry {
+		return nil
+	}
+	_, e, err := entryOf(it)
+	if err == nil {
+		h.Parents = slices.Clone(e.Annotation.EffectiveParents(&change.Mutation{Index: index, Parents: h.Parents}))
+	}
+	return err
 }
 
 // ordered returns a lookup by whose positions parents lie before children. The log's are so, unless the device went back in the feed.

@@ -233,12 +233,12 @@ func TestForgedEntriesAreNotTakenBack(t *testing.T) {
 		"mac":         forge(func(b []byte) []byte { b[12] ^= 1; return b }),
 		"without one": entries[1:],
 	} {
-		if n, _, err := w.hub.TakeBack(w.ctx, bad); n != 0 || err != nil {
+		if n, _, err := w.hub.TakeBack(w.ctx, bad, new(Orphans)); n != 0 || err != nil {
 			t.Errorf("%s: %d taken, %v", name, n, err)
 		}
 	}
 	twice := append(slices.Clone(entries), entries...)
-	if n, _, err := w.hub.TakeBack(w.ctx, twice); n != 5 || err != nil {
+	if n, _, err := w.hub.TakeBack(w.ctx, twice, new(Orphans)); n != 5 || err != nil {
 		t.Error(n, err)
 	}
 	w.hub.check()
@@ -321,5 +321,71 @@ func TestParentThatIsLostForEver(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.sync(a, b)
+	b.want("other", "1") // under another name
 	b.want("k", "a's, again!")
+}
+
+// Hub and device were restored together, and the device has used its generations again before those come back that know the first
+// batches of these names: they are orphans, and nothing is lost, doubled, or taken for another.
+func TestOrphansGetNamesOfTheirOwn(t *testing.T) {
+	for _, voids := range []bool{false, true} {
+		w := newWorld(t)
+		a, b, c := w.device(), w.device(), w.device()
+		a.put("base", 1)
+		w.sync(a, b, c)
+		hub, device := w.hub.st.Clone(), a.st.Clone()
+		a.put("k", "first")
+		if voids {
+			v := a.put("never", 0)
+			a.refuse(v.Gen)
+			a.pull()
+		}
+		a.put("lost", "orphan")
+		w.sync(a, b, c)
+		b.put("k", "over it")
+		w.sync(a, b, c)
+		a.put("k", "and over that")
+		c.put("later", 1)
+		w.sync(a, b, c)
+		young := a.st.Clone()
+		a.Kill()
+		w.replace(hub)
+		a.st = device
+		a.open()
+		a.put("k", "another first")
+		a.push()
+		seqs := map[uint64]bool{}
+		for range 2 { // twice, as where the connection breaks
+			for _, n := range []*node{b, c} {
+				n.pull()
+				n.check()
+			}
+			seqs[w.hub.Head().Seq] = true
+		}
+		if len(seqs) != 1 {
+			t.Errorf("the feed grew: %v", seqs)
+		}
+		w.hub.check()
+		w.sync(a, b, c)
+		a.want("lost", "orphan")
+		a.want("later", "1")
+		a.want("k", "another first!")
+		if h := a.history("k"); len(h) != 4 {
+			t.Error(h)
+		}
+		// The first life of the device, if it was only away: what it knows is there already.
+		before := w.hub.Head().Seq
+		a2 := w.start(&node{w: w, st: young, feed: true})
+		for range 3 {
+			a2.push()
+			a2.pull()
+		}
+		w.sync(a, b, c, a2)
+		if after := w.hub.Head().Seq; !voids && after != before {
+			t.Errorf("the feed grew from %d to %d", before, after)
+		}
+		for _, n := range []*node{a, b, c, a2, w.hub} {
+			n.crash()
+		}
+	}
 }

@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"vsync/core"
 	"vsync/core/change"
 	"vsync/core/wire"
 )
@@ -57,7 +58,8 @@ type Conn struct {
 
 	// Only for the goroutine that calls Receive.
 	join     wire.Joiner
-	handing  bool              // the device hands back what the hub lost, and the connection carries nothing else
+	handing  bool // the device hands back what the hub lost, and the connection carries nothing else
+	orphans  core.Orphans
 	last     change.Generation // last own generation that the hub is known to have
 	awaiting change.Generation // what a resend asked for; pushes beyond it are not looked at; 0: nothing
 }

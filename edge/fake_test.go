@@ -82,7 +82,7 @@ func (f *fake) Locate(_ context.Context, at core.Whereabouts) (change.Marker, er
 	return at.Marker, &core.Error{Code: core.UnknownMarker, Message: "no place of this feed"}
 }
 
-func (f *fake) TakeBack(_ context.Context, entries [][]byte) (taken int, head change.Marker, err error) {
+func (f *fake) TakeBack(_ context.Context, entries [][]byte, _ *core.Orphans) (taken int, head change.Marker, err error) {
 	f.commit.Lock()
 	defer f.commit.Unlock()
 	f.mu.Lock()

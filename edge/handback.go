@@ -23,7 +23,7 @@ func (c *Conn) takeBack(ctx context.Context, m *wire.Handback) error {
 	case wire.Waiting:
 		return nil
 	}
-	taken, head, err := c.hub.replica.TakeBack(ctx, m.Entries)
+	taken, head, err := c.hub.replica.TakeBack(ctx, m.Entries, &c.orphans)
 	if err != nil {
 		return c.fail(err)
 	}

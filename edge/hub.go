@@ -20,8 +20,9 @@ type Replica interface {
 	// feed has. UNKNOWN_MARKER where it is neither, and the trail empty.
 	Locate(ctx context.Context, at core.Whereabouts) (change.Marker, error)
 
-	// TakeBack gives places to entries that a device hands back, as far as the hub has not got them. Head is the feed's end then.
-	TakeBack(ctx context.Context, entries [][]byte) (taken int, head change.Marker, err error)
+	// TakeBack gives places to entries that a device hands back, as far as the hub has not got them. Head is the feed's end then,
+	// orphans are those of the connection.
+	TakeBack(ctx context.Context, entries [][]byte, orphans *core.Orphans) (taken int, head change.Marker, err error)
 
 	// Claim checks that a device belongs to a subject, as it does for ever to the first that is named; else
 	// FORBIDDEN. No subject, "", claims nothing.
