@@ -24,8 +24,9 @@ var arrows = map[string][]string{
 	"core/changelog": structures,
 	"core/objects":   {"core/change", "core/dag"},
 	"core/device":    {"core/change"},
+	"core/merge":     {"core/change"},
 	"core/wire":      structures,
-	"core":           append([]string{"core/vectors"}, structures...),
+	"core":           append([]string{"core/vectors", "core/merge"}, structures...),
 	"core/watcher":   append([]string{"core"}, structures...),
 
 	"wasm": replica,
@@ -86,6 +87,7 @@ func TestArrows(t *testing.T) {
 	wants(t, badArrows, "core/objects/x.go", `package objects; import "vsync/core/change"`, 0)
 	wants(t, badArrows, "core/objects/x.go", `package objects; import "vsync/core"`, 1)
 	wants(t, badArrows, "core/objects/x.go", `package objects; import ("vsync/core/dag"; "vsync/core/store")`, 1)
+	wants(t, badArrows, "core/merge/x.go", `package merge; import "vsync/core/objects"`, 1)
 	wants(t, badArrows, "core/dag/x.go", `package dag; import "vsync/core/objects"`, 1)
 	wants(t, badArrows, "core/wire/x.go", `package wire; import "vsync/core/session"`, 1)
 	wants(t, badArrows, "core/x.go", `package core; import ("vsync/edge"; "vsync/core/internal/sim")`, 2)
