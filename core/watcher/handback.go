@@ -22,6 +22,8 @@ type handing struct {
 	ready   []*wire.Handback   // cut into frames
 	waiting []uint64           // last sequences of messages that are not answered, all parts of an entry together
 	end     bool               // the replica has no more
+	from    uint64             // place behind which it began
+	done    uint64             // place up to which it is answered
 	back    change.Place       // the end of the hub's feed, as it said last
 }
 
@@ -30,6 +32,7 @@ func (s *Session) replay(ctx context.Context, m *wire.Welcome) {
 	if !s.cfg.HandedBack {
 		s.stage = handingBack
 		s.handing.at = core.AppliedCursor{Seq: m.Marker.Seq}
+		s.handing.from, s.handing.done = m.Marker.Seq, m.Marker.Seq
 		s.budget = m.Limits.PushBudget()
 		s.handOn(ctx)
 		return
@@ -95,7 +98,7 @@ func (s *Session) handed(ctx context.Context, now time.Time, m wire.Message) {
 			s.end(s.faulty(wire.CodeProtocol, fmt.Sprintf("expected an answer to what was handed back, got one up to place %d", m.Seq)))
 			return
 		}
-		h.waiting, h.back = h.waiting[1:], m.Head
+		h.waiting, h.back, h.done = h.waiting[1:], m.Head, m.Seq
 		s.handOn(ctx)
 	case *wire.Pong:
 	case *wire.Error:

@@ -156,7 +156,10 @@ func TestCourseOfALoss(t *testing.T) {
 		c.cfg.Database, c.cfg.Agent = "db", "test"
 		k.s = New(k.r, c.cfg)
 		k.s.Open(context.Background(), k.now)
-		for _, m := range c.give {
+		for i, m := range c.give {
+			if done, of := k.s.Progress(); name == "handed back" && i > 0 && (int(done) != i-1 || of != 2) {
+				t.Errorf("%d of %d are handed back", done, of)
+			}
 			for k.s.Next(context.Background()) != nil {
 				k.s.Wrote(k.now)
 			}

@@ -267,8 +267,11 @@ func (s *Session) Settled() bool { return !s.welcomed.IsZero() }
 func (s *Session) Live() bool { return s.Settled() && s.applied >= s.head }
 
 // Progress returns how many entries of those between the start of the stream and the feed's head at
-// the welcome have been applied.
+// the welcome have been applied; while entries are handed back, how many of those are.
 func (s *Session) Progress() (received, expected uint64) {
+	if s.stage == handingBack {
+		return s.handing.done - s.handing.from, s.applied - s.handing.from
+	}
 	if !s.Settled() || s.head <= s.start {
 		return 0, 0
 	}

@@ -14,7 +14,7 @@ type Phase string
 const (
 	PhaseLocal       Phase = "local"       // there is no feed
 	PhaseConnecting  Phase = "connecting"  // token, dial, hello, settling
-	PhaseCatchingUp  Phase = "catching-up" // Received of Expected entries are applied
+	PhaseCatchingUp  Phase = "catching-up" // Received of Expected entries are applied, or handed back to a hub that lost them
 	PhaseLive        Phase = "live"        // what the hub has is here
 	PhaseWaiting     Phase = "waiting"     // for NextAttemptAt; for Resume while Paused
 	PhaseRefused     Phase = "refused"     // the hub wants something changed: Fault says what
@@ -142,6 +142,10 @@ func (w *Watcher) showSession(s *Session) {
 	w.show(func(st *Status) {
 		if !s.confirmed.IsZero() {
 			st.LastConfirmedAt = s.confirmed
+		}
+		if s.stage == handingBack {
+			st.Phase, st.Fault = PhaseCatchingUp, Fault{Code: wire.CodeUnknownMarker, Message: "the hub has lost entries; what this replica has of them is handed back"}
+			st.Received, st.Expected = s.Progress()
 		}
 		if !s.Settled() {
 			return
