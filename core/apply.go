@@ -3,6 +3,7 @@ package core
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 
 	"vsync/core/change"
 	"vsync/core/changelog"
@@ -136,7 +137,7 @@ func (s *stage) notACopy(e *change.Entry) error {
 	}
 	if v.Gen <= s.state.lastGen {
 		own, err := s.isOwn(e)
-		if err != nil || own {
+		if err != nil || own || !s.reads(v) { // what cannot be read comes from the hub
 			return err
 		}
 	}
@@ -151,10 +152,24 @@ func (s *stage) isOwn(e *change.Entry) (bool, error) {
 	}
 	batch, _, ok, err := s.log.Find(s.ctx, v)
 	if err != nil || !ok {
-		return false, err
+		return false, unlessDamaged(err)
 	}
 	h, _, err := change.DecodeHeader(batch)
 	return h.Hash == e.Hash, err
+}
+
+// reads says whether a batch of this device can be read.
+func (s *stage) reads(v change.Version) bool {
+	_, _, ok, err := s.log.Find(s.ctx, v)
+	return ok || unlessDamaged(err) != nil
+}
+
+// unlessDamaged passes by an error that says that what is asked for lies in a damaged segment.
+func unlessDamaged(err error) error {
+	if bad := (*changelog.CorruptError)(nil); errors.As(err, &bad) {
+		return nil
+	}
+	return err
 }
 
 // A confirmation in the log: seq uv ‖ kind 1 ‖ device 16 ‖ gen uv ‖ mac 16 ‖ annotation.

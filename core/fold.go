@@ -134,7 +134,7 @@ func (f *fold) raise(e *change.Entry) error {
 func (f *fold) void(e *change.Entry) (turns []turn, err error) {
 	batch, _, ok, err := f.log.Find(f.ctx, e.Version)
 	if err != nil || !ok {
-		return nil, err
+		return nil, unlessDamaged(err) // of a batch that cannot be read nothing is taken away
 	}
 	b, err := change.DecodeTrusted(batch)
 	if err != nil || b.Hash != e.Hash {

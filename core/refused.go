@@ -44,8 +44,10 @@ func (r *Replica) Problems(ctx context.Context) ([]Problem, error) {
 			return nil, wrapf(Corrupt, err, "the problem %x cannot be read", kv.Key)
 		}
 		p := Problem{Version: v, Time: rec.Accepted, Code: rec.Reason.Code, Message: rec.Reason.Message}
-		if p.Ops, err = r.opsOf(ctx, v); err != nil {
+		if p.Ops, err = r.opsOf(ctx, v); unlessDamaged(err) != nil {
 			return nil, err
+		} else if err != nil {
+			p.Message += " (its values stand in a damaged segment of the log)"
 		}
 		out = append(out, p)
 	}

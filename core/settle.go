@@ -42,6 +42,13 @@ func (r *Replica) Hello(ctx context.Context) (HelloState, error) {
 	}
 	for g := s.Base + 1; g <= h.lastGen && len(s.Own) < helloHashes; g++ {
 		hash, err := r.ownHash(ctx, h, g)
+		if IsLost(err) {
+			s.Held, err = r.heldFrom(ctx, &h, g)
+			if err != nil {
+				return s, err
+			}
+			break
+		}
 		if err != nil {
 			return s, err
 		}
@@ -61,12 +68,13 @@ func (r *Replica) ownHash(ctx context.Context, h head, g change.Generation) (cha
 	case g == h.lastGen:
 		return h.lastHash, nil
 	}
-	batch, _, ok, err := r.log.Find(ctx, change.Version{Device: h.device, Gen: g})
+	v := change.Version{Device: h.device, Gen: g}
+	batch, lost, err := r.ownBatch(ctx, v)
 	if err != nil {
-		return change.Hash{}, typed(err, "reading an unsent batch")
+		return change.Hash{}, err
 	}
-	if !ok {
-		return change.Hash{}, errorf(Corrupt, "the batch %s:%d is not in the log", h.device, g)
+	if lost {
+		return change.Hash{}, lostBatch(v)
 	}
 	head, _, err := change.DecodeHeader(batch)
 	return head.Hash, typed(err, "reading an unsent batch")
@@ -108,10 +116,14 @@ func (r *Replica) Settle(ctx context.Context, w Welcome) (Settled, error) {
 	}
 	if w.Last <= h.lastGen {
 		own, err := r.ownHashOrConfirmed(ctx, h, w.Last)
+		same := own == w.LastHash
+		if IsLost(err) {
+			same, err = r.sameWay(ctx, &h, w)
+		}
 		if err != nil {
 			return Settled{}, err
 		}
-		if own == w.LastHash {
+		if same {
 			r.setHelloFrom(0)
 			return Settled{PushFrom: w.Last + 1}, nil
 		}
@@ -192,12 +204,8 @@ func (r *Replica) reenter(ctx context.Context, common change.Generation, known b
 		if err != nil {
 			return err
 		}
-		if len(old) > 0 {
-			h, _, err := change.DecodeHeader(old[0])
-			if err != nil {
-				return err
-			}
-			a.New = device.ReentryID(a.Old, common, h.Hash)
+		if len(old) > 0 && !old[0].Hash.IsZero() {
+			a.New = device.ReentryID(a.Old, common, old[0].Hash)
 		} else {
 			id, err := newID(r.cfg.Rand)
 			if err != nil {
@@ -209,33 +217,39 @@ func (r *Replica) reenter(ctx context.Context, common change.Generation, known b
 	}})
 }
 
-func (r *Replica) unsentAfter(s *stage, common change.Generation) (old [][]byte, err error) {
+// unsentAfter returns the batches to be written again. Those that cannot be read have no hash.
+func (r *Replica) unsentAfter(s *stage, common change.Generation) (old []*change.Batch, err error) {
+	var lost []change.Version
 	for g := common + 1; g <= s.state.lastGen; g++ {
 		v := change.Version{Device: s.state.device, Gen: g}
-		batch, _, ok, err := r.log.Find(s.ctx, v)
+		bytes, gone, err := r.ownBatch(s.ctx, v)
 		if err != nil {
 			return nil, err
 		}
-		if !ok {
-			return nil, errorf(Corrupt, "the batch %s, which was not sent yet, is not in the log", v)
+		var b *change.Batch
+		if gone {
+			lost = append(lost, v)
+		} else if b, err = change.DecodeTrusted(bytes); err != nil {
+			return nil, err
 		}
-		old = append(old, batch)
+		old = append(old, b)
 	}
-	return old, nil
+	left, err := r.remains(s, lost)
+	for _, v := range lost {
+		old[v.Gen-common-1] = left[v]
+	}
+	return old, err
 }
 
 // rewrite is deterministic: copies of one storage that come back write the same bytes.
-func (s *stage) rewrite(a device.Mapping, old [][]byte, known bool) error {
+func (s *stage) rewrite(a device.Mapping, old []*change.Batch, known bool) error {
 	data := binary.AppendUvarint(append([]byte(nil), a.Old[:]...), uint64(a.Common))
 	s.add(changelog.ItemReentry, append(data, a.New[:]...))
 	s.reenter(a)
-	for _, batch := range old {
-		b, err := change.DecodeTrusted(batch)
-		if err != nil {
-			return err
-		}
+	for _, b := range old {
 		b.Device, b.Gen = a.New, s.state.lastGen+1
 		for i := range b.Mutations {
+			var err error
 			if b.Mutations[i].Parents, err = s.mapped(b.Mutations[i].Parents, a, known); err != nil {
 				return err
 			}
@@ -312,7 +326,8 @@ func reentryOf(data []byte) (a device.Mapping, err error) {
 	return a, c.err
 }
 
-// Unsent returns own batches from a generation on, in order, about maxBytes of them and at least one if there is any.
+// Unsent returns own batches from a generation on, in order, about maxBytes of them and at least one if there is any. An error of
+// IsLost is about the first.
 func (r *Replica) Unsent(ctx context.Context, from change.Generation, maxBytes int) (gens []change.Generation, batches [][]byte, err error) {
 	if err := r.readable(); err != nil {
 		return nil, nil, err
@@ -322,12 +337,15 @@ func (r *Replica) Unsent(ctx context.Context, from change.Generation, maxBytes i
 	r.mu.Unlock()
 	size := 0
 	for g := max(from, 1); g <= h.lastGen && len(gens) < pendingScan; g++ {
-		batch, _, ok, err := r.log.Find(ctx, change.Version{Device: h.device, Gen: g})
-		if err != nil {
-			return nil, nil, typed(err, "reading an unsent batch")
-		}
-		if !ok {
-			return nil, nil, errorf(Corrupt, "the batch %s:%d, which the hub does not have, is not in the log", h.device, g)
+		v := change.Version{Device: h.device, Gen: g}
+		batch, lost, err := r.ownBatch(ctx, v)
+		switch {
+		case err != nil:
+			return nil, nil, err
+		case lost && len(gens) > 0:
+			return gens, batches, nil
+		case lost:
+			return nil, nil, lostBatch(v)
 		}
 		if len(gens) > 0 && size+len(batch) > maxBytes {
 			break

@@ -113,6 +113,16 @@ func (o *Object) AddPending(v Leaf, parents []change.Version) {
 	}
 }
 
+// Replaces returns the versions that it replaces itself, as far as they are known here.
+func (p *Pending) Replaces() (versions []change.Version) {
+	for _, h := range p.Hides {
+		if h.Until.IsZero() {
+			versions = append(versions, change.Version{Device: h.Device, Gen: h.Last})
+		}
+	}
+	return versions
+}
+
 // dropFirst holds the bound: of the first two the loser goes, as among leaves. What it hides stays hidden.
 func (o *Object) dropFirst() {
 	loser, winner := 0, 1

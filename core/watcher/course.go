@@ -34,7 +34,7 @@ func (d Delays) complete() Delays {
 //
 //	attempt   grows with every delay; back to 0 only when a connection has lived
 //	own       the own batch that the hub refused:     settle ─▶ re-entry ─▶ push seldom, the feed goes on
-//	parting   the hub does not want what is sent under the device id: learn what it has ─▶ re-entry
+//	parting   the hub does not want what is sent under the device id, or it cannot be read: learn what it has ─▶ re-entry
 //	leaving   the device id is another's too: send what is left under it ─▶ re-entry
 //	deadly    the push at which hubs ended without a word: twice ─▶ its batches one by one, and the hub is told
 //	lost      the hub does not know the marker: a trail, hand back ─▶ if it still does not, go back
@@ -166,6 +166,9 @@ func (c *Course) After(now time.Time, s *Session) Step {
 		return c.directly(step)
 	case Reentered:
 		c.parting, c.leaving, c.deadly = false, false, deadly{}
+		return c.directly(step)
+	case Lost:
+		c.parting = true
 		return c.directly(step)
 	case Superseded:
 		c.leaving = true

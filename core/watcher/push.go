@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"vsync/core"
 	"vsync/core/change"
 	"vsync/core/wire"
 )
@@ -169,6 +170,10 @@ func (s *Session) readUnsent(ctx context.Context) bool {
 		room = 1 // one batch
 	}
 	gens, batches, err := s.replica.Unsent(ctx, w.from, room)
+	if core.IsLost(err) {
+		s.end(Result{Outcome: Lost, Code: codeOf(err), Text: err.Error(), Gen: w.from, Err: err})
+		return false
+	}
 	if err != nil {
 		s.fail(err)
 		return false

@@ -27,13 +27,14 @@ const (
 	Unknown                   // the hub does not know the marker: hello at once, with a trail
 	HandedBack                // it was given all that it lost: hello at once
 	Replayed                  // what it lost was left: hello at once
+	Lost                      // own generation Gen cannot be read: learn what the hub has, then re-entry with what is left
 	Held                      // no token, too many requests, no space: the queue waits
 	Refused                   // coming back by itself helps nobody: settings, token or software must change
 	Failed                    // our own replica could not go on
 )
 
 func (o Outcome) String() string {
-	return [...]string{"running", "ended", "again", "reentered", "superseded", "parted", "rejected", "faulty", "unknown", "handed back", "replayed", "held", "refused", "failed"}[o]
+	return [...]string{"running", "ended", "again", "reentered", "superseded", "parted", "rejected", "faulty", "unknown", "handed back", "replayed", "lost", "held", "refused", "failed"}[o]
 }
 
 // A Result says why a session ended, to programs and to people.
