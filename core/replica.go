@@ -161,6 +161,9 @@ func open(ctx context.Context, st store.Store, cfg Config) (*Replica, error) {
 	if errors.Is(err, store.ErrLocked) && r.isAlone(ctx) {
 		err = r.overtake(ctx, sb)
 	}
+	if err == nil && cfg.Repair && cfg.Role == RoleHub {
+		err = r.wholeFeed(ctx)
+	}
 	var over *salvaged
 	if err != nil && cfg.Repair && (errors.Is(err, store.ErrCorrupt) || errors.Is(err, &Error{Code: Corrupt})) {
 		over, err = r.salvage(ctx, sb, err)

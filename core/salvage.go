@@ -9,7 +9,7 @@ import (
 	"vsync/core/store"
 )
 
-// A log with a hole behind the checkpoint is cut there, when the store is opened with repair:
+// A log with a hole is cut there, when the store is opened with repair. Where the hole lies behind the checkpoint:
 //
 //	checkpoint ── whole ──│ hole │── behind: readable
 //	                      └▶ rows to quarantine
@@ -21,6 +21,10 @@ import (
 // Pages that were current beyond the cut are built anew from what is whole; what they held is in quarantine too. What was cut off is not
 // written again under another name: the hub may have it already, and it comes back with the feed then.
 
+// Where the hole of a device's log lies before the checkpoint, the pages stand for what was there: it is passed over, and what is lost is
+// history. What of it was not sent yet is written again from the pages (lost.go). A hub is cut at the hole even so, as if it had lost
+// what came after: its devices hand that back.
+
 // salvaged is what opening takes over the hole.
 type salvaged struct {
 	again [][]byte // own batches to be written again
@@ -30,13 +34,19 @@ type salvaged struct {
 // salvage opens the store at the cut. bad is what opening failed with.
 func (r *Replica) salvage(ctx context.Context, sb *superblock, bad error) (*salvaged, error) {
 	start := sb.start
-	found, err := changelog.Read(ctx, r.st, start)
-	if err == nil && found.At == (changelog.Position{}) && start.First > 0 { // the cut is in an earlier segment
+	if r.cfg.Role == RoleHub && start.First > 0 { // the feed is wanted from its beginning
 		start = changelog.Name{}
-		found, err = changelog.Read(ctx, r.st, start)
+	}
+	found, err := r.readDamaged(ctx, sb, start)
+	if err == nil && found.At == (changelog.Position{}) && found.Over == nil && start.First > 0 { // the cut is in an earlier segment
+		start = changelog.Name{}
+		found, err = r.readDamaged(ctx, sb, start)
 	}
 	if err != nil {
 		return nil, err
+	}
+	if r.cfg.Role == RoleHub && found.Cut < sb.head.commit {
+		sb.head, sb.lasts = originOf(RoleHub, &sb.head), ""
 	}
 	if found.Cut < sb.head.commit || len(found.Damaged)+len(found.Behind) == 0 && found.Cut == 0 {
 		return nil, bad
@@ -54,6 +64,30 @@ func (r *Replica) salvage(ctx context.Context, sb *superblock, bad error) (*salv
 			Time: r.cfg.Now(), Commit: r.head.commit, Bytes: rec.batch}})
 	}
 	return &salvaged{again, len(lost) > 0}, r.st.Commit(ctx, tx)
+}
+
+// readDamaged reads a log as far as it can be read. A device's pages stand for what its log held up to the checkpoint; a hub, whose log is
+// the feed, is cut at the hole wherever it is, and gets what it lost back from the devices.
+func (r *Replica) readDamaged(ctx context.Context, sb *superblock, start changelog.Name) (*changelog.Salvage, error) {
+	known := sb.head.commit
+	if r.cfg.Role == RoleHub {
+		known = 0
+	}
+	return changelog.Read(ctx, r.st, start, known)
+}
+
+// wholeFeed looks for the first segment of a hub's log that cannot be read.
+func (r *Replica) wholeFeed(ctx context.Context) error {
+	var first error
+	err := r.log.Verify(ctx, func(bad *changelog.CorruptError) {
+		if first == nil && scopeOfRow(bad.Row) == ScopeSegment {
+			first = bad
+		}
+	})
+	if err == nil {
+		err = first
+	}
+	return err
 }
 
 func (r *Replica) setAsideSegments(ctx context.Context, rows []changelog.Damaged, bad error) error {
@@ -77,6 +111,9 @@ func (r *Replica) setAsideSegments(ctx context.Context, rows []changelog.Damaged
 // replayTo replays up to the cut.
 func (r *Replica) replayTo(ctx context.Context, sb *superblock, start changelog.Name, found *changelog.Salvage) error {
 	openAt := func(visit func(*changelog.Log, changelog.Record) error) (*changelog.Log, error) {
+		if found.Over != nil {
+			return changelog.OpenOver(ctx, r.st, r.inc, *found.Over, found.At, visit)
+		}
 		return changelog.OpenAt(ctx, r.st, r.inc, start, found.At, visit)
 	}
 	l, err := openAt(func(*changelog.Log, changelog.Record) error { return nil })
@@ -150,6 +187,9 @@ func (r *Replica) goOn(ctx context.Context, s *salvaged) error {
 	}})
 	if err == nil && s.lost {
 		err = r.reenter(ctx, 0, false)
+	}
+	if err == nil {
+		err = r.Checkpoint(ctx) // replay begins behind the hole from now on
 	}
 	return err
 }

@@ -53,29 +53,37 @@ func openLog(ctx context.Context, st store.Store, inc uint64, from Name, end *Po
 			return nil, err
 		}
 	}
-	l.last = l.index.last()
-	segs, err := readSegments(ctx, st, from)
-	if err != nil {
+	if err := l.readOn(ctx, from, end, visit); err != nil {
 		return nil, err
 	}
+	return l, nil
+}
+
+// readOn reads segments from one on, which follow on what the index knows.
+func (l *Log) readOn(ctx context.Context, from Name, end *Position, visit func(*Log, Record) error) error {
+	l.last = l.index.last()
+	segs, err := readSegments(ctx, l.st, from)
+	if err != nil {
+		return err
+	}
 	for _, s := range segs {
-		if s.name.Incarnation >= inc {
-			return nil, fmt.Errorf("changelog: incarnation %016x has written commit %d, and this engine is %016x: open the store again: %w", s.name.Incarnation, s.name.First, inc, store.ErrLocked)
+		if s.name.Incarnation >= l.inc {
+			return fmt.Errorf("changelog: incarnation %016x has written commit %d, and this engine is %016x: open the store again: %w", s.name.Incarnation, s.name.First, l.inc, store.ErrLocked)
 		}
 	}
 	chain, err := validChain(segs, end)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if from.First > 0 && (len(chain) == 0 || chain[0].name != from) {
-		return nil, &CorruptError{Segment: from, Problem: "the checkpoint needs it, and the log that is there does not begin with it"}
+		return &CorruptError{Segment: from, Problem: "the checkpoint needs it, and the log that is there does not begin with it"}
 	}
 	for _, s := range chain {
 		if err := l.replaySegment(s, visit); err != nil {
-			return nil, err
+			return err
 		}
 	}
-	return l, nil
+	return nil
 }
 
 func (l *Log) replaySegment(s *segment, visit func(*Log, Record) error) error {

@@ -16,6 +16,7 @@ import (
 type Salvage struct {
 	Cut     uint64    // the last commit before the hole
 	At      Position  // where it ends; zero where it ends before the segment that was asked for
+	Over    *Over     // there is a hole before a commit that is known otherwise: Cut is where the next one begins
 	Behind  []Record  // in their order
 	Damaged []Damaged // rows that hold nothing that counts
 }
@@ -26,8 +27,17 @@ type Damaged struct {
 	Problem string
 }
 
-// Read reads the log from a segment on as far as it can be read.
-func Read(ctx context.Context, st store.Store, from Name) (*Salvage, error) {
+// Over is a log whose records up to a commit are not needed, and from a segment on cannot be read.
+//
+//	summaries │ Lost … Last │ Next …
+type Over struct {
+	Lost Name   // segment in which the hole begins
+	Last uint64 // commit up to which nothing is read
+	Next Name   // segment of the commit behind it; zero where there is none
+}
+
+// Read reads the log from a segment on as far as it can be read. What it held up to the commit known is known otherwise; 0: nothing.
+func Read(ctx context.Context, st store.Store, from Name, known uint64) (*Salvage, error) {
 	v := &salvage{segs: map[Name]*broken{}, recs: map[uint64]found{}}
 	r := store.Range{From: from.row(0), To: []byte{rowSegment + 1}, MaxBytes: 4 << 20}
 	err := store.Each(ctx, st, r, func(r store.Row) error { v.row(r); return nil })
@@ -36,7 +46,7 @@ func Read(ctx context.Context, st store.Store, from Name) (*Salvage, error) {
 	}
 	v.out.Cut = max(from.First, 1) - 1
 	v.records()
-	v.cut()
+	v.cut(from, known)
 	return &v.out, nil
 }
 
@@ -132,19 +142,47 @@ func (v *salvage) recordsOf(b *broken, void uint64) bool {
 }
 
 // cut finds the hole.
-func (v *salvage) cut() {
-	for {
-		f, ok := v.recs[v.out.Cut+1]
-		if !ok {
-			break
+func (v *salvage) cut(from Name, known uint64) {
+	v.run()
+	if next, is := v.recs[known+1]; v.out.Cut < known && from.First > 0 {
+		v.out.Cut, v.out.At = known, Position{}
+		v.out.Over = &Over{Lost: from, Last: known}
+		if is && next.at.First == known+1 { // else the segment that holds it cannot be read to there
+			v.out.Over.Next = next.at.Name
+			v.run()
 		}
-		v.out.Cut, v.out.At = f.rec.Commit, f.at
 	}
 	for _, c := range slices.Sorted(maps.Keys(v.recs)) {
 		if c > v.out.Cut {
 			v.out.Behind = append(v.out.Behind, v.recs[c].rec)
 		}
 	}
+}
+
+// run goes on as long as there are records.
+func (v *salvage) run() {
+	for {
+		f, ok := v.recs[v.out.Cut+1]
+		if !ok {
+			return
+		}
+		v.out.Cut, v.out.At = f.rec.Commit, f.at
+	}
+}
+
+// OpenOver is OpenAt for a log with a hole that is passed over. What lies in it is known by its commits alone.
+func OpenOver(ctx context.Context, st store.Store, inc uint64, over Over, end Position, visit func(*Log, Record) error) (*Log, error) {
+	l := &Log{st: st, inc: inc, index: newIndex()}
+	if err := l.index.load(ctx, st, over.Lost); err != nil {
+		return nil, err
+	}
+	l.index.extend(summary{name: over.Lost, last: over.Last})
+	l.read = Position{Name: over.Lost}
+	if over.Next.First == 0 {
+		l.last = over.Last
+		return l, nil
+	}
+	return l, l.readOn(ctx, over.Next, &end, visit)
 }
 
 // OpenAt is Open for a log that counts up to a position; the first commit of this incarnation makes that so for ever.
