@@ -203,6 +203,7 @@ func (r *Replica) store(ctx context.Context, s *stage) error {
 		tx.Durability = store.Strict
 	}
 	s.state.commit = r.log.Append(tx, s.items)
+	tx.Ops = append(tx.Ops, s.beside...)
 	if err := r.alive(); err != nil {
 		return err
 	}

@@ -10,6 +10,7 @@ import (
 	"vsync/core/device"
 	"vsync/core/objects"
 	"vsync/core/pages"
+	"vsync/core/store"
 )
 
 // The tables, by their byte in the key of a page.
@@ -319,6 +320,7 @@ type stage struct {
 	feed    []FeedEntry    // RoleHub: what is to be told
 	wrote   bool           // RoleDevice: there is a new batch to push
 	voided  []change.Version
+	beside  []store.Op // rows that are no part of the log, and change with this commit
 	strict  bool
 }
 
@@ -365,14 +367,14 @@ func (s *stage) addTurns(turns []turn) {
 
 // mark is a place to go back to.
 type mark struct {
-	state                               head
-	items, bytes, changes, feed, voided int
-	wrote, strict                       bool
+	state                                       head
+	items, bytes, changes, feed, voided, beside int
+	wrote, strict                               bool
 }
 
 func (s *stage) mark() mark {
 	s.floor = len(s.changes)
-	return mark{s.state, len(s.items), s.bytes, len(s.changes), len(s.feed), len(s.voided), s.wrote, s.strict}
+	return mark{s.state, len(s.items), s.bytes, len(s.changes), len(s.feed), len(s.voided), len(s.beside), s.wrote, s.strict}
 }
 
 // rollback takes back what one request did that failed; its neighbours stay.
@@ -387,5 +389,5 @@ func (s *stage) rollback(m mark) {
 	}
 	s.state, s.bytes, s.wrote, s.strict = m.state, m.bytes, m.wrote, m.strict
 	s.items, s.changes, s.before = s.items[:m.items], s.changes[:m.changes], s.before[:m.changes]
-	s.feed, s.voided = s.feed[:m.feed], s.voided[:m.voided]
+	s.feed, s.voided, s.beside = s.feed[:m.feed], s.voided[:m.voided], s.beside[:m.beside]
 }

@@ -165,8 +165,15 @@ func (n *node) settleStranded(t *testing.T) int {
 			}
 			continue
 		}
+		before := n.State()
 		if _, err := n.Retry(n.w.ctx, p.Version); err != nil {
 			t.Fatal(err)
+		}
+		if now := n.State(); now.Commit != before.Commit+1 || now.LastGen != before.LastGen+1 {
+			t.Fatalf("one commit with one batch expected: %+v, %+v", before, now)
+		}
+		if _, err := n.Retry(n.w.ctx, p.Version); codeOf(err) != Invalid {
+			t.Fatalf("written anew twice: %v", err)
 		}
 		if e, _, err := n.Get(n.w.ctx, p.Ops[0].Key); err != nil || !bytes.Equal(e.Value, p.Ops[0].Value) {
 			t.Fatalf("written anew it is %x, not %x, %v", e.Value, p.Ops[0].Value, err)

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"vsync/core/change"
+	"vsync/core/changelog"
 	"vsync/core/store"
 )
 
@@ -51,52 +52,80 @@ func (r *Replica) stranded(ctx context.Context) (out []Problem, err error) {
 	return out, nil
 }
 
-// dismissStranded takes such a batch off the list; it stays in quarantine. False where there is none.
-func (r *Replica) dismissStranded(ctx context.Context, v change.Version) (bool, error) {
-	all, err := r.strandedBatches(ctx)
-	if err != nil {
-		return false, err
-	}
-	tx := &store.Tx{}
-	left := make([]quarantined, 0, len(all))
-	for _, q := range all {
-		if of, _ := q.version(); of != v {
-			left = append(left, q)
-			continue
-		}
-		q.dismissed = true
-		putAside(tx, q)
-	}
-	if len(tx.Ops) == 0 {
-		return false, nil
-	}
-	if err := r.st.Commit(ctx, tx); err != nil {
-		return true, typed(err, "dismissing a problem")
-	}
+// settleStranded takes such a batch off the list, with the commit that is being formed; it stays in quarantine. False where there is none.
+func (r *Replica) settleStranded(s *stage, v change.Version) (was *quarantined) {
 	r.harm.mu.Lock()
 	defer r.harm.mu.Unlock()
-	r.harm.stranded = left
-	return true, nil
+	for _, q := range r.harm.stranded {
+		if of, _ := q.version(); of == v {
+			was = &q
+			q.dismissed = true
+			tx := &store.Tx{}
+			putAside(tx, q)
+			s.beside = append(s.beside, tx.Ops...)
+		}
+	}
+	return was
 }
 
-// retryStranded writes what such a batch had over what is there now. It is dismissed after that: an engine that dies between the two
-// lists it once more.
+// forgetStranded forgets one that was settled.
+func (r *Replica) forgetStranded(v change.Version) {
+	r.harm.mu.Lock()
+	defer r.harm.mu.Unlock()
+	r.harm.stranded = slices.DeleteFunc(slices.Clone(r.harm.stranded), func(q quarantined) bool {
+		of, _ := q.version()
+		return of == v
+	})
+}
+
+// isStranded says whether a version is one of them.
+func (r *Replica) isStranded(ctx context.Context, v change.Version) (bool, error) {
+	all, err := r.strandedBatches(ctx)
+	return slices.ContainsFunc(all, func(q quarantined) bool {
+		of, _ := q.version()
+		return of == v
+	}), err
+}
+
+// dismissStranded takes such a batch off the list. False where there is none.
+func (r *Replica) dismissStranded(ctx context.Context, v change.Version) (bool, error) {
+	if is, err := r.isStranded(ctx, v); !is || err != nil {
+		return false, err
+	}
+	err := r.submit(ctx, &request{weight: groupBytes, form: func(s *stage) error {
+		if r.settleStranded(s, v) != nil {
+			s.add(changelog.ItemMarker, s.state.marker.Encode()) // a commit has an item
+		}
+		return nil
+	}})
+	if err == nil {
+		r.forgetStranded(v)
+	}
+	return true, err
+}
+
+// retryStranded writes what such a batch had over what is there now, and takes it off the list, in one commit.
 func (r *Replica) retryStranded(ctx context.Context, v change.Version) (rec Receipt, is bool, err error) {
-	problems, err := r.stranded(ctx)
-	if err != nil {
+	if is, err := r.isStranded(ctx, v); !is || err != nil {
 		return rec, false, err
 	}
-	i := slices.IndexFunc(problems, func(p Problem) bool { return p.Version == v })
-	if i < 0 {
-		return rec, false, nil
+	err = r.submit(ctx, &request{weight: groupBytes, strict: r.cfg.Durability == store.Strict, form: func(s *stage) error {
+		was := r.settleStranded(s, v)
+		if was == nil {
+			return errorf(Invalid, "there is no problem %s: list them", v)
+		}
+		ops, err := opsIn(was.Bytes)
+		if err != nil {
+			return wrapf(Corrupt, err, "the batch %s, which was set aside, cannot be read", v)
+		}
+		for i := range ops {
+			ops[i].Seen = nil
+		}
+		rec.Version, err = r.form(s, &Write{Ops: ops})
+		return err
+	}})
+	if err == nil {
+		r.forgetStranded(v)
 	}
-	ops := problems[i].Ops
-	for j := range ops {
-		ops[j].Seen = nil
-	}
-	if rec, err = r.Write(ctx, Write{Ops: ops}); err != nil {
-		return rec, true, err
-	}
-	_, err = r.dismissStranded(ctx, v)
 	return rec, true, err
 }
