@@ -12,6 +12,10 @@ import (
 // push joins what came in parts and has the replica judge it. What it takes is answered by the stream,
 // in its place of the feed.
 func (c *Conn) push(ctx context.Context, p *wire.Push) error {
+	if c.granted().ReadOnly {
+		return c.refuse(&wire.Error{Code: wire.CodeForbidden, Gen: p.Gen,
+			Text: "the token allows reading only; nothing was taken: keep what was written until there is a token that allows writing"})
+	}
 	if c.awaiting != 0 {
 		if p.Gen > c.awaiting || p.Part.Index > 0 {
 			return nil // was on the way when the resend was sent

@@ -32,6 +32,7 @@ type Conn struct {
 	subject string
 
 	mu        sync.Mutex
+	grant     Grant    // what the device may do; from start on
 	end       *End     // nil while it lives
 	answers   [][]byte // what is not of the stream, handed out before it; at most maxAnswers and the last word
 	streaming bool
@@ -90,6 +91,9 @@ func (c *Conn) Receive(ctx context.Context, now uint64, frame []byte) error {
 	}
 	if _, is := m.(*wire.Ping); !is && (m.Type() == wire.TypeHandback) != c.handing {
 		return c.refuse(&wire.Error{Code: wire.CodeProtocol, Text: fmt.Sprintf("expected handback where the stream begins at an earlier place than the marker, and only there, got %v", m.Type())})
+	}
+	if why := c.unfit(now, m, len(frame)); why != nil {
+		return c.refuse(why)
 	}
 	switch m := m.(type) {
 	case *wire.Push:
@@ -179,13 +183,13 @@ func (c *Conn) refuse(e *wire.Error) error {
 }
 
 // start makes an opened connection a greeted one.
-func (c *Conn) start(device change.DeviceID, subject string, ready func()) error {
+func (c *Conn) start(device change.DeviceID, grant Grant, ready func()) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.end != nil {
 		return c.end
 	}
-	c.device, c.subject = device, subject
+	c.device, c.subject, c.grant = device, grant.Subject, grant
 	ready()
 	c.deaf.Store(false)
 	return nil
@@ -299,6 +303,8 @@ func (c *Conn) overdue(now uint64) (why ending, over bool) {
 		return refusal(&wire.Error{Code: wire.CodeProtocol, Text: fmt.Sprintf("expected hello within %v", wire.HelloTimeout)}), true
 	case passed(c.heard, now, wire.HubGiveUp):
 		return silent(), true
+	case c.grant.expired(now):
+		return refusal(expired()), true
 	case passed(c.movedAt, now, c.hub.cfg.SlowAfter):
 		return slow(), true
 	}

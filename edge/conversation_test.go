@@ -97,14 +97,14 @@ func firstDifference(want, got string) string {
 // converse plays a script with a hub of the replica and returns it with what came.
 func converse(t *testing.T, replica Replica, script string) string {
 	disk := &disk{Replica: replica}
-	cfg := Config{Database: "db", Frame: wire.MinFrameBudget, MaxBatch: 20_000, Auth: func(_ context.Context, token string) (string, error) {
+	cfg := Config{Database: "db", Frame: wire.MinFrameBudget, MaxBatch: 20_000, Auth: func(_ context.Context, token string) (Grant, error) {
 		switch token {
 		case "bad":
-			return "", errors.New("expected a token that is still valid")
+			return Grant{}, errors.New("expected a token that is still valid")
 		case "banned":
-			return "", &core.Error{Code: core.Forbidden, Message: "not this database"}
+			return Grant{}, &core.Error{Code: core.Forbidden, Message: "not this database"}
 		}
-		return token, nil
+		return Grant{Subject: token}, nil
 	}}
 	v := &conversation{t: t, disk: disk, hub: NewHub(disk, cfg), now: 1_000_000, devices: map[string]*device{}}
 	var out strings.Builder

@@ -12,9 +12,12 @@ import (
 // greet judges a hello, in the order of PROTOCOL.md, and answers with welcome. The stream begins
 // behind it.
 func (c *Conn) greet(ctx context.Context, now uint64, hello *wire.Hello) error {
-	subject, err := c.hub.judge(ctx, hello)
+	grant, err := c.hub.judge(ctx, hello)
 	if err != nil {
 		return c.fail(err)
+	}
+	if late := c.hub.charge(grant, now, helloCost); late != nil {
+		return c.refuse(late)
 	}
 	defer c.hub.turns.take(hello.Device)() // until it has taken the place of an older connection
 	welcome, err := c.hub.settle(ctx, now, hello)
@@ -26,7 +29,7 @@ func (c *Conn) greet(ctx context.Context, now uint64, hello *wire.Hello) error {
 		return c.fail(err)
 	}
 	c.last, c.handing = welcome.Last, welcome.Mode == wire.ModeReplay
-	err = c.hub.enter(c, hello.Device, subject, func() {
+	err = c.hub.enter(c, hello.Device, grant, func() {
 		c.pos = welcome.Marker.Seq
 		c.credit = int(min(hello.Credit, uint64(c.hub.cfg.Credit)))
 		c.held, c.ownHigh, c.ownSent = hello.LowestHeld, welcome.Common, hello.Gen
@@ -54,28 +57,28 @@ func (c *Conn) fail(err error) error {
 	return c.refuse(answer(err))
 }
 
-// judge returns the subject of a device that may come in.
-func (h *Hub) judge(ctx context.Context, hello *wire.Hello) (subject string, err error) {
+// judge returns what a device that may come in may do.
+func (h *Hub) judge(ctx context.Context, hello *wire.Hello) (grant Grant, err error) {
 	if hello.Protocol < oldestProtocol {
-		return "", &core.Error{Code: core.VersionUnknown, Message: fmt.Sprintf("this hub speaks protocol versions %d to %d, the device only %d: update it", oldestProtocol, wire.Protocol, hello.Protocol)}
+		return Grant{}, &core.Error{Code: core.VersionUnknown, Message: fmt.Sprintf("this hub speaks protocol versions %d to %d, the device only %d: update it", oldestProtocol, wire.Protocol, hello.Protocol)}
 	}
 	if hello.Database != h.cfg.Database {
-		return "", &core.Error{Code: core.Invalid, Message: fmt.Sprintf("expected database %q, got %q", h.cfg.Database, hello.Database)}
+		return Grant{}, &core.Error{Code: core.Invalid, Message: fmt.Sprintf("expected database %q, got %q", h.cfg.Database, hello.Database)}
 	}
 	if h.cfg.Auth != nil {
-		if subject, err = h.cfg.Auth(ctx, hello.Token); err != nil {
-			return "", unauthenticated(err)
+		if grant, err = h.cfg.Auth(ctx, hello.Token); err != nil {
+			return Grant{}, unauthenticated(err)
 		}
 	}
 	if !hello.Lineage.IsZero() && hello.Lineage != h.lineage {
-		return "", &core.Error{Code: core.OtherHub, Message: fmt.Sprintf("this hub is %v and the replica belongs to %v: connect it to its own hub, or open a new replica", h.lineage, hello.Lineage)}
+		return Grant{}, &core.Error{Code: core.OtherHub, Message: fmt.Sprintf("this hub is %v and the replica belongs to %v: connect it to its own hub, or open a new replica", h.lineage, hello.Lineage)}
 	}
 	if h.cfg.Auth != nil {
-		if err := h.replica.Claim(ctx, hello.Device, subject); err != nil {
-			return "", err
+		if err := h.replica.Claim(ctx, hello.Device, grant.Subject); err != nil {
+			return Grant{}, err
 		}
 	}
-	return subject, nil
+	return grant, nil
 }
 
 // unauthenticated gives an error of Auth its code, if it has none.

@@ -23,9 +23,11 @@ func (c *Conn) takeBack(ctx context.Context, m *wire.Handback) error {
 	case wire.Waiting:
 		return nil
 	}
-	taken, head, err := c.hub.replica.TakeBack(ctx, m.Entries, &c.orphans)
-	if err != nil {
-		return c.fail(err)
+	taken, head := 0, c.hub.replica.Head()
+	if !c.granted().ReadOnly { // who may not write adds nothing to the feed, and is told so: then he goes back
+		if taken, head, err = c.hub.replica.TakeBack(ctx, m.Entries, &c.orphans); err != nil {
+			return c.fail(err)
+		}
 	}
 	last := m.Seq + uint64(len(m.Entries)) - 1
 	return c.say(&wire.Handed{Seq: last, Taken: uint64(taken), Head: change.Place{Seq: head.Seq, Hash: head.Hash}})

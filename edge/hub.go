@@ -2,12 +2,14 @@ package edge
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"sync/atomic"
 
 	"vsync/core"
 	"vsync/core/change"
 	"vsync/core/wire"
+	"vsync/edge/meter"
 )
 
 // A Replica is what a hub needs of its database; *core.Replica in RoleHub is one. Its methods are
@@ -52,6 +54,7 @@ type Hub struct {
 	lineage change.Lineage
 	recent  recent
 	turns   turns
+	meter   *meter.Meter // nil: nothing is counted
 
 	head      atomic.Uint64 // last sequence that OnFeed told, or that stood there at the start
 	joining   atomic.Int64  // bytes of unfinished parts
@@ -61,12 +64,16 @@ type Hub struct {
 	mu       sync.Mutex // taken before a Conn's, never while the replica is called
 	conns    []*Conn    // open ones, at their slot
 	byDevice map[change.DeviceID]*Conn
+	subjects map[string]int // connections that were greeted
 	closed   bool
 }
 
 // NewHub returns the hub of a replica. It reads the replica's head, and follows its feed from then on.
 func NewHub(replica Replica, cfg Config) *Hub {
-	h := &Hub{replica: replica, cfg: cfg.validate(), byDevice: map[change.DeviceID]*Conn{}}
+	h := &Hub{replica: replica, cfg: cfg.validate(), byDevice: map[change.DeviceID]*Conn{}, subjects: map[string]int{}}
+	if h.cfg.Auth != nil {
+		h.meter = meter.New(h.cfg.Work, workSeconds)
+	}
 	h.recent.init(h.cfg.Recent)
 	h.lineage = replica.Lineage()
 	replica.OnFeed(h.onFeed)
@@ -104,17 +111,22 @@ func (h *Hub) Connect(now uint64, peer Peer) *Conn {
 
 // enter lets a greeted connection into the stream, in the place of an older one of its device. ready
 // runs under both locks. The error is the *End of a connection that is over already, or a *core.Error:
-// only the subject that has a device connected may connect it again.
-func (h *Hub) enter(c *Conn, device change.DeviceID, subject string, ready func()) error {
+// only the subject that has a device connected may connect it again, and none has more than its connections.
+func (h *Hub) enter(c *Conn, device change.DeviceID, grant Grant, ready func()) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	old := h.byDevice[device]
-	if old != nil && old.subject != subject {
+	if old == nil && h.meter != nil && h.subjects[grant.Subject] >= h.cfg.Subject {
+		return &core.Error{Code: core.Code(wire.CodeRateLimited), Message: fmt.Sprintf(
+			"this subject has %d connections to this database, which is all it may have; end one, or come back later", h.cfg.Subject)}
+	}
+	if old != nil && old.subject != grant.Subject {
 		return &core.Error{Code: core.Forbidden, Message: "device " + device.String() + " belongs to another subject; use a storage of your own"}
 	}
-	if err := c.start(device, subject, ready); err != nil {
+	if err := c.start(device, grant, ready); err != nil {
 		return err
 	}
+	h.subjects[grant.Subject]++
 	if old != nil {
 		h.endLocked(old, superseded())
 	}
@@ -137,10 +149,29 @@ func (h *Hub) endLocked(c *Conn, why ending) {
 	if h.byDevice[c.device] == c {
 		delete(h.byDevice, c.device)
 	}
+	if !c.device.IsZero() {
+		h.forget(c.subject)
+	}
 	last := len(h.conns) - 1
 	h.conns[c.slot], h.conns[last].slot = h.conns[last], c.slot
 	h.conns[last] = nil
 	h.conns = h.conns[:last]
+}
+
+// forget counts a greeted connection of a subject off. Under mu.
+func (h *Hub) forget(subject string) {
+	if h.subjects[subject]--; h.subjects[subject] == 0 {
+		delete(h.subjects, subject)
+	}
+}
+
+// Charge counts work for a subject at the time now, in ms since 1970: the bytes that come, and what a request costs beside. It returns
+// 0, or after how many ms the subject may come again: RATE_LIMITED. A hub without Auth counts nothing.
+func (h *Hub) Charge(subject string, now uint64, bytes int) (retry uint64) {
+	if h.meter == nil {
+		return 0
+	}
+	return h.meter.Take(subject, now, bytes+frameCost)
 }
 
 // Tick looks after all connections at the time now, in ms since 1970: see Conn.Tick.

@@ -17,6 +17,20 @@ const (
 	// socket, 20 MB.
 	defaultConnections = 10_000
 
+	// defaultSubject bounds the connections of one subject: the devices of a person, or the processes of a service. More are a
+	// mistake, or meant to keep others out.
+	defaultSubject = 100
+
+	// defaultWork and workSeconds bound what one subject may have done: see Hub.Charge. A batch of a few hundred bytes counts about
+	// half a KB, so that is tens of thousands a second, and more at first: what was written offline comes at once.
+	defaultWork = 16 << 20
+	workSeconds = 4
+
+	// frameCost, batchCost and helloCost are what these count beside their bytes: about the bytes that a hub copies in the same time.
+	frameCost = 1 << 10
+	batchCost = 256
+	helloCost = 64 << 10
+
 	// defaultCredit bounds what a device may ask for: 1.6 s at 10 MB/s. What is on the way costs the
 	// hub no memory of its own, so it is generous.
 	defaultCredit = 16 << 20
@@ -66,13 +80,13 @@ const (
 type Config struct {
 	Database string // name, as devices give it in hello: [a-z0-9._-]{1,64}
 
-	// Auth checks the token of a hello ("" for none) and returns its subject, at most 512 bytes, to whom
-	// the device belongs from its first hello on; "" for none, who owns no device. Nil: everybody may do
-	// everything. An error that wraps a *core.Error is answered with its code, any other with
-	// UNAUTHENTICATED; its text goes to the device.
-	Auth func(ctx context.Context, token string) (subject string, err error)
+	// Auth judges the token of a hello ("" for none). Nil: everybody may do everything, without bounds of a subject. An error that
+	// wraps a *core.Error is answered with its code, any other with UNAUTHENTICATED; its text goes to the device.
+	Auth func(ctx context.Context, token string) (Grant, error)
 
 	Connections int // how many at most; 0: 10,000
+	Subject     int // connections of one subject, at most; 0: 100
+	Work        int // of one subject in a second, in bytes: see Hub.Charge; 0: 16 MiB
 	MaxBatch    int // bytes; larger batches, up to the protocol's 8 MiB, are voided; 0: 8 MiB
 	Credit      int // bytes of the feed on the way to one device, at most; 0: 16 MiB
 	Recent      int // bytes of the feed that are kept in memory, encoded twice; 0: 8 MiB
@@ -85,6 +99,8 @@ type Config struct {
 // validate completes the configuration; values out of range are replaced by the nearest that are in it.
 func (c Config) validate() Config {
 	c.Connections = orElse(c.Connections, defaultConnections)
+	c.Subject = orElse(c.Subject, defaultSubject)
+	c.Work = orElse(c.Work, defaultWork)
 	c.MaxBatch = min(orElse(c.MaxBatch, change.MaxBatch), change.MaxBatch)
 	c.Credit = orElse(c.Credit, defaultCredit)
 	c.Recent = orElse(c.Recent, defaultRecent)

@@ -18,18 +18,20 @@ const maxFrozenUnseen = 16
 
 // A frozen connection, numbers as uvarint:
 //
-//	format     1
+//	format     2
 //	state      1 byte: 0 opened, with nothing behind it; 1 streaming; 2 handing back
 //	lineage    16 bytes
 //	device     16 bytes
 //	subject    length, bytes
+//	read only  0 or 1
+//	expires    ms since 1970
 //	pos piece credit held ownHigh pieceHigh ownSent last awaiting
 //	unanswered n, n × generation
 //	unseen     n, n × (last sequence, bytes, hash 16 bytes)
 //
 // What came of a push in parts is not kept: the part that comes next misses its beginning, and is answered with resend.
 const (
-	frozenFormat = 1
+	frozenFormat = 2
 
 	frozenOpened    = 0
 	frozenStreaming = 1
@@ -57,6 +59,8 @@ func (c *Conn) Freeze() []byte {
 	b = append(b, c.device[:]...)
 	b = binary.AppendUvarint(b, uint64(len(c.subject)))
 	b = append(b, c.subject...)
+	b = append(b, byte(btoi(c.grant.ReadOnly)))
+	b = binary.AppendUvarint(b, c.grant.Expires)
 	for _, n := range []uint64{c.pos, uint64(c.piece), uint64(c.credit), uint64(c.held), uint64(c.ownHigh), uint64(c.pieceHigh),
 		uint64(c.ownSent), uint64(c.last), uint64(c.awaiting), uint64(len(c.unanswered))} {
 		b = binary.AppendUvarint(b, n)
@@ -102,7 +106,7 @@ func (h *Hub) Thaw(now uint64, peer Peer, frozen []byte) (*Conn, error) {
 		h.end(c, closing())
 		return c, nil
 	}
-	if err := h.enter(c, f.device, f.subject, func() { c.resume(f) }); err != nil {
+	if err := h.enter(c, f.device, f.grant, func() { c.resume(f) }); err != nil {
 		_ = c.fail(err)
 	}
 	return c, nil
@@ -125,7 +129,7 @@ type frozen struct {
 	lineage                           change.Lineage
 	pos                               uint64
 	device                            change.DeviceID
-	subject                           string
+	grant                             Grant
 	piece, credit                     int
 	held, ownHigh, pieceHigh, ownSent change.Generation
 	last, awaiting                    change.Generation
@@ -152,7 +156,9 @@ func readFrozen(b []byte) (*frozen, error) {
 func (f *frozen) read(r *frozenReader) {
 	copy(f.lineage[:], r.bytes(len(f.lineage)))
 	copy(f.device[:], r.bytes(len(f.device)))
-	f.subject = string(r.bytes(r.count(MaxFrozen)))
+	f.grant.Subject = string(r.bytes(r.count(MaxFrozen)))
+	f.grant.ReadOnly = r.count(1) == 1
+	f.grant.Expires = r.number()
 	f.pos, f.piece, f.credit = r.number(), r.count(change.MaxBatch), r.count(1<<30)
 	for _, g := range []*change.Generation{&f.held, &f.ownHigh, &f.pieceHigh, &f.ownSent, &f.last, &f.awaiting} {
 		*g = change.Generation(r.number())

@@ -257,6 +257,9 @@ func (c *Course) rejected(step Step) Step {
 	if c.own.n == 1 && step.Fault.Gen != c.own.fault.Gen {
 		c.own.n = 0
 	}
+	if step.Fault.Code == wire.CodeForbidden {
+		c.own.n = max(c.own.n, 2) // another device id may write as little
+	}
 	c.own.n++
 	c.own.fault = step.Fault
 	switch c.own.n {

@@ -23,11 +23,11 @@ func TestRealHeldQueues(t *testing.T) {
 		cfg   edge.Config
 		hold  func(w *town, full *store.Faulty, a *citizen) (free func())
 	}{
-		"UNAUTHENTICATED": {code: wire.CodeUnauthenticated, cfg: edge.Config{Auth: func(_ context.Context, token string) (string, error) {
+		"UNAUTHENTICATED": {code: wire.CodeUnauthenticated, cfg: edge.Config{Auth: func(_ context.Context, token string) (edge.Grant, error) {
 			if token == "old" {
-				return "", errors.New("expired")
+				return edge.Grant{}, errors.New("expired")
 			}
-			return "", nil
+			return edge.Grant{}, nil
 		}}, hold: func(_ *town, _ *store.Faulty, a *citizen) func() {
 			var token atomic.Value
 			token.Store("old")

@@ -361,7 +361,7 @@ func TestRealBacklog(t *testing.T) {
 // anew, and the first one goes on where he stood.
 func TestRealSubjects(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		cfg := edge.Config{Database: "db", Auth: func(_ context.Context, token string) (string, error) { return token, nil }}
+		cfg := edge.Config{Database: "db", Auth: func(_ context.Context, token string) (edge.Grant, error) { return edge.Grant{Subject: token}, nil }}
 		w := newTown(t, cfg)
 		st := store.NewMemory()
 		w.replica.Close()
@@ -399,13 +399,48 @@ func TestRealSubjects(t *testing.T) {
 	})
 }
 
+// Who may only read goes on reading. What it wrote all the same is held, said in the status, and goes up once it may write.
+func TestRealReadOnly(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newTown(t, edge.Config{Auth: func(_ context.Context, token string) (edge.Grant, error) {
+			return edge.Grant{Subject: "anna", ReadOnly: token == "read"}, nil
+		}})
+		a, b := w.move("a", store.NewMemory()), w.move("b", store.NewMemory())
+		token := "read"
+		a.w.feed.Token = func(context.Context) (string, error) { return token, nil }
+		id := a.State().Device
+		a.put(t, "mine", 1)
+		go a.w.Run(t.Context())
+		go b.w.Run(t.Context())
+		time.Sleep(time.Minute)
+		for i := range 10 {
+			b.put(t, "x", i)
+			time.Sleep(3 * time.Minute)
+			synctest.Wait()
+			if a.State().Marker != w.replica.Head() {
+				t.Fatalf("%d: it stands at %v, and the hub at %v", i, a.State().Marker, w.replica.Head())
+			}
+		}
+		if s := a.w.Status(); s.Pending != 1 || s.Fault.Code != wire.CodeForbidden || !strings.Contains(s.Fault.Message, "reading only") {
+			t.Errorf("%+v", s)
+		}
+		token = "write"
+		time.Sleep(5 * time.Minute)
+		w.agree(a, b)
+		if a.State().Device != id {
+			t.Error("it took another id")
+		}
+		w.close(a, b)
+	})
+}
+
 func TestRealHubRefusesAToken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newTown(t, edge.Config{Auth: func(_ context.Context, token string) (string, error) {
+		w := newTown(t, edge.Config{Auth: func(_ context.Context, token string) (edge.Grant, error) {
 			if token != "good" {
-				return "", errors.New("expired")
+				return edge.Grant{}, errors.New("expired")
 			}
-			return "anna", nil
+			return edge.Grant{Subject: "anna"}, nil
 		}})
 		a := w.move("a", store.NewMemory())
 		token := "old"

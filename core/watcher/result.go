@@ -170,7 +170,11 @@ func (s *Session) refused(m *wire.Error) {
 		if !m.Gen.IsZero() {
 			r.Outcome = Rejected
 		}
-	case wire.CodeVersion, wire.CodeUnknownMessage, wire.CodeInvalid, wire.CodeOtherHub, wire.CodeForbidden:
+	case wire.CodeForbidden:
+		if r.Outcome = Rejected; m.Gen.IsZero() {
+			r.Outcome = Refused
+		}
+	case wire.CodeVersion, wire.CodeUnknownMessage, wire.CodeInvalid, wire.CodeOtherHub:
 		r.Outcome = Refused
 	case wire.CodeUnknownMarker:
 		r.Outcome = Refused // by a hub that does not know trails

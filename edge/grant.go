@@ -1,0 +1,47 @@
+package edge
+
+import (
+	"vsync/core/wire"
+)
+
+// A Grant is what a token gives to who shows it.
+type Grant struct {
+	Subject  string // at most 512 bytes, to whom the device belongs from its first hello on; "" owns no device
+	ReadOnly bool   // what it pushes is refused, and what it hands back is passed by
+	Expires  uint64 // ms since 1970, when the connection ends; 0: never
+}
+
+func (g Grant) expired(now uint64) bool { return g.Expires != 0 && now >= g.Expires }
+
+func expired() *wire.Error {
+	return &wire.Error{Code: wire.CodeUnauthenticated, Text: "the token has expired; come back with a new one: what was written is kept until then"}
+}
+
+// granted returns what the device may do.
+func (c *Conn) granted() Grant {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.grant
+}
+
+// unfit says why a message of a greeted device is not looked at: its token has expired, or its subject wants too much.
+func (c *Conn) unfit(now uint64, m wire.Message, bytes int) *wire.Error {
+	grant := c.granted()
+	if grant.expired(now) {
+		return expired()
+	}
+	switch m := m.(type) {
+	case *wire.Push:
+		bytes += batchCost * len(m.Batches)
+	case *wire.Handback:
+		bytes += batchCost * len(m.Entries)
+	}
+	return c.hub.charge(grant, now, bytes)
+}
+
+func (h *Hub) charge(grant Grant, now uint64, bytes int) *wire.Error {
+	if retry := h.Charge(grant.Subject, now, bytes); retry > 0 {
+		return &wire.Error{Code: wire.CodeRateLimited, Text: "this subject sends more than it may; come back later", Retry: retry}
+	}
+	return nil
+}
