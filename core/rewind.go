@@ -8,6 +8,7 @@ import (
 
 	"vsync/core/change"
 	"vsync/core/changelog"
+	"vsync/core/objects"
 )
 
 // A hub may lose entries: its storage was emptied, or an older copy put back, and it has gone another way since. A device that has
@@ -284,6 +285,11 @@ func (r *Replica) formRewind(ctx context.Context, s *stage, m change.Marker) err
 	if err != nil {
 		return err
 	}
+	for row, versions := range b.former {
+		if rows[row], err = withoutPending(rows[row], versions); err != nil {
+			return err
+		}
+	}
 	for row := range b.settled { // what was dismissed stays so
 		touched[row] = true
 		if rows[row], err = s.get(row); err != nil {
@@ -303,16 +309,36 @@ func (r *Replica) formRewind(ctx context.Context, s *stage, m change.Marker) err
 	return s.goBack(data)
 }
 
+// withoutPending takes versions of former ids out of an object's pending ones: nobody pushes them again. They were handed back, and come
+// with the feed like anyone's, under whatever name. What was written over them goes on hiding them.
+func withoutPending(row []byte, versions []change.Version) ([]byte, error) {
+	o := &objects.Object{}
+	if err := o.Load(row); err != nil {
+		return nil, err
+	}
+	for _, v := range versions {
+		if slices.ContainsFunc(o.Pending, func(p objects.Pending) bool { return p.Version == v }) {
+			o.DropPending(v)
+		}
+	}
+	if o.IsEmpty() {
+		return nil, nil
+	}
+	return o.Encode(), nil
+}
+
 // stretch is what a stretch of the feed was about.
 type stretch struct {
 	left    map[change.Version]bool
 	touched map[string]bool // rows
 	settled map[string]bool // rows that say of refusals there that they were settled
+
+	former map[string][]change.Version // of objects: versions that this device wrote under an id that it gave up
 }
 
 // stretchBehind reads what was applied of the feed behind a sequence.
 func (r *Replica) stretchBehind(ctx context.Context, s *stage, seq uint64) (*stretch, error) {
-	b := &stretch{map[change.Version]bool{}, map[string]bool{}, map[string]bool{}}
+	b := &stretch{map[change.Version]bool{}, map[string]bool{}, map[string]bool{}, map[string][]change.Version{}}
 	at := AppliedCursor{Seq: seq}
 	for {
 		entries, next, err := r.Applied(ctx, at, 1<<20)
@@ -349,7 +375,11 @@ func (b *stretch) add(ctx context.Context, r *Replica, s *stage, bytes []byte) e
 		}
 	}
 	_, err = change.Walk(batch, func(m change.Mutation) bool {
-		b.touched[objectRow(m.Key)] = true
+		row := objectRow(m.Key)
+		b.touched[row] = true
+		if s.isAlias(e.Version) {
+			b.former[row] = append(b.former[row], e.Version)
+		}
 		return true
 	})
 	return err

@@ -389,3 +389,40 @@ func TestOrphansGetNamesOfTheirOwn(t *testing.T) {
 		}
 	}
 }
+
+// A batch that was confirmed under an id that the device gave up comes again from whoever has it, under whatever name; nothing of it
+// stays behind.
+func TestFormerIdsLeaveNoGhosts(t *testing.T) {
+	w := newWorld(t)
+	a, b := w.device(), w.device()
+	young := a.st.Clone()
+	a.put("k", "first life")
+	a.put("over", 1)
+	w.sync(a, b)
+	if err := a.Reenter(w.ctx); err != nil {
+		t.Fatal(err)
+	}
+	a.put("over", 2)
+	c := w.start(&node{w: w, st: young, feed: true})
+	w.replace(nil)
+	c.put("k", "second life") // under the generation that the first has
+	c.push()
+	b.pull()
+	a.pull()
+	a.want("over", "2!") // what it was written over has another name by now
+	if vs := a.push(); len(vs) != 1 || vs[0].Code != string(Gap) {
+		t.Fatal(vs)
+	}
+	if err := a.Reenter(w.ctx); err != nil {
+		t.Fatal(err)
+	}
+	w.sync(a, b, c)
+	for _, n := range []*node{a, b, c, w.hub} {
+		n.want("over", "2!")
+		n.want("k", "second life!")
+		n.crash()
+	}
+	if s := a.State(); s.Pending > 0 {
+		t.Error(s)
+	}
+}

@@ -269,11 +269,11 @@ func (s *stage) rewrite(a device.Mapping, old []*change.Batch, known bool) error
 	return nil
 }
 
-// mapped gives parents their new names. With known it leaves out those of other devices that the feed has not brought: a hub that lost
-// them would refuse the batch for ever.
+// mapped gives parents their new names. With known it leaves out those of other devices, and of former ids, that the feed has not
+// brought: a hub that lost them would refuse the batch for ever.
 func (s *stage) mapped(parents []change.Version, a device.Mapping, known bool) (out []change.Version, err error) {
 	for _, p := range parents {
-		if known && p.Device != a.Old && !s.isAlias(p) {
+		if known && a.Map(p) == p {
 			if rec, err := s.device(p.Device); err != nil {
 				return nil, err
 			} else if p.Gen > rec.Last {
