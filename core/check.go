@@ -136,8 +136,8 @@ func (c *checker) item(commit uint64, it changelog.Item) error {
 	switch it.Kind {
 	case changelog.ItemBatch:
 		c.report.Batches++
-		if c.givenUp(it.Data) {
-			return nil
+		if gone, err := c.displaced(it.Data); gone || err != nil || c.givenUp(it.Data) {
+			return err
 		}
 		return c.batch(commit, it.Data)
 	case changelog.ItemEntry:
@@ -175,6 +175,16 @@ func (c *checker) givenUp(batch []byte) bool {
 		}
 	}
 	return false
+}
+
+// displaced says that a batch was left, with what the feed had then, and that the feed has another of its name by now.
+func (c *checker) displaced(batch []byte) (bool, error) {
+	v, ok := change.PeekVersion(batch)
+	if !ok || len(c.head.rewinds) == 0 || !c.isOld(v.Device) {
+		return false, nil
+	}
+	now, _, ok, err := c.r.log.Find(c.ctx, v)
+	return ok && !bytes.Equal(now, batch), err
 }
 
 func (c *checker) place(commit, seq uint64, e *change.Entry) {
