@@ -120,6 +120,13 @@ func (c *Conn) hear(now uint64) error {
 	return nil
 }
 
+// Heard notes that the device has lived at a time, in ms since 1970: for hosts that answer its beats.
+func (c *Conn) Heard(at uint64) {
+	c.mu.Lock()
+	c.heard = max(c.heard, at)
+	c.mu.Unlock()
+}
+
 func (c *Conn) rest() {
 	c.mu.Lock()
 	c.busy = false

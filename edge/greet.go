@@ -118,5 +118,6 @@ func (h *Hub) settle(ctx context.Context, now uint64, hello *wire.Hello) (*wire.
 		Head:     max(h.head.Load(), begin.Seq),
 		Marker:   begin,
 		Limits:   wire.Limits{Batch: uint64(h.cfg.MaxBatch)},
+		Beat:     h.cfg.Beats,
 	}, nil
 }

@@ -322,6 +322,30 @@ func TestWhoIsBusyIsNotSilent(t *testing.T) {
 	expect(t, a, "over 4001 silence")
 }
 
+// Where the host answers beats, they are told.
+func TestWhoBeatsIsNotSilent(t *testing.T) {
+	h := NewHub(newFake(), Config{Database: "db", Beats: true})
+	d := newDevice('A')
+	d.conn = h.Connect(0, Peer{})
+	if err := d.conn.Receive(context.Background(), 0, frame(d.hello())); err != nil {
+		t.Fatal(err)
+	}
+	first, err := d.conn.Poll(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if m, err := wire.DecodeDown(first); err != nil || !m.(*wire.Welcome).Beat {
+		t.Errorf("the welcome is %+v, %v", m, err)
+	}
+	for at := uint64(10_000); at <= 100_000; at += 10_000 {
+		d.conn.Heard(at)
+		h.Tick(at + 9_000)
+	}
+	expect(t, d)
+	h.Tick(130_000)
+	expect(t, d, "over 4001 silence")
+}
+
 func busy(c *Conn) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()

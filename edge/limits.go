@@ -93,6 +93,9 @@ type Config struct {
 	Joining     int // bytes of unfinished parts, all connections together; 0: 64 MiB
 	Frame       int // bytes of a frame as sent, at least 4 KiB; 0: 256 KiB
 
+	// Beats says that the host answers text pings by itself, and tells of them through Heard, so that devices need not wake the hub.
+	Beats bool
+
 	SlowAfter time.Duration // how long a reader may not move on though there is something for it; 0: 60 s
 }
 

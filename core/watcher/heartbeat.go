@@ -15,6 +15,7 @@ type heartbeat struct {
 	pushed   time.Time // last part of a push that it took: a pong waits behind what is on the line
 	pinged   time.Time // when the last ping was queued
 	n        uint64    // number of the last ping
+	text     bool      // the hub takes pings as text
 }
 
 func (h *heartbeat) open(now time.Time) {
@@ -53,6 +54,10 @@ func (s *Session) beat(now time.Time) {
 	}
 	if !now.Before(h.pingAt()) {
 		h.pinged = now
+		if h.text {
+			s.control = append(s.control, []byte(wire.TextPing))
+			return
+		}
 		h.n++
 		s.send(&wire.Ping{N: h.n})
 	}

@@ -119,6 +119,9 @@ func (s *Session) Frame(ctx context.Context, now time.Time, frame []byte) {
 		return
 	}
 	s.heart.heard(now)
+	if s.heart.text && wire.IsBeat(frame) {
+		return
+	}
 	m, err := wire.DecodeDown(frame)
 	if err != nil {
 		s.blame(err)

@@ -246,6 +246,34 @@ func TestHeartbeat(t *testing.T) {
 	}
 }
 
+// A hub that sleeps has its host answer beats.
+func TestHeartbeatAsText(t *testing.T) {
+	k := newTalk(t)
+	k.s.Open(context.Background(), k.now)
+	w := k.h.welcome(expect[*wire.Hello](k))
+	w.Beat = true
+	k.give(w)
+	for range 20 {
+		k.pass(wire.PingAfter)
+		if beat := k.s.Next(context.Background()); string(beat) != wire.TextPing {
+			t.Fatalf("expected a beat, got %q", beat)
+		}
+		k.s.Wrote(k.now)
+		k.s.Frame(context.Background(), k.now, []byte(wire.TextPong))
+		k.running()
+		k.silent()
+	}
+	k.pass(wire.DeviceGiveUp)
+	k.ended(Ended)
+}
+
+// Who has not been told of beats takes none.
+func TestABeatOutOfPlace(t *testing.T) {
+	k := greeted(t, func(k *talk) {})
+	k.s.Frame(context.Background(), k.now, []byte(wire.TextPong))
+	k.ended(Faulty)
+}
+
 // A device that only receives says something, or the hub would take it for dead.
 func TestPingWhileReceiving(t *testing.T) {
 	k := greeted(t, func(k *talk) {})

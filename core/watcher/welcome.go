@@ -16,6 +16,7 @@ func (s *Session) welcome(ctx context.Context, now time.Time, m *wire.Welcome) {
 		s.end(fault)
 		return
 	}
+	s.heart.text = m.Beat
 	if s.fromTrail(m) {
 		s.replay(ctx, m)
 		return

@@ -14,11 +14,11 @@ import (
 type Conn interface {
 	// Read returns the next message, which is the caller's. It blocks until there is one. After the
 	// peer has closed, what he sent before is still read; then the error is a *CloseError. A message
-	// over MaxFrame (ErrTooLarge) or of text (ErrText) ends the connection, as does a context that
-	// ends (its error). After our own Close, and after every other error, it is ErrClosed.
+	// over MaxFrame (ErrTooLarge), or of text that is no beat (ErrText), ends the connection, as does a
+	// context that ends (its error). After our own Close, and after every other error, it is ErrClosed.
 	Read(ctx context.Context) ([]byte, error)
 
-	// Write sends one message, and keeps nothing of it. It blocks while the peer does not read and
+	// Write sends one message, a beat as text, and keeps nothing of it. It blocks while the peer does not read and
 	// the small buffers on the way are full. A context that ends during it ends the connection, as a
 	// message half sent cannot be taken back. Once the peer has closed it fails.
 	Write(ctx context.Context, message []byte) error

@@ -239,6 +239,8 @@ func (r *reader) welcome() *Welcome {
 			m.Marker = r.marker()
 		case "lim":
 			m.Limits = r.limits()
+		case "beat":
+			m.Beat = r.bool("beat")
 		default:
 			r.skipUnknown()
 		}

@@ -59,7 +59,7 @@ func (m *Hello) append(b []byte) []byte {
 }
 
 func (m *Welcome) append(b []byte) []byte {
-	b = msgpack.AppendMap(b, 11)
+	b = msgpack.AppendMap(b, 11+count(m.Beat))
 	b = keyUint(b, "p", m.Protocol)
 	b = key16(b, "lin", m.Lineage)
 	b = keyUint(b, "ep", m.Epoch)
@@ -70,7 +70,11 @@ func (m *Welcome) append(b []byte) []byte {
 	b = key16(b, "hash", m.Hash)
 	b = keyUint(b, "head", m.Head)
 	b = keyMarker(b, m.Marker)
-	return m.Limits.effective().append(msgpack.AppendStr(b, "lim"))
+	b = m.Limits.effective().append(msgpack.AppendStr(b, "lim"))
+	if m.Beat {
+		b = msgpack.AppendBool(msgpack.AppendStr(b, "beat"), true)
+	}
+	return b
 }
 
 func (l Limits) append(b []byte) []byte {

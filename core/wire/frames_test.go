@@ -66,6 +66,9 @@ func samples() []sample {
 			Protocol: 1, Lineage: lineage, Epoch: 1, Mode: ModeReplay, Marker: change.Marker{Epoch: 1},
 			Limits: Limits{Frame: MinFrameBudget, Value: 1, Batch: 2, Mutations: 3, Pushes: 4, Credit: 5},
 		}},
+		{"welcome, with beats", false, &Welcome{
+			Protocol: 1, Lineage: lineage, Epoch: 1, Mode: ModeResume, Marker: change.Marker{Epoch: 1}, Limits: DefaultLimits(), Beat: true,
+		}},
 		{"changes, one entry", false, &Changes{Seq: 71, Entries: [][]byte{{1, 1, 0}}, Hash: h(0x30)}},
 		{"changes, three entries", false, &Changes{Seq: 71, Entries: [][]byte{{1}, {2, 2}, bytes.Repeat([]byte{3}, 256)}, Hash: h(0x30)}},
 		{"changes, first part", false, &Changes{Seq: 71, Entries: [][]byte{{1}}, Hash: h(0x30), Part: Part{More: true}}},

@@ -104,6 +104,7 @@ type Welcome struct {
 	Head     uint64            // head: last sequence of the feed now
 	Marker   change.Marker     // mk: the stream begins behind it
 	Limits   Limits            // lim
+	Beat     bool              // beat: heartbeats may be text
 }
 
 // Part places a message in a split. The zero Part is a whole message.

@@ -11,6 +11,9 @@ export interface Settings {
 }
 
 const subprotocol = 'vsync.1';
+/** Heartbeats as text, which the platform answers while the object sleeps. */
+const beat = 'ping';
+const answer = 'pong';
 /** The largest frame that is accepted, in bytes; the platform would take more. */
 const maxFrame = 1 << 20;
 /** How long a change of a connection may wait until it is attached. While a timer runs, the object does not sleep. */
@@ -40,6 +43,7 @@ export class Database {
   constructor(state: DurableObjectState, settings: Settings) {
     this.#state = state;
     this.#settings = settings;
+    state.setWebSocketAutoResponse(new WebSocketRequestResponsePair(beat, answer));
     const asleep = state.getWebSockets();
     if (asleep.length > 0) this.#wakeUp(asleep);
   }
@@ -126,6 +130,10 @@ export class Database {
       },
       attach: (number: number, ptr: number, length: number) => {
         this.#sockets.get(number)?.serializeAttachment(view(go, ptr, length).slice().buffer);
+      },
+      beaten: (number: number) => {
+        const socket = this.#sockets.get(number);
+        return (socket && this.#state.getWebSocketAutoResponseTimestamp(socket)?.getTime()) ?? 0;
       },
       settle: () => {
         setTimeout(() => call(go, 'vsync_settle'), settleAfter);

@@ -80,7 +80,7 @@ func open(name string, key []byte) error {
 		return err
 	}
 	object.hub = edge.NewHub(object.replica, edge.Config{
-		Database: name, Connections: connections, Credit: credit, Recent: recentBytes, Joining: joiningBytes,
+		Database: name, Connections: connections, Credit: credit, Recent: recentBytes, Joining: joiningBytes, Beats: true,
 	})
 	return nil
 }

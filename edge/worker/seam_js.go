@@ -33,6 +33,11 @@ func jsSettle()
 //go:wasmimport vsync_object wake
 func jsWake(millis int32)
 
+// beaten returns when the platform last answered a beat of a socket, in ms since 1970; 0: never.
+//
+//go:wasmimport vsync_object beaten
+func jsBeaten(socket int32) float64
+
 // room is where object.ts puts what it says next; it is used again for the next.
 var room []byte
 

@@ -77,8 +77,18 @@ func settle() {
 func tick() {
 	if at := now(); at >= rest.ticked+tickEvery || at < rest.ticked {
 		rest.ticked = at
-		object.hub.Tick(at)
+		lookAfterAll(at)
 	}
+}
+
+// lookAfterAll finds who is silent or slow. The beats of devices have woken nobody here.
+func lookAfterAll(at uint64) {
+	for _, s := range object.sockets {
+		if beat := jsBeaten(s.id); s.conn != nil && beat > 0 {
+			s.conn.Heard(uint64(beat))
+		}
+	}
+	object.hub.Tick(at)
 }
 
 // arm asks for an alarm, if there is something that has to be done without a frame.
@@ -111,7 +121,7 @@ func alarm() {
 	if object.hub == nil {
 		return
 	}
-	object.hub.Tick(now())
+	lookAfterAll(now())
 	note()
 	if due := rest.logged - rest.written; due >= idleBytes && now() >= rest.stored+uint64(quiet.Milliseconds()) {
 		if done, err := object.replica.TryCheckpoint(context.Background()); err == nil && done {

@@ -99,9 +99,6 @@ func (c *Conn) readMessage() ([]byte, error) {
 	if err != nil {
 		return nil, ended(err)
 	}
-	if kind != websocket.MessageBinary {
-		return nil, wire.ErrText
-	}
 	message := make([]byte, 0, firstRead)
 	for {
 		if len(message) == cap(message) {
@@ -114,6 +111,8 @@ func (c *Conn) readMessage() ([]byte, error) {
 		switch {
 		case len(message) > wire.MaxFrame:
 			return nil, wire.ErrTooLarge
+		case err == io.EOF && kind != websocket.MessageBinary && !wire.IsBeat(message):
+			return nil, wire.ErrText
 		case err == io.EOF:
 			return message, nil
 		case err != nil:
@@ -159,7 +158,11 @@ func (c *Conn) Write(ctx context.Context, message []byte) error {
 		return wire.ErrClosed
 	}
 	c.writing.Add(1)
-	err := c.ws.Write(ctx, websocket.MessageBinary, message)
+	kind := websocket.MessageBinary
+	if wire.IsBeat(message) {
+		kind = websocket.MessageText
+	}
+	err := c.ws.Write(ctx, kind, message)
 	c.writing.Add(-1)
 	switch {
 	case err == nil:

@@ -131,7 +131,11 @@ func (c *Conn) trySend(message []byte) (sent bool, err error) {
 	case c.unsent > highWater:
 		return false, nil
 	}
-	unsent := jsSend(c.id, unsafe.Pointer(unsafe.SliceData(message)), int32(len(message)))
+	text := int32(0)
+	if wire.IsBeat(message) {
+		text = 1
+	}
+	unsent := jsSend(c.id, unsafe.Pointer(unsafe.SliceData(message)), int32(len(message)), text)
 	if unsent < 0 { // the peer is closing, and the browser is about to say so
 		c.unsent = highWater + 1
 		return false, nil
@@ -248,6 +252,19 @@ func (c *Conn) takeMessage() {
 	c.unread += len(c.room)
 	c.room = nil
 	signal(c.readable)
+}
+
+// takeText takes a beat; there are no other texts.
+func (c *Conn) takeText() {
+	words := []byte(c.said())
+	if !wire.IsBeat(words) {
+		c.fail(wire.ErrText, wire.CloseText)
+		return
+	}
+	if room := c.makeRoom(len(words)); room != nil {
+		copy(room, words)
+		c.takeMessage()
+	}
 }
 
 func (c *Conn) drained(unsent int) {

@@ -15,10 +15,11 @@ import (
 //go:wasmimport vsync_socket open
 func jsOpen(id int32, url, protocol string, maxMessage, highWater, lowWater int32) openResult
 
-// send sends one message, and returns how much is unsent; -1 where nothing can be sent any more, which a closed will explain.
+// send sends one message, as text if that is not 0, and returns how much is unsent; -1 where nothing can be sent any more, which a
+// closed will explain.
 //
 //go:wasmimport vsync_socket send
-func jsSend(id int32, bytes unsafe.Pointer, length int32) int32
+func jsSend(id int32, bytes unsafe.Pointer, length, text int32) int32
 
 // close begins to end the connection; a closed follows when it is done.
 //
@@ -97,10 +98,10 @@ func addressOf(bytes []byte) uint32 {
 //go:wasmexport vsync_socket_message
 func exportMessage(id int32) { exported(id, (*Conn).takeMessage) }
 
-// A text message came.
+// A text message came; its beginning is among the words.
 //
 //go:wasmexport vsync_socket_text
-func exportText(id int32) { exported(id, func(c *Conn) { c.fail(wire.ErrText, wire.CloseText) }) }
+func exportText(id int32) { exported(id, (*Conn).takeText) }
 
 // A message over the limit came.
 //

@@ -13,6 +13,9 @@ const PATIENCE = 3000;
 /** The longest text of a server that is handed on, in characters: a line or two for people. */
 const LONGEST_ANSWER = 300;
 
+/** More than the longest text that may come, in characters. */
+const LONGEST_BEAT = 16;
+
 /** Addresses of this device, which it reaches without a network. */
 const LOOPBACK = /^https?:\/\/([^/]*\.)?(localhost|127\.[\d.]+|\[::1\])([:/]|$)/i;
 
@@ -110,7 +113,7 @@ class Socket {
   }
 
   /** Sends, and returns how much is unsent. Above the mark Go waits for a word that it is not. */
-  send(bytes: Uint8Array<ArrayBuffer>): number {
+  send(bytes: Uint8Array<ArrayBuffer> | string): number {
     if (this.ws.readyState !== WebSocket.OPEN) return -1;
     this.ws.send(bytes);
     if (this.ws.bufferedAmount > this.#limits.highWater) this.#look(FIRST_LOOK);
@@ -128,7 +131,10 @@ class Socket {
 
   #take(data: ArrayBuffer | string): void {
     const { go } = this.#sockets;
-    if (typeof data === 'string') return call(go, 'vsync_socket_text', this.#id);
+    if (typeof data === 'string') {
+      this.#say(data.slice(0, LONGEST_BEAT));
+      return call(go, 'vsync_socket_text', this.#id);
+    }
     if (data.byteLength > this.#limits.maxMessage) return call(go, 'vsync_socket_large', this.#id);
     const place = ask(go, 'vsync_socket_room', this.#id, data.byteLength);
     if (place === 0) return wake(go); // the connection is over, and its reader has to hear of it
@@ -208,7 +214,8 @@ export const socket: Part = (go) => {
     vsync_socket: {
       open: (id: number, url: number, urlLength: number, protocol: number, protocolLength: number, maxMessage: number, highWater: number, lowWater: number) =>
         sockets.open(id, text(go, url, urlLength), text(go, protocol, protocolLength), { maxMessage, highWater, lowWater }),
-      send: (id: number, bytes: number, length: number) => sockets.get(id)?.send(view(go, bytes, length)) ?? -1,
+      send: (id: number, bytes: number, length: number, isText: number) =>
+        sockets.get(id)?.send(isText ? text(go, bytes, length) : view(go, bytes, length)) ?? -1,
       close: (id: number, code: number, reason: number, length: number) => sockets.get(id)?.ws.close(code, text(go, reason, length)),
       forget: (id: number) => sockets.forget(id),
       count: () => sockets.count,

@@ -86,6 +86,7 @@ func (s suite) always() []story {
 		{"a message of the limit", s.atLimit},
 		{"a message over the limit", s.overLimit},
 		{"text is refused", s.textRefused},
+		{"beats arrive as what they are", s.beats},
 		{"what was sent before a close is read", s.sentBeforeClose},
 		{"code and reason arrive", s.codeAndReason},
 		{"closing unblocks the own Read", s.closeOwnRead},
@@ -299,6 +300,19 @@ func (s suite) overLimit(t *testing.T, a, b wire.Conn) {
 	sent.ends(t, patience, "writing")
 	closedWith(t, answer.ends(t, patience, "the writer's Read"), s.Code(wire.CloseTooLarge))
 	s.afterwards(t, b)
+}
+
+func (s suite) beats(t *testing.T, a, b wire.Conn) {
+	for _, sent := range []string{wire.TextPing, "\x00", wire.TextPong, wire.TextPing} {
+		for _, way := range [][2]wire.Conn{{a, b}, {b, a}} {
+			if err := way[0].Write(s.soon(t), []byte(sent)); err != nil {
+				t.Fatal(err)
+			}
+			if got, err := way[1].Read(s.soon(t)); err != nil || string(got) != sent {
+				t.Fatalf("sent %q, got %q, %v", sent, got, err)
+			}
+		}
+	}
 }
 
 func (s suite) textRefused(t *testing.T, a, b wire.Conn) {
