@@ -97,8 +97,20 @@ build_worker() {
   mkdir -p "$out/hub"
   bundle edge/worker/front.ts "$out/hub/worker.js" --format=esm --external:./hub.wasm --inject:"$(go env GOROOT)/lib/wasm/wasm_exec.js"
   GOOS=js GOARCH=wasm go build -trimpath -ldflags='-s -w' -o "$out/hub/hub.wasm" ./edge/worker
-  cp edge/worker/hub.capnp "$out/hub/"
   worker_sizes
+}
+
+# What only tests need beside it: the configuration of workerd, a Worker that can be made to fail, and the tests of its store.
+build_worker_tests() {
+  local name
+  mkdir -p "$out/hub/provoke" "$out/hub/rows"
+  GOOS=js GOARCH=wasm go build -trimpath -ldflags='-s -w' -tags provoke -o "$out/hub/provoke/hub.wasm" ./edge/worker
+  cp "$out/hub/worker.js" "$out/hub/provoke/"
+  GOOS=js GOARCH=wasm go test -c -trimpath -ldflags='-s -w' -o "$out/hub/rows/hub.wasm" ./edge/worker/rows
+  bundle edge/worker/rows_test.ts "$out/hub/rows/worker.js" --format=esm --external:./hub.wasm --inject:"$(go env GOROOT)/lib/wasm/wasm_exec.js"
+  for name in . provoke rows; do
+    cp edge/worker/hub.capnp "$out/hub/$name/"
+  done
 }
 
 # Cloudflare counts what a Worker has together after gzip: 3 MB for an account that pays nothing, 10 MB for others.
@@ -263,6 +275,7 @@ test_browsers() {
 # The hub in the program in which Cloudflare runs it, with storage on disk: the same tests as of the program, and its own.
 test_worker() {
   need_workerd
+  build_worker_tests
   VSYNC_BIN=$out/vsync VSYNC_WORKER=$out/hub VSYNC_WORKERD=$workerd \
     go test -count=1 -v -timeout=5m ./edge/e2e -run '^(TestScenarios|TestThroughCuts|TestWorker.*)$' -args -host worker -for 5s
 }

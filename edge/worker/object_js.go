@@ -146,11 +146,15 @@ func take(id int32, frame []byte) {
 	}
 }
 
+// provoke is set in tests, where it ends the program for some frames.
+var provoke = func(frame []byte) {}
+
 // read receives what is in the inbox.
 func (s *socket) read() {
 	for len(s.inbox) > 0 {
 		frame := s.inbox[0]
 		s.inbox = s.inbox[1:]
+		provoke(frame)
 		if err := s.conn.Receive(context.Background(), now(), frame); err != nil {
 			s.inbox = nil // the connection is over, and pump closes it
 		}

@@ -4,6 +4,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"testing"
 )
@@ -41,6 +42,15 @@ func Serve(t *testing.T, dir string, flags ...string) *Hub {
 // New is a hub that does not run yet.
 func New(t *testing.T, dir string, flags ...string) *Hub {
 	return &Hub{t: t, Dir: dir, host: theHost, port: FreePort(t), flags: flags}
+}
+
+// NewVariant is a hub of another build of edge/worker, that in a directory of this name.
+func NewVariant(t *testing.T, dir, variant string) *Hub {
+	h := New(t, dir)
+	w := h.host.(worker)
+	w.built = filepath.Join(w.built, variant)
+	h.host = w
+	return h
 }
 
 // FindFile returns the SQLite file of a database of a hub that does not run.
@@ -110,6 +120,16 @@ func (h *Hub) Die() {
 	default:
 	}
 	h.Kill()
+}
+
+// Stop asks the hub to end, and waits. Workerd would wait for all connections to end by themselves: it is killed.
+func (h *Hub) Stop(t *testing.T) {
+	t.Helper()
+	if IsWorker() {
+		h.Die()
+		return
+	}
+	h.Process.Stop(t)
 }
 
 // Wipe takes all data of a hub that does not run: what starts next is another hub, at the same address.

@@ -1,0 +1,379 @@
+package e2e
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"nhooyr.io/websocket"
+
+	"vsync/core"
+	"vsync/core/change"
+	"vsync/core/watcher"
+	"vsync/core/wire"
+	"vsync/edge/e2e/judge"
+	"vsync/edge/e2e/program"
+	"vsync/edge/e2e/proxy"
+	"vsync/edge/ws"
+)
+
+// needWorker is for tests of what only the hub of edge/worker has or does. They wait more than they work, so they do it together.
+func needWorker(t *testing.T) {
+	t.Helper()
+	if !program.IsWorker() {
+		t.Skip("for -host worker")
+	}
+	t.Parallel()
+}
+
+// TestWorkerStore runs the conformance suite of stores over the storage of an object.
+func TestWorkerStore(t *testing.T) {
+	needWorker(t)
+	h := program.NewVariant(t, t.TempDir(), "rows")
+	h.Start()
+	request, err := http.NewRequestWithContext(program.Soon(t), http.MethodGet, "http://"+h.Addr(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer, err := http.DefaultClient.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	printed, err := io.ReadAll(answer.Body)
+	if passed := strings.Count(string(printed), "--- PASS: TestStore/"); err != nil || answer.StatusCode != http.StatusOK || passed < 20 {
+		t.Errorf("%s, %v, %d passed\n%s", answer.Status, err, passed, printed)
+	} else {
+		t.Logf("%d tests of the suite passed", passed)
+	}
+}
+
+// putNote writes a note on a device and waits until the hub has it.
+func putNote(t *testing.T, d *device, id, text string) {
+	t.Helper()
+	value, err := change.Encode(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	receipt, err := d.Put(program.Soon(t), change.Key{Collection: notes, ID: id}, value)
+	if err == nil {
+		err = d.WaitSynced(program.Soon(t), receipt.Version)
+	}
+	if err != nil {
+		t.Fatalf("%s: %v: %+v", id, err, d.feed.Status())
+	}
+}
+
+// awaitNote waits until a device has a note.
+func awaitNote(t *testing.T, d *device, id, text string) {
+	t.Helper()
+	key := change.Key{Collection: notes, ID: id}
+	for e, err := range d.Watch(program.Soon(t), core.WatchOptions{}) {
+		if err != nil {
+			t.Fatalf("waiting for %s: %v: %+v", key, err, d.feed.Status())
+		}
+		for _, c := range e.Changes {
+			if got, err := change.ToJSON(c.Value); c.Key == key && err == nil && string(got) == strconv.Quote(text) {
+				return
+			}
+		}
+	}
+}
+
+func follower(t *testing.T, addr, name string, seed uint64) *device {
+	t.Helper()
+	d, err := openDevice(program.Soon(t), filepath.Join(t.TempDir(), fmt.Sprint(seed)), program.DatabaseURL(addr, name), seed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = d.close() })
+	d.follow()
+	if err := d.reach(program.Soon(t), "being live", func(s watcher.Status) bool { return s.Phase == watcher.PhaseLive }); err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+// TestWorkerSleeps: an object falls asleep with its connections open, and nobody notices: not the devices, whose connections are the
+// same before and after, nor who was in the middle of a push that comes in parts, but for a resend.
+func TestWorkerSleeps(t *testing.T) {
+	needWorker(t)
+	h := program.New(t, t.TempDir())
+	woken := make(chan string, 100)
+	h.OnLine = func(line string) {
+		if strings.Contains(line, "goes on with") {
+			woken <- line
+		}
+	}
+	h.Start()
+	p, err := proxy.Listen(h.Addr(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(p.Close)
+	a, b := follower(t, p.Addr(), database, 1), follower(t, p.Addr(), database, 2)
+	putNote(t, a, "before", "the sleep")
+	awaitNote(t, b, "before", "the sleep")
+	raw := newRaw(t, h.Addr(), 3)
+	parts := raw.parts(t, 600_000)
+	raw.write(t, parts[0])
+
+	// It sleeps 10 s after the last message; beats do not count.
+	for try := 0; ; try++ {
+		raw.write(t, []byte(wire.TextPing))
+		select {
+		case <-time.After(12 * time.Second):
+		case line := <-woken:
+			t.Fatalf("%s, and nobody has said anything", line)
+		}
+		putNote(t, a, fmt.Sprint("after ", try), "it slept")
+		select {
+		case line := <-woken:
+			t.Log(line)
+			if !strings.Contains(line, "3 connections") {
+				t.Errorf("expected 3 connections, got %q", line)
+			}
+		default:
+			if try == 3 {
+				t.Fatal("it does not fall asleep")
+			}
+			continue
+		}
+		awaitNote(t, b, fmt.Sprint("after ", try), "it slept")
+		break
+	}
+	raw.write(t, parts[1])
+	if resend, is := raw.await(t, wire.TypeResend).(*wire.Resend); !is || resend.Gen != 1 {
+		t.Errorf("a part without its beginning: %+v", resend)
+	}
+	for _, part := range parts {
+		raw.write(t, part)
+	}
+	raw.await(t, wire.TypeAccepted)
+	if n := p.Stats().Connections; n != 2 {
+		t.Errorf("the devices made %d connections, expected one each", n)
+	}
+	h.Stop(t)
+	judge.Hub(t, h, database, nil)
+}
+
+// TestWorkerPanics: the program in an object fails, and the object begins anew; devices come again, and nothing that was confirmed is gone.
+func TestWorkerPanics(t *testing.T) {
+	needWorker(t)
+	h := program.NewVariant(t, t.TempDir(), "provoke")
+	h.Start()
+	p, err := proxy.Listen(h.Addr(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(p.Close)
+	a, b := follower(t, p.Addr(), database, 1), follower(t, p.Addr(), database, 2)
+	for i := range 3 {
+		id := fmt.Sprint("note ", i)
+		putNote(t, a, id, "kept")
+		raw := newRaw(t, h.Addr(), byte(10+i))
+		raw.write(t, frameOf(t, &wire.Ping{N: 0xdead}))
+		for {
+			if _, err := raw.conn.Read(program.Soon(t)); err != nil {
+				t.Logf("the connection that did it: %v", err)
+				break
+			}
+		}
+		putNote(t, b, id+" after", "kept")
+		awaitNote(t, a, id+" after", "kept")
+		awaitNote(t, b, id, "kept")
+	}
+	if n := p.Stats().Connections; n < 2*4 {
+		t.Errorf("%d connections: the object has not failed", n)
+	}
+	h.Stop(t)
+	judge.Hub(t, h, database, nil)
+}
+
+// TestWorkerKeepsDatabasesApart: two databases are two objects, and who says one name at the door and another inside is refused.
+func TestWorkerKeepsDatabasesApart(t *testing.T) {
+	needWorker(t)
+	h := program.Serve(t, t.TempDir())
+	other := "other"
+	a := follower(t, h.Addr(), database, 1)
+	putNote(t, a, "one", "of the first")
+	conn, err := ws.Dialer{}.Dial(program.Soon(t), program.DatabaseURL(h.Addr(), other))
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw := &raw{conn: conn}
+	raw.write(t, frameOf(t, raw.hello(other, 9)))
+	if w := raw.await(t, wire.TypeWelcome).(*wire.Welcome); w.Head != 0 || w.Lineage == a.State().Lineage {
+		t.Errorf("the second database begins with %d entries, as hub %v; the first is %v", w.Head, w.Lineage, a.State().Lineage)
+	}
+	conn, err = ws.Dialer{}.Dial(program.Soon(t), program.DatabaseURL(h.Addr(), other))
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw.conn = conn
+	raw.write(t, frameOf(t, raw.hello(database, 8)))
+	if e := raw.await(t, wire.TypeError).(*wire.Error); e.Code != wire.CodeInvalid {
+		t.Errorf("expected INVALID, got %+v", e)
+	}
+	h.Stop(t)
+	if h.File(database) == h.File(other) {
+		t.Error("both are in one file")
+	}
+}
+
+// TestWorkerFront: what comes in, and what does not.
+func TestWorkerFront(t *testing.T) {
+	needWorker(t)
+	h := program.Serve(t, t.TempDir())
+	dial := func(path, origin, protocol string) (*websocket.Conn, *http.Response, error) {
+		o := &websocket.DialOptions{HTTPHeader: http.Header{}}
+		if protocol != "" {
+			o.Subprotocols = []string{protocol}
+		}
+		if origin != "" {
+			o.HTTPHeader.Set("Origin", origin)
+		}
+		return websocket.Dial(program.Soon(t), "ws://"+h.Addr()+path, o)
+	}
+	for _, c := range []struct {
+		path, origin, protocol string
+		status                 int
+	}{
+		{"/v1/notes", "", wire.Subprotocol, http.StatusSwitchingProtocols},
+		{"/v1/notes", "http://" + h.Addr(), wire.Subprotocol, http.StatusSwitchingProtocols},
+		{"/v1/health", "", wire.Subprotocol, http.StatusSwitchingProtocols},
+		{"/v1/notes", "https://evil.example", wire.Subprotocol, http.StatusForbidden},
+		{"/v1/notes", "null", wire.Subprotocol, http.StatusForbidden},
+		{"/v1/notes", "", "", http.StatusUpgradeRequired},
+		{"/v1/notes", "", "vsync.2", http.StatusUpgradeRequired},
+		{"/v1/Notes", "", wire.Subprotocol, http.StatusNotFound},
+		{"/v1/..", "", wire.Subprotocol, http.StatusNotFound},
+		{"/v1/notes/more", "", wire.Subprotocol, http.StatusNotFound},
+		{"/v1/" + strings.Repeat("n", 65), "", wire.Subprotocol, http.StatusNotFound},
+		{"/v2/notes", "", wire.Subprotocol, http.StatusNotFound},
+	} {
+		conn, answer, err := dial(c.path, c.origin, c.protocol)
+		if answer == nil || answer.StatusCode != c.status {
+			t.Errorf("%+v: got %v, %v", c, answer, err)
+		}
+		if err == nil {
+			if got := answer.Header.Get("Sec-WebSocket-Extensions"); got != "" {
+				t.Errorf("%+v: extensions %q", c, got)
+			}
+			conn.CloseNow()
+		}
+	}
+	for _, c := range []struct {
+		kind websocket.MessageType
+		size int
+		code websocket.StatusCode
+	}{
+		{websocket.MessageText, 5, wire.CloseText},
+		{websocket.MessageBinary, wire.MaxFrame + 1, wire.CloseTooLarge},
+		{websocket.MessageBinary, 5, wire.CloseFault},
+	} {
+		conn, _, err := dial("/v1/notes", "", wire.Subprotocol)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := conn.Write(program.Soon(t), c.kind, []byte(strings.Repeat("x", c.size))); err != nil {
+			t.Fatal(err)
+		}
+		for err == nil {
+			_, _, err = conn.Read(program.Soon(t))
+		}
+		if got := websocket.CloseStatus(err); got != c.code {
+			t.Errorf("%+v: closed with %v, %v", c, got, err)
+		}
+	}
+}
+
+// A raw is a device that says what it is told to.
+type raw struct {
+	conn   wire.Conn
+	device change.DeviceID
+}
+
+func newRaw(t *testing.T, addr string, name byte) *raw {
+	t.Helper()
+	conn, err := ws.Dialer{}.Dial(program.Soon(t), program.DatabaseURL(addr, database))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &raw{conn: conn}
+	t.Cleanup(func() { conn.Close(wire.CloseNormal, "") })
+	r.write(t, frameOf(t, r.hello(database, name)))
+	r.await(t, wire.TypeWelcome)
+	return r
+}
+
+func (r *raw) hello(name string, device byte) *wire.Hello {
+	r.device = change.DeviceID{0: device, 15: 1}
+	return &wire.Hello{Protocol: wire.Protocol, Database: name, Device: r.device, LowestHeld: 1, Credit: wire.DefaultCredit, Agent: "raw"}
+}
+
+// parts are the frames of a push of one batch of this size, more than one.
+func (r *raw) parts(t *testing.T, size int) (frames [][]byte) {
+	t.Helper()
+	value, err := change.Encode(strings.Repeat("v", size))
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := change.Batch{
+		Header:    change.Header{Device: r.device, Gen: 1, Stamp: now()},
+		Mutations: []change.Mutation{{Key: change.Key{Collection: "large", ID: "1"}, Value: value}},
+	}
+	bytes, err := b.Encode(change.Hash{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for p := range wire.SplitPush(1, [][]byte{bytes}, wire.FrameBudget) {
+		frames = append(frames, frameOf(t, p))
+	}
+	if len(frames) < 2 {
+		t.Fatalf("%d parts", len(frames))
+	}
+	return frames
+}
+
+func frameOf(t *testing.T, m wire.Message) []byte {
+	t.Helper()
+	frame, err := wire.Append(nil, m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return frame
+}
+
+func (r *raw) write(t *testing.T, frame []byte) {
+	t.Helper()
+	if err := r.conn.Write(program.Soon(t), frame); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// await reads until a message of a type comes.
+func (r *raw) await(t *testing.T, typ wire.Type) wire.Message {
+	t.Helper()
+	for {
+		frame, err := r.conn.Read(program.Soon(t))
+		if err != nil {
+			t.Fatalf("waiting for %v: %v", typ, err)
+		}
+		if wire.IsBeat(frame) {
+			continue
+		}
+		m, err := wire.DecodeDown(frame)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if m.Type() == typ {
+			return m
+		}
+	}
+}
