@@ -195,6 +195,7 @@ check_format() {
 vet_native() {
   go vet ./...
   go vet -tags mutants ./core/internal/sim/mutants
+  go vet -tags workerd ./edge/e2e
 }
 vet_js() { GOOS=js GOARCH=wasm go vet ./core/... ./wasm/... ./edge/worker/...; }
 
@@ -277,7 +278,7 @@ test_worker() {
   need_workerd
   build_worker_tests
   VSYNC_BIN=$out/vsync VSYNC_WORKER=$out/hub VSYNC_WORKERD=$workerd \
-    go test -count=1 -v -timeout=5m ./edge/e2e -run '^(TestScenarios|TestThroughCuts|TestWorker.*)$' -args -host worker -for 5s
+    go test -tags workerd -count=1 -v -timeout=5m ./edge/e2e -run '^(TestScenarios|TestThroughCuts|TestWorker.*)$' -args -host worker -for 5s
 }
 
 test_deploy() { wrangler deploy --dry-run --outdir="$out/worker"; }

@@ -14,4 +14,8 @@
 // again with it:
 //
 //	go test ./edge/e2e -run TestThroughCuts -args -seed 7 -for 1m
+//
+// The same tests run with the hub of edge/worker in workerd, and with those that only that hub has; ./build.sh says how:
+//
+//	go test -tags workerd ./edge/e2e -run 'TestScenarios|TestThroughCuts|TestWorker' -args -host worker
 package e2e

@@ -1,3 +1,5 @@
+//go:build workerd
+
 package e2e
 
 import (
@@ -22,18 +24,9 @@ import (
 	"vsync/edge/ws"
 )
 
-// needWorker is for tests of what only the hub of edge/worker has or does. They wait more than they work, so they do it together.
-func needWorker(t *testing.T) {
-	t.Helper()
-	if !program.IsWorker() {
-		t.Skip("for -host worker")
-	}
-	t.Parallel()
-}
-
 // TestWorkerStore runs the conformance suite of stores over the storage of an object.
 func TestWorkerStore(t *testing.T) {
-	needWorker(t)
+	t.Parallel() // they wait more than they work
 	h := program.NewVariant(t, t.TempDir(), "rows")
 	h.Start()
 	request, err := http.NewRequestWithContext(program.Soon(t), http.MethodGet, "http://"+h.Addr(), nil)
@@ -102,7 +95,7 @@ func follower(t *testing.T, addr, name string, seed uint64) *device {
 // TestWorkerSleeps: an object falls asleep with its connections open, and nobody notices: not the devices, whose connections are the
 // same before and after, nor who was in the middle of a push that comes in parts, but for a resend.
 func TestWorkerSleeps(t *testing.T) {
-	needWorker(t)
+	t.Parallel() // they wait more than they work
 	h := program.New(t, t.TempDir())
 	woken := make(chan string, 100)
 	h.OnLine = func(line string) {
@@ -164,7 +157,7 @@ func TestWorkerSleeps(t *testing.T) {
 
 // TestWorkerPanics: the program in an object fails, and the object begins anew; devices come again, and nothing that was confirmed is gone.
 func TestWorkerPanics(t *testing.T) {
-	needWorker(t)
+	t.Parallel() // they wait more than they work
 	h := program.NewVariant(t, t.TempDir(), "provoke")
 	h.Start()
 	p, err := proxy.Listen(h.Addr(), nil)
@@ -197,7 +190,7 @@ func TestWorkerPanics(t *testing.T) {
 
 // TestWorkerKeepsDatabasesApart: two databases are two objects, and who says one name at the door and another inside is refused.
 func TestWorkerKeepsDatabasesApart(t *testing.T) {
-	needWorker(t)
+	t.Parallel() // they wait more than they work
 	h := program.Serve(t, t.TempDir())
 	other := "other"
 	a := follower(t, h.Addr(), database, 1)
@@ -228,7 +221,7 @@ func TestWorkerKeepsDatabasesApart(t *testing.T) {
 
 // TestWorkerFront: what comes in, and what does not.
 func TestWorkerFront(t *testing.T) {
-	needWorker(t)
+	t.Parallel() // they wait more than they work
 	h := program.Serve(t, t.TempDir())
 	dial := func(path, origin, protocol string) (*websocket.Conn, *http.Response, error) {
 		o := &websocket.DialOptions{HTTPHeader: http.Header{}}
