@@ -303,6 +303,9 @@ func (r *Replica) pending(h head) (confirmed change.Generation, n int) {
 		n = int(h.lastGen - rec.Last)
 	}
 	for _, a := range h.aliases {
+		if k := len(h.rewinds); k > 0 && h.rewinds[k-1].commit > a.commit {
+			continue // handed back: the feed may bring them under other names
+		}
 		if old, err := readDevice(ctx, r.tables, a.Old); err == nil && old.Last < a.Common {
 			n += int(a.Common - old.Last)
 		}
