@@ -113,3 +113,23 @@ test("uvarints and texts of versions", () => {
   refuses(badVersionTexts, (c) => parseVersion(c.text));
   assert.deepEqual(parseVersion(`${"ab".repeat(16)}:9007199254740991`), { device: "ab".repeat(16), gen: Number.MAX_SAFE_INTEGER });
 });
+
+test("field rules", () => {
+  const file = load("merge.json");
+  const same = (bytes, json, about) => {
+    const value = readValue(unhex(bytes));
+    assert.deepEqual(tagged(value), json, about);
+    assert.equal(hex(writeValue(value)), bytes, `${about}: written again`);
+  };
+  for (const c of file.badChanges) same(c.hex, c.json, c.about);
+  for (const h of file.histories) {
+    for (const s of h.steps) {
+      same(s.hex, s.changes, h.about);
+      same(s.after.hex, s.after.value, h.about);
+      parseVersion(s.version);
+      parseVersion(s.after.origin);
+    }
+  }
+  assert.ok(file.rules.every((c) => readValue(unhex(c.hex))) && file.badRules.every((c) => c.error && c.path));
+  assert.ok(file.histories.length > 0 && file.badChanges.length > 0);
+});
