@@ -1,7 +1,7 @@
 package merge
 
 import (
-	"cmp"
+	"bytes"
 	"slices"
 
 	"vsync/core/change"
@@ -12,6 +12,17 @@ type State struct {
 	Value  []byte         // canonical; nil where there is none
 	Origin change.Version // which brought all that Marks do not name
 	Marks  []byte         // where parts of the value come from, see the package comment; nil: all from the origin
+
+	// Deleted says that the object is: the value is what an update that has not seen the deletion goes on with.
+	Deleted bool
+}
+
+// Shown is the value, nil where there is none or the object is deleted.
+func (s *State) Shown() []byte {
+	if s.Deleted {
+		return nil
+	}
+	return s.Value
 }
 
 // A Write is what a put carries.
@@ -33,9 +44,13 @@ func (r *Rules) Apply(now State, w Write) State {
 	if err != nil || c == nil {
 		return whole
 	}
+	if c.nothing && now.Deleted {
+		return whole // another life of the object
+	}
 	if c.nothing {
 		c = r.all(w.Value)
 	}
+	now.Deleted = false
 	if len(c.ops) == 0 {
 		return now
 	}
@@ -63,7 +78,6 @@ type applier struct {
 	changes *changes
 	known   *marks
 	numbers []int // of the changes' versions in the marks, made when they are needed
-	me      int
 }
 
 func (a *applier) marks() *marks {
@@ -196,24 +210,42 @@ func (a *applier) groups(ops []op, depth int) []group {
 	return out
 }
 
+// find returns the place of a key's group, or -1.
+func find(groups []group, key []byte) int {
+	if len(groups) > 8 {
+		i, found := slices.BinarySearchFunc(groups, key, func(g group, key []byte) int { return bytes.Compare(g.key, key) })
+		if !found {
+			return -1
+		}
+		return i
+	}
+	for i := range groups {
+		if string(groups[i].key) == string(key) {
+			return i
+		}
+	}
+	return -1
+}
+
 // standing appends the fields that a map has, as ops leave them, and counts them.
 func (a *applier) standing(dst, now []byte, groups []group, depth int) ([]byte, int) {
 	count := 0
 	c := items(now)
 	for {
+		raw := c.b
 		key, value, ok := c.field()
 		if !ok {
 			return dst, count
 		}
-		before := len(dst)
-		dst = appendString(dst, key)
-		i, found := slices.BinarySearchFunc(groups, key, func(g group, key []byte) int { return cmp.Compare(string(g.key), string(key)) })
-		if !found {
-			dst = append(dst, value...)
+		i := find(groups, key)
+		if i < 0 {
+			dst = append(dst, raw[:len(raw)-len(c.b)]...)
 			count++
 			continue
 		}
 		groups[i].met = true
+		before := len(dst)
+		dst = appendString(dst, key)
 		var is bool
 		if dst, is = a.node(dst, value, groups[i].ops, depth+1); is {
 			count++

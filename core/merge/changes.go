@@ -117,25 +117,18 @@ func (c *changes) encode() []byte {
 
 // appendVersions writes two tables: the devices, and per version the number of its device and its generation.
 func appendVersions(b []byte, versions []change.Version) []byte {
-	devices := make([]change.DeviceID, 0, 4)
-	numbers := make([]int, len(versions))
-	index := map[change.DeviceID]int{}
-	for i, v := range versions {
-		at, known := index[v.Device]
-		if !known {
-			at = len(devices)
-			index[v.Device] = at
-			devices = append(devices, v.Device)
-		}
-		numbers[i] = at
+	devices := numbering[change.DeviceID]{}
+	for _, v := range versions {
+		devices.of(v.Device)
 	}
-	b = appendHead(b, len(devices)*16, 0, 0, msgpcode.Bin8, msgpcode.Bin16)
-	for i := range devices {
-		b = append(b, devices[i][:]...)
+	b = appendHead(b, len(devices.list)*16, 0, 0, msgpcode.Bin8, msgpcode.Bin16)
+	for i := range devices.list {
+		b = append(b, devices.list[i][:]...)
 	}
 	b = appendArray(b, 2*len(versions))
-	for i, v := range versions {
-		b = appendUint(appendUint(b, uint64(numbers[i])), uint64(v.Gen))
+	for _, v := range versions {
+		i, _ := devices.of(v.Device)
+		b = appendUint(appendUint(b, uint64(i)), uint64(v.Gen))
 	}
 	return b
 }
@@ -278,16 +271,16 @@ func decode(b []byte) (*changes, error) {
 type decoder struct {
 	c     cursor
 	err   error
-	at    string
+	op    int // 1 + number of the op
 	known int // versions in the table
 	used  int // of them named so far: they are named in the order of the table
 }
 
 func (d *decoder) fail(want, got string) error {
 	if d.err == nil {
-		at := d.at
-		if at == "" {
-			at = "changes"
+		at := "changes"
+		if d.op > 0 {
+			at = fmt.Sprintf("op %d", d.op-1)
 		}
 		d.err = &Error{Path: at, Want: want, Got: got, Err: ErrChanges}
 	}
@@ -340,7 +333,7 @@ func (d *decoder) within(list cursor, read func()) {
 	}
 }
 
-func (d *decoder) versions() (versions []change.Version) {
+func (d *decoder) versions() []change.Version {
 	table := d.next("devices")
 	if d.err != nil || kindOf(table) != kindBin || len(text(table))%16 != 0 {
 		d.fail("devices of 16 bytes", "something else")
@@ -348,7 +341,7 @@ func (d *decoder) versions() (versions []change.Version) {
 	}
 	table = text(table)
 	used := 0
-	seen := map[change.Version]bool{}
+	seen := numbering[change.Version]{}
 	d.within(d.list("versions"), func() {
 		i := d.uint(uint64(len(table)/16), "a device's number")
 		gen := d.uint(change.MaxNumber, "a generation")
@@ -363,20 +356,18 @@ func (d *decoder) versions() (versions []change.Version) {
 		}
 		v := change.Version{Gen: change.Generation(gen)}
 		copy(v.Device[:], table[16*i:])
-		if seen[v] {
+		if _, again := seen.of(v); again {
 			d.fail("each version once", v.String())
 		}
-		seen[v] = true
-		versions = append(versions, v)
 	})
-	devices := map[change.DeviceID]bool{}
+	devices := numbering[change.DeviceID]{}
 	for i := 0; i < len(table); i += 16 {
-		devices[change.DeviceID(table[i:i+16])] = true
+		devices.of(change.DeviceID(table[i : i+16]))
 	}
-	if d.err == nil && (16*used != len(table) || len(devices) != used || used == 0) {
+	if d.err == nil && (16*used != len(table) || len(devices.list) != used || used == 0) {
 		d.fail("each device once, and used", fmt.Sprintf("%d of %d", used, len(table)/16))
 	}
-	return versions
+	return seen.list
 }
 
 // version reads the number of a version in the table.
@@ -396,7 +387,7 @@ func (d *decoder) ops(list cursor) []op {
 	ops := make([]op, 0, list.left)
 	var keys [][]byte
 	d.within(list, func() {
-		d.at = fmt.Sprintf("op %d", len(ops))
+		d.op++
 		o := op{}
 		d.within(d.list("an op"), func() {
 			o.code = code(min(d.uint(1<<16, "a code"), 255))

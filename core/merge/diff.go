@@ -8,7 +8,7 @@ import (
 )
 
 // Diff returns what a writer changed who saw one value and wrote another: the changes of his mutation. Seen is nil where
-// he saw nothing. Now is the state that his replica shows, which is what he saw unless he named something older; it says who
+// he saw nothing, or a deleted object. Now is the state that his replica shows, which is what he saw unless he named something older; it says who
 // brought what, so that what he takes away is just what he knew.
 //
 // It holds, but for the order of maps' fields and sets' members: Apply of the changes to what was seen gives what was written. Nil is
@@ -40,11 +40,12 @@ type differ struct {
 	arena [][]byte
 	out   changes
 	known *marks
-	names map[int]int // number in the marks → in the changes
+	names numbering[change.Version] // that the changes name
 }
 
 func (d *differ) finish() *changes {
 	slices.SortFunc(d.out.ops, func(o, p op) int { return comparePaths(o.path, p.path) })
+	d.out.versions = d.names.list
 	d.out.renumber()
 	return &d.out
 }
@@ -60,15 +61,7 @@ func (d *differ) origin() int { return d.marks().version(d.now.Origin) }
 
 // name is the number that a version of the marks has in the changes.
 func (d *differ) name(number int) int {
-	i, known := d.names[number]
-	if !known {
-		if d.names == nil {
-			d.names = map[int]int{}
-		}
-		i = len(d.out.versions)
-		d.names[number] = i
-		d.out.versions = append(d.out.versions, d.marks().versions[number])
-	}
+	i, _ := d.names.of(d.marks().versions.list[number])
 	return i
 }
 
@@ -197,7 +190,7 @@ func ordered(old, new []byte) bool {
 
 // all are the changes of a writer who saw nothing.
 func (r *Rules) all(value []byte) *changes {
-	d := differ{rules: r, known: &marks{versions: make([]change.Version, 0, 1)}}
+	d := differ{rules: r, known: &marks{}}
 	d.node(nil, value)
 	return d.finish()
 }

@@ -10,8 +10,7 @@ import (
 // marks say which version brought what is in a value: the bytes of a text, the members of a set. What no mark is for
 // was brought by the value's origin.
 type marks struct {
-	versions []change.Version
-	index    map[change.Version]int
+	versions numbering[change.Version]
 	entries  []entry // ascending by path
 }
 
@@ -30,19 +29,35 @@ type dots struct {
 
 // version returns a version's number, a new one if need be.
 func (m *marks) version(v change.Version) int {
-	if m.index == nil {
-		m.index = make(map[change.Version]int, len(m.versions)+4)
-		for i, v := range m.versions {
-			m.index[v] = i
-		}
-	}
-	i, known := m.index[v]
-	if !known {
-		i = len(m.versions)
-		m.versions = append(m.versions, v)
-		m.index[v] = i
-	}
+	i, _ := m.versions.of(v)
 	return i
+}
+
+// A numbering gives things numbers in the order in which they come.
+type numbering[T comparable] struct {
+	list  []T
+	index map[T]int // made when there are too many to look through
+}
+
+// of returns the number of x, and whether it had one before.
+func (n *numbering[T]) of(x T) (int, bool) {
+	if n.index != nil {
+		if i, known := n.index[x]; known {
+			return i, true
+		}
+	} else if i := slices.Index(n.list, x); i >= 0 {
+		return i, true
+	}
+	n.list = append(n.list, x)
+	if n.index == nil && len(n.list) > fewFields {
+		n.index = make(map[T]int, 2*len(n.list))
+		for i := range n.list {
+			n.index[n.list[i]] = i
+		}
+	} else if n.index != nil {
+		n.index[x] = len(n.list) - 1
+	}
+	return len(n.list) - 1, false
 }
 
 // find returns the place of a path's entry, or where it would be.
@@ -74,19 +89,15 @@ func (m *marks) encode() []byte {
 	if len(m.entries) == 0 {
 		return nil
 	}
-	w := marksWriter{m: m, numbers: make([]int, len(m.versions))}
+	w := marksWriter{m: m, numbers: make([]int, len(m.versions.list))}
 	b := binary.AppendUvarint(nil, uint64(len(m.entries)))
 	for i := range m.entries {
 		b = w.entry(b, &m.entries[i])
 	}
 	head := binary.AppendUvarint(make([]byte, 0, 2+20*len(w.used)+len(b)), uint64(len(w.used)))
-	devices := map[change.DeviceID]int{}
+	devices := numbering[change.DeviceID]{}
 	for _, v := range w.used {
-		at, known := devices[v.Device]
-		if !known {
-			at = len(devices)
-			devices[v.Device] = at
-		}
+		at, known := devices.of(v.Device)
 		head = binary.AppendUvarint(head, uint64(at))
 		if !known {
 			head = append(head, v.Device[:]...)
@@ -104,7 +115,7 @@ type marksWriter struct {
 
 func (w *marksWriter) version(b []byte, i int) []byte {
 	if w.numbers[i] == 0 {
-		w.used = append(w.used, w.m.versions[i])
+		w.used = append(w.used, w.m.versions.list[i])
 		w.numbers[i] = len(w.used)
 	}
 	return binary.AppendUvarint(b, uint64(w.numbers[i]-1))
@@ -153,12 +164,11 @@ func decodeMarks(b []byte) *marks {
 			r.bad = true
 		}
 		v.Gen = change.Generation(r.uvarint())
-		if n := len(m.versions); m.version(v) != n { // twice
-			r.bad = true
-		}
+		_, again := m.versions.of(v)
+		r.bad = r.bad || again
 	}
 	for range r.count(2) {
-		m.entries = append(m.entries, r.entry(len(m.versions)))
+		m.entries = append(m.entries, r.entry(len(m.versions.list)))
 	}
 	if r.bad || len(r.b) > 0 || !slices.IsSortedFunc(m.entries, func(d, e entry) int { return comparePaths(d.path, e.path) }) {
 		return &marks{}

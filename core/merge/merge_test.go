@@ -186,7 +186,7 @@ func TestTextsOfTooManyPieces(t *testing.T) {
 	}
 	runs[MaxRuns].n = 3 // its last line is empty
 	m.entries = []entry{{runs: runs}}
-	now := State{encoded(t, body), version('a', 1), m.encode()}
+	now := State{Value: encoded(t, body), Origin: version('a', 1), Marks: m.encode()}
 	value := encoded(t, "b\n"+body)
 	got := r.Apply(now, Write{version('c', 1), r.Diff(now.Value, now, value), value})
 	if e := decodeMarks(got.Marks).entries; string(got.Value) != string(value) || len(e) != 1 || len(e[0].runs) != 1 {

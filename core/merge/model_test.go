@@ -146,7 +146,7 @@ func (h *history) write(d *device) {
 	}
 	n := &note{added: map[string]bool{}, removed: map[string]bool{}}
 	o := d.visible()
-	before := read(h.t, o.state.Value)
+	before := read(h.t, o.state.Shown())
 	v := d.put(h.edit(before, n).value(h.t))
 	n.kills = map[string][]change.Version{}
 	for what := range n.removed {
@@ -246,16 +246,41 @@ func (h *history) run(steps int, voids bool) {
 		d := h.devices[h.rnd.IntN(len(h.devices))]
 		switch h.rnd.IntN(5) {
 		case 0, 1:
+			if o := d.visible(); o.state.Deleted {
+				continue // another life of the object would have nothing to do with this one
+			}
+			if h.rnd.IntN(12) == 0 {
+				h.know[d.letter][d.delete()] = true
+				continue
+			}
 			h.write(d)
 		case 2, 3:
 			if len(d.pending) > 0 {
+				before := h.hub.state.Value
 				d.push(voids && h.rnd.IntN(5) == 0)
+				h.keepsOrder(before, h.hub.state.Value)
 			}
 		case 4:
 			d.pullTo(d.at + h.rnd.IntN(len(d.feed)-d.at+1))
 		}
 		h.learn(d)
 	}
+}
+
+// keepsOrder fails where what stood in one order stands in another.
+func (h *history) keepsOrder(before, after []byte) {
+	h.t.Helper()
+	d, e := read(h.t, before), read(h.t, after)
+	check := func(old, new []string) {
+		was := slices.DeleteFunc(slices.Clone(old), func(s string) bool { return !slices.Contains(new, s) })
+		is := slices.DeleteFunc(slices.Clone(new), func(s string) bool { return !slices.Contains(old, s) })
+		if !slices.Equal(was, is) {
+			h.t.Fatalf("%q stood in this order, and now in that: %q", was, is)
+		}
+	}
+	check(d.lines, e.lines)
+	check(strings.Split(string(d.title), ""), strings.Split(string(e.title), ""))
+	check(d.tags, e.tags)
 }
 
 // Whatever the order: all replicas hold the same, bit for bit, and it is what the promise says.

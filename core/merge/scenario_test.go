@@ -4,6 +4,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"vsync/core/change"
 )
 
 // Histories that are hard, told step by step: what is shown, and that all replicas agree.
@@ -32,7 +34,7 @@ func (s *story) everyone() {
 func (s *story) shows(d int, want string) {
 	s.t.Helper()
 	o := s.devices[d].visible()
-	if got := js(s.t, o.state.Value); got != want {
+	if got := js(s.t, o.state.Shown()); got != want {
 		s.t.Fatalf("device %c shows %s, not %s", s.devices[d].letter, got, want)
 	}
 }
@@ -42,7 +44,7 @@ func (s *story) ends(want string, leaves int) {
 	s.t.Helper()
 	s.settle()
 	s.agree()
-	if got := js(s.t, s.hub.state.Value); got != want {
+	if got := js(s.t, s.hub.state.Shown()); got != want {
 		s.t.Fatalf("the hub has %s, not %s", got, want)
 	}
 	if len(s.hub.leaves) != leaves {
@@ -138,11 +140,86 @@ func TestDeleteUpdateDelete(t *testing.T) {
 	s.shows(0, `{"n":6}`)
 	s.devices[0].delete() // has seen the update of b, not that of c
 	s.push(0)
-	if s.hub.state.Value != nil || len(s.hub.leaves) != 1 {
+	if !s.hub.state.Deleted || len(s.hub.leaves) != 1 {
 		t.Fatal("the object is not deleted")
 	}
 	s.push(2)
-	s.ends(`{"n":7}`, 2) // which comes back as its updater saw it
+	s.ends(`{"n":8}`, 2) // it comes back, and no increment is lost
+}
+
+// An update that meets a deletion goes on with what was deleted: the next ones of its writer find what they name.
+func TestEditsOnADeletedObject(t *testing.T) {
+	s := tell(t, `{"n":"counter","tags":"set","body":"text"}`, 3, `{"n":1,"tags":["a","b"],"body":"1\n2\n3"}`)
+	s.devices[0].delete()
+	s.put(1, `{"n":2,"tags":["a","b","c"],"body":"1\nx\n2\n3"}`)
+	s.put(1, `{"n":2,"tags":["b","c"],"body":"1\nx\ny\n3"}`)
+	s.put(2, `{"n":11,"tags":["a","b"],"body":"1\n2\n3\n4"}`)
+	s.push(0)
+	s.push(1)
+	s.push(2)
+	s.ends(`{"n":12,"tags":["b","c"],"body":"1\nx\ny\n3\n4"}`, 3)
+}
+
+// Who saw the deletion and writes again begins another life: nothing of the old one is in it.
+func TestAnotherLife(t *testing.T) {
+	s := tell(t, `{"n":"counter","tags":"set"}`, 2, `{"n":5,"tags":["a"]}`)
+	s.put(1, `{"n":6,"tags":["a","b"]}`) // has not seen any of it
+	s.devices[0].delete()
+	s.push(0)
+	s.put(0, `{"n":1,"tags":[]}`)
+	s.push(0)
+	s.shows(0, `{"n":1,"tags":[]}`)
+	s.ends(`{"n":2,"tags":["b"]}`, 2)
+}
+
+// What a device wrote offline it writes anew under another id: what it took away are its own additions, by their new names.
+func TestReentry(t *testing.T) {
+	s := tell(t, `{"n":"counter","tags":"set","body":"text"}`, 2, `{"n":0,"tags":["a"],"body":"1\n2"}`)
+	s.put(1, `{"n":1,"tags":["a","x"],"body":"1\nx\n2"}`)
+	s.put(1, `{"n":2,"tags":["y"],"body":"1\ny\n2"}`)
+	rename := func(v change.Version) change.Version {
+		if v.Device == version('b', 1).Device {
+			return version('z', int(v.Gen))
+		}
+		return v
+	}
+	b := s.devices[1]
+	for i, w := range b.pending {
+		changes, err := Rename(w.Changes, rename)
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.Version, w.Changes = rename(w.Version), changes
+		w.parents = slices.Clone(w.parents)
+		for j := range w.parents {
+			w.parents[j] = rename(w.parents[j])
+		}
+		b.pending[i] = w
+	}
+	s.put(0, `{"n":10,"tags":["a","b"],"body":"0\n1\n2"}`)
+	s.push(0)
+	s.ends(`{"n":12,"tags":["b","y"],"body":"0\n1\ny\n2"}`, 2)
+	if got := s.hub.leaves[1].version; got != version('z', 2) {
+		t.Fatalf("the second leaf is %s", got)
+	}
+}
+
+// More writers than an object has leaves: no increment is lost, and of the additions of one member so many are told apart.
+func TestMoreWritersThanLeaves(t *testing.T) {
+	const writers = MaxDots + 36
+	s := tell(t, `{"n":"counter","tags":"set"}`, writers, `{"n":0,"tags":[]}`)
+	for i := range writers {
+		s.put(i, `{"n":1,"tags":["x"]}`)
+	}
+	s.settle()
+	if got := js(t, s.hub.state.Value); got != `{"n":100,"tags":["x"]}` {
+		t.Fatalf("the hub has %s", got)
+	}
+	if e := decodeMarks(s.hub.state.Marks).entries; len(e) != 1 || len(e[0].dots) != 1 || len(e[0].dots[0].versions) != MaxDots {
+		t.Fatalf("marks %+v", e)
+	}
+	s.put(7, `{"n":100,"tags":[]}`)
+	s.ends(`{"n":100,"tags":[]}`, 1)
 }
 
 func TestTwoDeletionsDelete(t *testing.T) {

@@ -76,7 +76,7 @@ func (o *object) fold(w write) {
 	case !w.deleted:
 		o.state = o.rules.Apply(o.state, w.Write)
 	case !slices.ContainsFunc(o.leaves, func(l leaf) bool { return !l.deleted }):
-		o.state = State{}
+		o.state.Deleted = true
 	}
 }
 
@@ -100,7 +100,7 @@ func (o *object) frontier() (list []change.Version) {
 // put writes a value, as one who sees what the device shows.
 func (d *device) put(value []byte) change.Version {
 	o := d.visible()
-	return d.write(write{parents: o.frontier(), Write: Write{Changes: o.rules.Diff(o.state.Value, o.state, value), Value: value}})
+	return d.write(write{parents: o.frontier(), Write: Write{Changes: o.rules.Diff(o.state.Shown(), o.state, value), Value: value}})
 }
 
 func (d *device) delete() change.Version {
@@ -199,5 +199,5 @@ func (w *town) agree() {
 }
 
 func sameState(a, b State) bool {
-	return string(a.Value) == string(b.Value) && (a.Value == nil) == (b.Value == nil) && string(a.Marks) == string(b.Marks) && a.Origin == b.Origin
+	return string(a.Value) == string(b.Value) && (a.Value == nil) == (b.Value == nil) && string(a.Marks) == string(b.Marks) && a.Origin == b.Origin && a.Deleted == b.Deleted
 }

@@ -34,78 +34,85 @@ type head struct {
 	size int // bytes of the head; of a number all of it
 }
 
+// A form is what the first byte of a value says.
+type form struct {
+	kind kind
+	size uint8 // bytes of the head
+	n    uint8 // length or count, where the byte has it
+	wide uint8 // bytes of the length or count that follow it
+}
+
+var forms = func() (f [256]form) {
+	for i := range f {
+		f[i] = formOf(byte(i))
+	}
+	return f
+}()
+
 // headOf reads a head; kindNone where the bytes do not hold the whole of it, or the length that it names.
 func headOf(b []byte) head {
 	if len(b) == 0 {
 		return head{}
 	}
-	h := plainHead(b[0])
-	if h.kind == kindNone {
-		h = longHead(b)
+	f := &forms[b[0]]
+	h := head{f.kind, int(f.n), int(f.size)}
+	if h.size > len(b) {
+		return head{}
 	}
-	if h.size > len(b) || (h.kind >= kindString && h.kind <= kindTime && h.n > len(b)-h.size) || h.n > len(b) {
+	if f.wide > 0 {
+		n := uint64(0)
+		for _, x := range b[1 : 1+f.wide] {
+			n = n<<8 | uint64(x)
+		}
+		h.n = int(min(n, math.MaxInt32))
+	}
+	if h.n > len(b)-h.size {
 		return head{}
 	}
 	return h
 }
 
-// plainHead reads a head of one byte.
-func plainHead(code byte) head {
+func formOf(code byte) form {
 	switch {
 	case msgpcode.IsFixedNum(code):
-		return head{kindNumber, 0, 1}
+		return form{kindNumber, 1, 0, 0}
 	case msgpcode.IsFixedString(code):
-		return head{kindString, int(code & msgpcode.FixedStrMask), 1}
+		return form{kindString, 1, code & msgpcode.FixedStrMask, 0}
 	case msgpcode.IsFixedMap(code):
-		return head{kindMap, int(code & msgpcode.FixedMapMask), 1}
+		return form{kindMap, 1, code & msgpcode.FixedMapMask, 0}
 	case msgpcode.IsFixedArray(code):
-		return head{kindArray, int(code & msgpcode.FixedArrayMask), 1}
-	case code == msgpcode.Nil:
-		return head{kindNil, 0, 1}
-	case code == msgpcode.False, code == msgpcode.True:
-		return head{kindBool, 0, 1}
+		return form{kindArray, 1, code & msgpcode.FixedArrayMask, 0}
 	}
-	return head{}
-}
-
-func longHead(b []byte) head {
-	switch code := b[0]; code {
-	case msgpcode.Uint8, msgpcode.Int8:
-		return head{kindNumber, 0, 2}
-	case msgpcode.Uint16, msgpcode.Int16:
-		return head{kindNumber, 0, 3}
-	case msgpcode.Uint32, msgpcode.Int32:
-		return head{kindNumber, 0, 5}
-	case msgpcode.Uint64, msgpcode.Int64, msgpcode.Double:
-		return head{kindNumber, 0, 9}
+	switch code {
+	case msgpcode.Nil:
+		return form{kindNil, 1, 0, 0}
+	case msgpcode.False, msgpcode.True:
+		return form{kindBool, 1, 0, 0}
+	case msgpcode.Uint8, msgpcode.Uint16, msgpcode.Uint32, msgpcode.Uint64:
+		return form{kindNumber, 1 + 1<<(code-msgpcode.Uint8), 0, 0}
+	case msgpcode.Int8, msgpcode.Int16, msgpcode.Int32, msgpcode.Int64:
+		return form{kindNumber, 1 + 1<<(code-msgpcode.Int8), 0, 0}
+	case msgpcode.Double:
+		return form{kindNumber, 9, 0, 0}
 	case msgpcode.Str8, msgpcode.Str16, msgpcode.Str32:
-		return counted(b, kindString, 1<<(code-msgpcode.Str8))
+		return counted(kindString, 1<<(code-msgpcode.Str8))
 	case msgpcode.Bin8, msgpcode.Bin16, msgpcode.Bin32:
-		return counted(b, kindBin, 1<<(code-msgpcode.Bin8))
+		return counted(kindBin, 1<<(code-msgpcode.Bin8))
 	case msgpcode.Array16, msgpcode.Array32:
-		return counted(b, kindArray, 2<<(code-msgpcode.Array16))
+		return counted(kindArray, 2<<(code-msgpcode.Array16))
 	case msgpcode.Map16, msgpcode.Map32:
-		return counted(b, kindMap, 2<<(code-msgpcode.Map16))
+		return counted(kindMap, 2<<(code-msgpcode.Map16))
 	case msgpcode.FixExt4:
-		return head{kindTime, 4, 2}
+		return form{kindTime, 2, 4, 0}
 	case msgpcode.FixExt8:
-		return head{kindTime, 8, 2}
+		return form{kindTime, 2, 8, 0}
 	case msgpcode.Ext8:
-		return head{kindTime, 12, 3}
+		return form{kindTime, 3, 12, 0}
 	}
-	return head{}
+	return form{}
 }
 
-func counted(b []byte, k kind, width int) head {
-	if len(b) <= width {
-		return head{}
-	}
-	n := uint64(0)
-	for _, x := range b[1 : 1+width] {
-		n = n<<8 | uint64(x)
-	}
-	return head{k, int(min(n, math.MaxInt32)), 1 + width}
-}
+func counted(k kind, wide uint8) form { return form{k, 1 + wide, 0, wide} }
 
 func kindOf(b []byte) kind { return headOf(b).kind }
 
