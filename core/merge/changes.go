@@ -384,7 +384,7 @@ func (d *decoder) version() int {
 }
 
 func (d *decoder) ops(list cursor) []op {
-	ops := make([]op, 0, list.left)
+	ops := make([]op, 0, min(list.left, 8))
 	var keys [][]byte
 	d.within(list, func() {
 		d.op++
@@ -402,12 +402,17 @@ func (d *decoder) ops(list cursor) []op {
 				}
 			})
 			o.path = keys[start:len(keys):len(keys)]
+			if len(o.path) > change.MaxDepth {
+				d.fail(fmt.Sprintf("at most %d keys", change.MaxDepth), fmt.Sprint(len(o.path)))
+			}
 			d.body(&o)
 		})
 		if d.err == nil && len(ops) > 0 && comparePaths(ops[len(ops)-1].path, o.path) >= 0 {
 			d.fail("paths ascending, each once", "others")
 		}
-		ops = append(ops, o)
+		if ops = append(ops, o); len(ops) > MaxOps {
+			d.fail(fmt.Sprintf("at most %d ops", MaxOps), "one more")
+		}
 	})
 	return ops
 }

@@ -99,13 +99,16 @@ func TestLinesStayApart(t *testing.T) {
 		return Write{version(device, 2), r.Diff(old, s, b), b}
 	}
 	lines, before, within, after := write('b', "d\ne"), write('c', "xabc"), write('d', "abxc"), write('e', "abcx")
-	above := write('f', "top\nabc")
+	above, clear := write('f', "top\nabc"), write('g', "")
+	cleared := r.Apply(s, clear)
+	again := Write{version('g', 3), r.Diff(cleared.Value, cleared, encoded(t, "new")), encoded(t, "new")}
 	for _, c := range []struct {
 		order []Write
 		want  string
 	}{
 		{[]Write{before, lines}, "x\nd\ne"}, {[]Write{within, lines}, "x\nd\ne"}, {[]Write{after, lines}, "x\nd\ne"},
 		{[]Write{lines, before}, "d\ne\nx"}, {[]Write{lines, within}, "d\ne\nx"},
+		{[]Write{clear, again, after}, "newx"}, {[]Write{clear, again, lines}, "new\nd\ne"},
 		{[]Write{before, above}, "top\nxabc"}, {[]Write{above, before}, "top\nxabc"}, {[]Write{before, within, after, above, lines}, "top\nxxx\nd\ne"},
 	} {
 		now := s
@@ -114,6 +117,45 @@ func TestLinesStayApart(t *testing.T) {
 		}
 		if got := string(text(now.Value)); got != c.want {
 			t.Errorf("%q came, not %q", got, c.want)
+		}
+	}
+}
+
+// Changes that no Diff would make: places inside of lines, at the end and at the beginning, in any order. Lines stay whole, and
+// what stands at one place is in the order of the changes.
+func TestInsertionsAsTheyAreWritten(t *testing.T) {
+	r := rulesOf(t, `{"*":"text"}`)
+	s := born(version('a', 1), encoded(t, "first\nlast"))
+	device := `{"$bytes":"YWFhYWFhYWFhYWFhYWFhYQ=="}`
+	var inserts, begin, end []string
+	for i := range 40 {
+		if i%2 == 0 {
+			inserts, begin = append(inserts, fmt.Sprintf(`["b%d\n",0,3]`, i)), append(begin, fmt.Sprint("b", i))
+		} else {
+			inserts, end = append(inserts, fmt.Sprintf(`["e%d\n",null]`, i)), append(end, fmt.Sprint("e", i))
+		}
+	}
+	want := strings.Join(begin, "\n") + "\nfirst\nlast\n" + strings.Join(end, "\n")
+	changes := `[1,[[8,[],[],[` + strings.Join(inserts, ",") + `]]],` + device + `,[0,1]]`
+	if got := string(text(r.Apply(s, Write{version('b', 1), val(t, changes), encoded(t, "")}).Value)); got != want {
+		t.Errorf("%q came, not %q", got, want)
+	}
+	for _, c := range []struct{ insert, want string }{
+		{`["x\n",null,0,2]`, "first\nx\nlast"}, {`["x\n",null,0,7]`, "first\nlast\nx"}, {`["x\n",0,99,0,2]`, "first\nx\nlast"},
+		{`["x",null,0,2]`, "firxst\nlast"}, {`["x",null]`, "first\nlast\nx"}, {`["x",0,99]`, "first\nlast\nx"},
+	} {
+		versions := device + `,[0,1]`
+		if !strings.Contains(c.insert, ",0,") {
+			versions = ""
+		} else {
+			versions = "," + versions
+		}
+		w := Write{version('b', 1), val(t, `[1,[[8,[],[],[`+c.insert+`]]]`+versions+`]`), encoded(t, "")}
+		if err := Check(w.Changes); err != nil {
+			t.Fatal(err)
+		}
+		if got := string(text(r.Apply(s, w).Value)); got != c.want {
+			t.Errorf("%s: %q came, not %q", c.insert, got, c.want)
 		}
 	}
 }

@@ -25,11 +25,14 @@ func (r *Rules) Diff(seen []byte, now State, value []byte) []byte {
 	}
 	d := differ{rules: r, now: now}
 	d.node(seen, value)
-	b := d.finish().encode()
-	if len(b) > MaxChanges {
+	c := d.finish()
+	if len(c.ops) > MaxOps {
 		return nil
 	}
-	return b
+	if b := c.encode(); len(b) <= MaxChanges {
+		return b
+	}
+	return nil
 }
 
 // A differ walks over two values at once.
@@ -110,12 +113,12 @@ func (d *differ) node(old, new []byte) {
 	f, whole := d.rules.at(d.path)
 	oldIsMap, newIsMap := old != nil && kindOf(old) == kindMap, new != nil && kindOf(new) == kindMap
 	switch {
-	case whole || !newIsMap && !(oldIsMap && new == nil):
+	case len(d.path) == change.MaxDepth || whole || !newIsMap && !(oldIsMap && new == nil):
 		d.leaf(f, old, new)
 	case newIsMap && oldIsMap:
 		d.fields(old, new)
 	case newIsMap:
-		if old != nil || headOf(new).n == 0 {
+		if headOf(new).n == 0 {
 			d.op(opObject)
 		}
 		d.fields(nil, new)

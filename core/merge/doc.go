@@ -92,7 +92,7 @@
 //	changes  = 0                                 the writer saw nothing: all that he wrote is his
 //	         | [1, [op …]]                       ops ascending by path, each path once
 //	         | [1, [op …], devices, versions]    bytes, 16 a device; [index of device, gen …], in the order of first use
-//	op       = [0, path, value]                  assign
+//	op       = [0, path, value]                  assign; at most 64 keys, 65,536 ops, 1 MiB
 //	         | [1, path]                         remove
 //	         | [2, path]                         a map, if there is none
 //	         | [3, path]                         after all ops below: the map goes, if it is empty
@@ -131,9 +131,13 @@
 //	pages     a state is value, origin and marks; a device that has nothing else goes on as one that saw all. Holds.
 //	rules     raised between a write and its place in the feed: see Changes; between two that differ: what was merged stays.
 //
-// What stays: an object that is not there has no value to apply changes to. So an update that meets a deletion of all it knew brings the
-// value as its writer wrote it, a whole document: if an earlier mutation of his was refused, its effects are in it. The same where
-// the creation itself was refused.
+//	deleted   feed x1("1 2"), a1 deletes, b1 adds a line, b2 removes line 1 (both had not seen a1). With a1 the value goes, and what
+//	          b2 names is nowhere. → A deleted object keeps its state as long as its row, and an update that has not seen the deletion
+//	          goes on with it, in this order as in the other. One that has seen it begins another life.
+//
+// What stays: where the creation of an object was refused, or its row is gone after a deletion, there is no value to apply changes to.
+// Then the next mutation brings the value as its writer wrote it, a whole document: effects of an earlier one of his that was refused
+// are in it, and what later ones of his take away by other names stays.
 //
 // # How a replica uses it
 //
@@ -142,12 +146,12 @@
 //	leaves' = (leaves − parents) ∪ {v}, as always, at most 64
 //	put     Fields   state' = Apply(state, v)
 //	        Latest, Keep, Unknown   state' = none: the winner's value is shown
-//	delete  all leaves' are deleted: state' = none, nothing is shown. Else state' = state: an update beats a concurrent deletion
+//	delete  state' = state: an update beats a concurrent deletion. Deleted' where all leaves' are deleted: nothing is shown
 //
-// A layer without a state has that of its winner: its value, its version as origin, no marks. Sides of a conflict are the leaves with
-// what each wrote. Which leaf falls out beyond 64 changes no value.
+// A layer without a state has that of its winner: its value, its version as origin, no marks; if it is deleted, none. Sides of
+// a conflict are the leaves with what each wrote. Which leaf falls out beyond 64 changes no value.
 //
-//	writing      Diff(seen, shown state, value). Seen is the shown value for update, tx.get and a plain put; for an explicit version
+//	writing      Diff(seen, shown state, value). Seen is what is shown for update, tx.get and a plain put; for an explicit version
 //	             other than the frontier, what that version wrote, from the log, or the shown value if it is gone
 //	own on top   the row has the shown state. Own mutations are applied to it as they are written. When the feed passes the oldest
 //	             of them the confirmed state gets it and the shown one stays ("shown" above). When the feed brings a
@@ -159,6 +163,7 @@
 //	             What such an engine writes assigns the paths that it changed. One that knows more builds the states anew, from
 //	             the log or from the hub's pages
 //	watchers     what is shown may be no version's own value: then a turn carries it
+//	retention    a tombstone's row has the state, until the tombstone goes
 //
 // Bytes, in what exists. Object row (package objects): flags bit 0, which readers of today refuse, says that a state follows the pending
 // versions, bit 1 that the shown one follows:
@@ -168,6 +173,7 @@
 //	shown    = state, in which an index beyond the confirmed leaves counts pending ones; own n, n × generation, ascending, each
 //	           less the one before: the device's unsent mutations of this object; above 256 of them 0 and the first: the log is asked
 //
-// A confirmed state that is its only leaf's value, from that leaf, without marks, is left out: nearly every object. Turn (core/fold.go):
+// A confirmed state that is its only leaf's value, from that leaf, without marks, is left out: nearly every object. That the object
+// is deleted is seen by its leaves. Turn (core/fold.go):
 // flags bit 2, and at its end length and value.
 package merge

@@ -20,6 +20,9 @@ const (
 	// MaxChanges is the largest encoding of a mutation's changes; Diff gives none where they would be larger.
 	MaxChanges = change.MaxValue
 
+	// MaxOps bounds the paths that one mutation changes, 8 MB or so while they are applied; Diff gives none for more.
+	MaxOps = 1 << 16
+
 	// MaxDots bounds the additions of one member of a set that stand beside each other. Each comes from a writer who did not
 	// see the others, so there are no more than an object has leaves; the lowest fall out first.
 	MaxDots = change.MaxParents

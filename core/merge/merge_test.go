@@ -2,6 +2,7 @@ package merge
 
 import (
 	"errors"
+	"fmt"
 	"math"
 	"strings"
 	"testing"
@@ -191,5 +192,37 @@ func TestTextsOfTooManyPieces(t *testing.T) {
 	got := r.Apply(now, Write{version('c', 1), r.Diff(now.Value, now, value), value})
 	if e := decodeMarks(got.Marks).entries; string(got.Value) != string(value) || len(e) != 1 || len(e[0].runs) != 1 {
 		t.Fatalf("%d bytes of marks", len(got.Marks))
+	}
+}
+
+// So many paths, and so many places in a text, are in changes; more make the value count as a whole, or the text as one piece.
+func TestTooMuchIsChanged(t *testing.T) {
+	r := rulesOf(t, `{"body":"text"}`)
+	none, many := change.Map{}, change.Map{}
+	for i := range MaxOps + 1 {
+		many = append(many, change.Field{Key: fmt.Sprintf("k%06d", i), Value: 1})
+	}
+	old, value := encoded(t, none), encoded(t, many)
+	if got := r.Diff(old, born(version('a', 1), old), value); got != nil {
+		t.Errorf("%d bytes of changes", len(got))
+	}
+	value = encoded(t, many[:MaxOps])
+	w := Write{version('a', 2), r.Diff(old, born(version('a', 1), old), value), value}
+	if got := r.Apply(born(version('a', 1), old), w); Check(w.Changes) != nil || string(got.Value) != string(value) || got.Origin != version('a', 1) {
+		t.Errorf("%d bytes of changes: %v", len(w.Changes), Check(w.Changes))
+	}
+	ops := []byte{0x92, 1, 0xdd, 0, 1, 0, 1}
+	for i := range MaxOps + 1 {
+		ops = appendString(append(ops, 0x92, 1, 0x91), fmt.Sprintf("k%06d", i))
+	}
+	if err := Check(ops); !errors.Is(err, ErrChanges) {
+		t.Errorf("too many ops: %v", err)
+	}
+	inserts := appendArray([]byte{0x92, 1, 0x91, 0x94, 8, 0x90, 0x90}, MaxInserts+1)
+	for range MaxInserts + 1 {
+		inserts = append(inserts, 0x92, 0xa1, 'x', 0xc0)
+	}
+	if err := Check(inserts); !errors.Is(err, ErrChanges) {
+		t.Errorf("too many insertions: %v", err)
 	}
 }

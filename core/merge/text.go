@@ -158,12 +158,12 @@ type arrival struct {
 // inserted puts in what a writer wrote. What he wrote at one place stays in his order; what others wrote there before stands
 // before it.
 func (a *applier) inserted(p passage, inserts []insert) passage {
-	places := newPlaces(&p)
+	places, starts := newPlaces(&p), linesOf(p.body).starts
 	arrivals := make([]arrival, len(inserts))
 	size, start := len(p.body), 0
 	for i := range inserts {
 		in := &inserts[i]
-		arrivals[i] = a.arrival(&p, places, in)
+		arrivals[i] = a.arrival(&p, places, starts, in)
 		arrivals[i].start = start
 		start += len(in.text) + 1 // the place of a line feed that it may need
 		size += len(in.text) + 1
@@ -192,12 +192,12 @@ func (a *applier) inserted(p passage, inserts []insert) passage {
 }
 
 // arrival finds the place of an insertion. Whole lines go between lines. Characters whose surroundings are gone go to the end of
-// the line where there is one only, and else become a line.
-func (a *applier) arrival(p *passage, places []place, in *insert) arrival {
+// the line where there is one only, and else become a line. Starts are where lines begin, and the end.
+func (a *applier) arrival(p *passage, places []place, starts []int, in *insert) arrival {
 	line := bytes.HasSuffix(in.text, []byte{'\n'})
 	if at := a.find(places, in.right); at >= 0 {
-		if line {
-			at = bytes.LastIndexByte(p.body[:at], '\n') + 1
+		if i, found := slices.BinarySearch(starts, at); line && !found {
+			at = starts[i-1]
 		}
 		return arrival{at: at, text: in.text}
 	}
@@ -206,12 +206,8 @@ func (a *applier) arrival(p *passage, places []place, in *insert) arrival {
 		if at == 0 {
 			continue
 		}
-		if line && p.body[at-1] != '\n' {
-			if n := bytes.IndexByte(p.body[at:], '\n'); n >= 0 {
-				at += n + 1
-			} else {
-				at = len(p.body)
-			}
+		if i, found := slices.BinarySearch(starts, at); line && !found {
+			at = starts[i]
 		}
 		return arrival{at: at, text: in.text}
 	}

@@ -8,6 +8,7 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"vsync/core/change"
@@ -164,7 +165,8 @@ var badChangesTexts = []struct{ about, json string }{
 }
 
 func badChangesVectors(t *testing.T) (list []any) {
-	for _, c := range badChangesTexts {
+	deep := struct{ about, json string }{"too many keys", `[1,[[1,[` + strings.Repeat(`"a",`, change.MaxDepth) + `"a"]]]]`}
+	for _, c := range append(badChangesTexts, deep) {
 		b := val(t, c.json)
 		err := Check(b)
 		if err == nil {
