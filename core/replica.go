@@ -274,6 +274,7 @@ type State struct {
 	LastGen      change.Generation
 	ConfirmedGen change.Generation // own generations that the applied feed has passed
 	Pending      int               // own batches that the applied feed has not passed
+	Former       int               // of them, those of ids that were given up, which were at the hub then
 	Commit       uint64
 	LogBytes     int64 // written since the store was opened
 	Failed       error // the store is lost: nothing more can be written
@@ -287,17 +288,17 @@ func (r *Replica) State() State {
 	s := State{Device: h.device, Database: r.cfg.Database, Lineage: h.lineage, Marker: h.marker, LastGen: h.lastGen,
 		Commit: h.commit, LogBytes: r.log.Size(), Failed: failed}
 	if r.cfg.Role == RoleDevice {
-		s.ConfirmedGen, s.Pending = r.pending(h)
+		s.ConfirmedGen, s.Pending, s.Former = r.pending(h)
 	}
 	return s
 }
 
 // pending counts the own batches that the feed has not passed, of ids that were given up too.
-func (r *Replica) pending(h head) (confirmed change.Generation, n int) {
+func (r *Replica) pending(h head) (confirmed change.Generation, n, former int) {
 	ctx := context.Background()
 	rec, err := readDevice(ctx, r.tables, h.device)
 	if err != nil {
-		return 0, 0
+		return 0, 0, 0
 	}
 	if rec.Last < h.lastGen { // the row may be newer than h
 		n = int(h.lastGen - rec.Last)
@@ -307,8 +308,8 @@ func (r *Replica) pending(h head) (confirmed change.Generation, n int) {
 			continue // handed back: the feed may bring them under other names
 		}
 		if old, err := readDevice(ctx, r.tables, a.Old); err == nil && old.Last < a.Common {
-			n += int(a.Common - old.Last)
+			former += int(a.Common - old.Last)
 		}
 	}
-	return rec.Last, n
+	return rec.Last, n + former, former
 }

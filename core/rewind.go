@@ -8,6 +8,7 @@ import (
 
 	"vsync/core/change"
 	"vsync/core/changelog"
+	"vsync/core/device"
 	"vsync/core/objects"
 )
 
@@ -297,16 +298,116 @@ func (r *Replica) formRewind(ctx context.Context, s *stage, m change.Marker) err
 		}
 	}
 	m.Scope = s.state.marker.Scope
-	marker := m.Encode()
-	data := append(binary.AppendUvarint(nil, uint64(len(marker))), marker...)
-	data = binary.AppendUvarint(data, uint64(len(touched)))
-	for _, row := range slices.Sorted(maps.Keys(touched)) {
-		data = append(binary.AppendUvarint(data, uint64(len(row))), row...)
-		data = append(binary.AppendUvarint(data, uint64(len(rows[row]))), rows[row]...)
+	for row := range touched {
+		rows[row] = rows[row] // nil for what is no more
 	}
+	data := rewindData(m, rows)
 	s.add(changelog.ItemRewind, data)
 	s.wrote = true // what was confirmed may have to be pushed
 	return s.goBack(data)
+}
+
+func rewindData(m change.Marker, rows map[string][]byte) []byte {
+	marker := m.Encode()
+	data := append(binary.AppendUvarint(nil, uint64(len(marker))), marker...)
+	data = binary.AppendUvarint(data, uint64(len(rows)))
+	for _, row := range slices.Sorted(maps.Keys(rows)) {
+		data = append(binary.AppendUvarint(data, uint64(len(row))), row...)
+		data = append(binary.AppendUvarint(data, uint64(len(rows[row]))), rows[row]...)
+	}
+	return data
+}
+
+// revive writes again what this device wrote under ids that it gave up, and which the hub had then and has lost: all of the feed is
+// applied, and did not bring it. It is written under the id of today, with its own stamp and over what it was written over, so that
+// what came after it wins. The commit goes back to where it stands, without the pending versions of these ids.
+func (r *Replica) revive(ctx context.Context) error {
+	return r.submit(ctx, &request{alone: true, strict: true, form: func(s *stage) error {
+		var again []*change.Batch
+		former := map[string][]change.Version{}
+		for _, a := range s.state.aliases {
+			rec, err := s.device(a.Old)
+			if err != nil {
+				return err
+			}
+			for g := rec.Last + 1; g <= a.Common; g++ {
+				b, err := r.formerBatch(ctx, change.Version{Device: a.Old, Gen: g})
+				if err != nil {
+					return err
+				}
+				if b != nil {
+					again = append(again, b)
+				}
+			}
+		}
+		rows := map[string][]byte{}
+		for _, b := range again {
+			for i := range b.Mutations {
+				row := objectRow(b.Mutations[i].Key)
+				former[row] = append(former[row], b.Version())
+			}
+		}
+		for row, versions := range former {
+			was, err := s.get(row)
+			if err == nil {
+				rows[row], err = withoutPending(was, versions)
+			}
+			if err != nil {
+				return err
+			}
+		}
+		data := rewindData(s.state.marker, rows)
+		s.add(changelog.ItemRewind, data)
+		if err := s.goBack(data); err != nil {
+			return err
+		}
+		return s.writeAgain(again)
+	}})
+}
+
+// formerBatch reads a batch of a former id; nil where it cannot be read.
+func (r *Replica) formerBatch(ctx context.Context, v change.Version) (*change.Batch, error) {
+	bytes, lost, err := r.ownBatch(ctx, v)
+	if err != nil || lost {
+		return nil, err
+	}
+	return change.DecodeTrusted(bytes)
+}
+
+// writeAgain writes batches of former ids as the next of today's.
+func (s *stage) writeAgain(batches []*change.Batch) (err error) {
+	names := map[change.Version]change.Version{}
+	for _, b := range batches {
+		was := b.Version()
+		b.Device, b.Gen = s.state.device, s.state.lastGen+1
+		names[was] = b.Version()
+		for i := range b.Mutations {
+			var parents, others []change.Version
+			for _, p := range b.Mutations[i].Parents {
+				if now, is := names[p]; is {
+					parents = append(parents, now)
+				} else {
+					others = append(others, p)
+				}
+			}
+			if others, err = s.mapped(others, device.Mapping{}, true); err != nil {
+				return err
+			}
+			b.Mutations[i].Parents = append(parents, others...)
+		}
+		bytes, err := b.Encode(s.state.lastHash)
+		if err != nil {
+			return err
+		}
+		turns, err := s.local(b, nil)
+		if err != nil {
+			return err
+		}
+		s.add(changelog.ItemBatch, bytes)
+		s.addTurns(turns)
+	}
+	s.wrote = true
+	return nil
 }
 
 // withoutPending takes versions of former ids out of an object's pending ones: nobody pushes them again. They were handed back, and come

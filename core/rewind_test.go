@@ -426,3 +426,53 @@ func TestFormerIdsLeaveNoGhosts(t *testing.T) {
 		t.Error(s)
 	}
 }
+
+// A batch that was at the hub when its writer gave up the id, and that the hub lost before it had come back with the feed: nobody else
+// has it, and it is written again.
+func TestBatchOfAFormerIdThatTheHubLost(t *testing.T) {
+	w := newWorld(t)
+	a, b := w.device(), w.device()
+	b.put("k", 0)
+	w.sync(a, b)
+	a.put("k", 1)
+	a.put("x", "over nothing")
+	young := a.st.Clone()
+	a.push()
+	a.put("later", 1)
+	a.push()
+	a.Kill()
+	a.st = young // put back from a copy: the hub has more of its id
+	a.open()
+	a.hello()
+	a.put("k", 2)
+	if s := a.State(); s.Former != 2 || s.Pending != 3 {
+		t.Fatal(s)
+	}
+	w.replace(nil)
+	a.pull()
+	b.pull()
+	a.pull()
+	if s := a.State(); s.Former != 2 {
+		t.Fatal(s)
+	}
+	a.crash()
+	for range 2 { // revived, and, since its writer had gone on from it, once more under another id
+		if err := a.Reenter(w.ctx); err != nil {
+			t.Fatal(err)
+		}
+		a.crash()
+		a.want("x", "over nothing")
+		if s := a.State(); s.Former > 0 || s.Pending != 3 {
+			t.Fatal(s)
+		}
+		if vs := a.push(); vs[0].Kind == Refused {
+			t.Log(vs)
+		}
+	}
+	w.sync(a, b)
+	for _, n := range []*node{a, b, w.hub} {
+		n.want("k", "2!")
+		n.want("x", "over nothing")
+		n.crash()
+	}
+}

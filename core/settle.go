@@ -185,7 +185,13 @@ func (r *Replica) belong(ctx context.Context, w Welcome) error {
 
 // Reenter gives the device a new id: for one that finds a living copy of itself at the hub.
 // All of the feed is applied then, so a parent that it has not brought is one that the hub will never know: it is left out.
-func (r *Replica) Reenter(ctx context.Context) error { return r.reenter(ctx, 0, true) }
+// Where batches of former ids are lost at the hub, these are written again under the id of today instead.
+func (r *Replica) Reenter(ctx context.Context) error {
+	if r.State().Former > 0 {
+		return r.revive(ctx)
+	}
+	return r.reenter(ctx, 0, true)
+}
 
 // reenter writes all batches after the common prefix, which is at least what is confirmed, anew, under a new device id, in
 // one commit; known: with those parents alone that the feed has brought.

@@ -84,6 +84,7 @@ type Session struct {
 	credit  credit
 	heart   heartbeat
 
+	caughtUp  bool              // what the hub had at the welcome is applied, and own batches are answered
 	applied   uint64            // last sequence stored
 	start     uint64            // sequence behind which the stream began
 	head      uint64            // last sequence of the feed when the hub said welcome

@@ -46,18 +46,21 @@ func (s *Session) welcome(ctx context.Context, now time.Time, m *wire.Welcome) {
 	s.part()
 }
 
-// part ends a parting session once all that the hub has of this device is applied, and a leaving one once
-// the hub has all that this device has.
+// part ends a session at the end of whose feed batches of former ids are missing, a parting one once all that the hub has of this
+// device is applied, and a leaving one once the hub has all that this device has.
 func (s *Session) part() {
 	if s.stage != streaming || !s.Live() || s.settled < s.hubs {
 		return
 	}
 	switch {
+	case !s.cfg.Parting && !s.caughtUp && s.replica.State().Former > 0:
+		s.end(Result{Outcome: Lost, Text: "the hub has lost what this device wrote under an id that it gave up since: it is written again"})
 	case s.cfg.Parting:
 		s.end(Result{Outcome: Parted, Text: "all that the hub has of this device id is applied"})
 	case s.cfg.Leaving && s.replica.State().Pending == 0:
 		s.end(Result{Outcome: Parted, Text: "the hub has all that was written under this device id"})
 	}
+	s.caughtUp = true
 }
 
 // mismatch finds what of a welcome this replica cannot go on with.
