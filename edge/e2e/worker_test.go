@@ -3,10 +3,12 @@
 package e2e
 
 import (
+	"crypto/rand"
 	"fmt"
 	"io"
 	"net/http"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -21,6 +23,7 @@ import (
 	"vsync/edge/e2e/judge"
 	"vsync/edge/e2e/program"
 	"vsync/edge/e2e/proxy"
+	"vsync/edge/token"
 	"vsync/edge/ws"
 )
 
@@ -283,6 +286,116 @@ func TestWorkerFront(t *testing.T) {
 		if got := websocket.CloseStatus(err); got != c.code {
 			t.Errorf("%+v: closed with %v, %v", c, got, err)
 		}
+	}
+}
+
+// TestWorkerCheckpoints: once nothing has been stored for some seconds, an alarm has the log written into pages, so that the next waking
+// is short.
+func TestWorkerCheckpoints(t *testing.T) {
+	t.Parallel()
+	h := program.New(t, t.TempDir())
+	written := make(chan string, 10)
+	h.OnLine = func(line string) {
+		if strings.Contains(line, "has a checkpoint") {
+			written <- line
+		}
+	}
+	h.Start()
+	a := follower(t, h.Addr(), database, 1)
+	putNote(t, a, "large", strings.Repeat("x", 200_000))
+	select {
+	case line := <-written:
+		t.Log(line)
+	case <-program.Soon(t).Done():
+		t.Fatal("no checkpoint was written")
+	}
+	h.Stop(t)
+	judge.Hub(t, h, database, nil)
+}
+
+// TestWorkerTokens: with keys, the hub asks for tokens, and they grant what they say.
+func TestWorkerTokens(t *testing.T) {
+	t.Parallel()
+	keys, err := (&token.Keys{}).With("test", token.EdDSA, rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sign := func(write bool, databases ...string) string {
+		text, err := keys.Sign(token.Claims{Subject: "anna", Databases: databases, Write: write, Expires: time.Now().Add(time.Hour)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return text
+	}
+	h := program.New(t, t.TempDir())
+	h.Env = []string{"TOKEN_KEYS=" + string(keys.Encode())}
+	h.Start()
+	for i, c := range []struct {
+		name, token string
+		greeted     wire.Code // "" is a welcome
+		pushed      wire.Code // "" is accepted
+	}{
+		{"no token", "", wire.CodeUnauthenticated, ""},
+		{"one of somebody else", sign(true, database) + "x", wire.CodeUnauthenticated, ""},
+		{"one for another database", sign(true, "other"), wire.CodeForbidden, ""},
+		{"one for reading", sign(false, database), "", wire.CodeForbidden},
+		{"one for writing", sign(true, database), "", ""},
+	} {
+		conn, err := ws.Dialer{}.Dial(program.Soon(t), program.DatabaseURL(h.Addr(), database))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := &raw{conn: conn}
+		hello := r.hello(database, byte(20+i))
+		hello.Token = c.token
+		r.write(t, frameOf(t, hello))
+		if c.greeted != "" {
+			if e := r.await(t, wire.TypeError).(*wire.Error); e.Code != c.greeted {
+				t.Errorf("%s: %+v", c.name, e)
+			}
+			continue
+		}
+		r.await(t, wire.TypeWelcome)
+		for _, part := range r.parts(t, 300_000) {
+			r.write(t, part)
+		}
+		if c.pushed == "" {
+			r.await(t, wire.TypeAccepted)
+		} else if e := r.await(t, wire.TypeError).(*wire.Error); e.Code != c.pushed {
+			t.Errorf("%s: %+v", c.name, e)
+		}
+		conn.Close(wire.CloseNormal, "")
+	}
+}
+
+// TestWorkerBoots tells what it takes until a hub that does not run, of a database that is new, says welcome; and one that runs.
+func TestWorkerBoots(t *testing.T) {
+	h := program.Serve(t, t.TempDir())
+	took := func(name string, device byte) time.Duration {
+		conn, err := ws.Dialer{}.Dial(program.Soon(t), program.DatabaseURL(h.Addr(), name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close(wire.CloseNormal, "")
+		r := &raw{conn: conn}
+		from := time.Now()
+		r.write(t, frameOf(t, r.hello(name, device)))
+		r.await(t, wire.TypeWelcome)
+		return time.Since(from)
+	}
+	var boots, greets []time.Duration
+	for i := range 15 {
+		name := fmt.Sprint("boot-", i)
+		from := time.Now()
+		took(name, 1)
+		boots = append(boots, time.Since(from))
+		greets = append(greets, took(name, 2))
+	}
+	slices.Sort(boots)
+	slices.Sort(greets)
+	t.Logf("from dialing to welcome, median of %d: %v where the object begins, and a hello takes %v where it runs", len(boots), boots[7], greets[7])
+	if boots[7] > time.Second {
+		t.Error("an object takes too long to begin")
 	}
 }
 

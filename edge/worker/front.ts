@@ -8,8 +8,9 @@
 // started anew for each request, which costs 5 ms of processor time where this costs none. The object's Go program, which is
 // there anyway, is the place of all that needs the database.
 //
-// There are no tokens yet, so whoever reaches it may read and write everything. It serves its own machine alone (wrangler dev, workerd)
-// until the operator says OPEN_TO = "everyone"; and pages of its own origin, and those of ORIGINS.
+// With the secret TOKEN_KEYS, a set of keys as package token reads it, devices show tokens. Without it whoever reaches the Worker may read
+// and write everything: it serves its own machine alone then (wrangler dev, workerd), unless the operator says OPEN_TO = "everyone".
+// It serves pages of its own origin, and those of ORIGINS.
 import { keyOf, nameOf, type Settings } from './object.js';
 
 export { Database } from './object.js';
@@ -44,8 +45,8 @@ export default {
 /** Says why a request may not come in; nothing if it may. */
 function refuse(request: Request, env: Environment): Response | undefined {
   const url = new URL(request.url);
-  if (env.OPEN_TO !== 'everyone' && !isLoopback(url.hostname)) {
-    return say(403, 'this hub serves its own machine alone: it has no tokens, so everyone could read and write everything. Set OPEN_TO = "everyone" if that is meant');
+  if (!env.TOKEN_KEYS && env.OPEN_TO !== 'everyone' && !isLoopback(url.hostname)) {
+    return say(403, 'this hub serves its own machine alone: it asks for no tokens, so everyone could read and write everything. Set the secret TOKEN_KEYS');
   }
   const origin = request.headers.get('Origin');
   if (origin === null || origin === url.origin || (env.ORIGINS ?? '').split(/\s+/).includes(origin)) return undefined;

@@ -20,6 +20,7 @@ const hub :Workerd.Worker = (
   bindings = [
     ( name = "DATABASES", durableObjectNamespace = "Database" ),
     ( name = "HUB_KEY", fromEnvironment = "HUB_KEY" ),
+    ( name = "TOKEN_KEYS", fromEnvironment = "TOKEN_KEYS" ),
     ( name = "LOG", fromEnvironment = "LOG" ),
   ],
 );

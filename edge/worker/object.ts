@@ -7,6 +7,7 @@ import hub from './hub.wasm';
 /** What the operator has set: see wrangler.toml. */
 export interface Settings {
   HUB_KEY?: string;
+  TOKEN_KEYS?: string;
   LOG?: string;
 }
 
@@ -38,6 +39,7 @@ export class Database {
   readonly #numbers = new WeakMap<WebSocket, number>();
   readonly #cost: Cost = { commits: 0, rowsRead: 0, rowsWritten: 0 };
   #last = 0;
+  #sent = new Uint8Array(0);
   #go: GoInstance | undefined;
 
   constructor(state: DurableObjectState, settings: Settings) {
@@ -103,11 +105,8 @@ export class Database {
     go.onExit((code) => this.#died(code, go.failure));
     const key = keyOf(this.#settings);
     const said = utf8.encode(name);
-    const both = new Uint8Array(said.length + key.length);
-    both.set(said);
-    both.set(key, said.length);
-    this.#say(go, both);
-    call(go, 'vsync_open', said.length);
+    this.#say(go, said, key, utf8.encode(this.#settings.TOKEN_KEYS ?? ''));
+    call(go, 'vsync_open', said.length, key.length);
     const state = ask(go, 'vsync_state');
     if (state !== isOpen && state !== isFailed) this.#died(state, new Error('it has not opened its database'));
     this.#log(`opens ${name}`);
@@ -118,8 +117,9 @@ export class Database {
   readonly #part: Part = (go) => ({
     vsync_object: {
       send: (number: number, ptr: number, length: number) => {
+        if (length > 0) this.#sent = view(go, ptr, length).slice();
         try {
-          this.#sockets.get(number)?.send(view(go, ptr, length).slice());
+          this.#sockets.get(number)?.send(this.#sent);
         } catch {
           // closed meanwhile; webSocketClose follows
         }
@@ -138,6 +138,7 @@ export class Database {
       settle: () => {
         setTimeout(() => call(go, 'vsync_settle'), settleAfter);
       },
+      tell: (ptr: number, length: number) => this.#log(text(go, ptr, length)),
       wake: (millis: number) => {
         void this.#state.storage.setAlarm(Date.now() + millis);
       },
@@ -145,9 +146,12 @@ export class Database {
   });
 
   /** Puts bytes where the program looks for what comes with a call. */
-  #say(go: GoInstance, bytes: Uint8Array): void {
-    const at = ask(go, 'vsync_room', bytes.length);
-    view(go, at, bytes.length).set(bytes);
+  #say(go: GoInstance, ...parts: Uint8Array[]): void {
+    let at = ask(go, 'vsync_room', parts.reduce((sum, part) => sum + part.length, 0));
+    for (const part of parts) {
+      view(go, at, part.length).set(part);
+      at += part.length;
+    }
   }
 
   #number(socket: WebSocket): number {

@@ -13,6 +13,7 @@ import (
 	"vsync/core/store"
 	"vsync/core/wire"
 	"vsync/edge"
+	"vsync/edge/token"
 	"vsync/edge/worker/rows"
 )
 
@@ -40,6 +41,7 @@ var object struct {
 	sockets map[int32]*socket
 	ready   []*socket     // those for which the hub may have something
 	kick    chan struct{} // lets pump look at ready
+	sent    []byte        // the frame that was sent last, which many get one after the other
 }
 
 // A socket is one connection.
@@ -54,11 +56,11 @@ type socket struct {
 }
 
 // start opens the database. It returns at once; state tells what came of it.
-func start(name string, key []byte) {
+func start(name string, key, keys []byte) {
 	object.sockets = map[int32]*socket{}
 	object.kick = make(chan struct{}, 1)
 	go func() {
-		if err := open(name, key); err != nil {
+		if err := open(name, key, keys); err != nil {
 			fmt.Fprintf(os.Stderr, "vsync: the database %s cannot be opened: %v\n", name, err)
 			object.failed = err
 		}
@@ -66,8 +68,12 @@ func start(name string, key []byte) {
 	}()
 }
 
-func open(name string, key []byte) error {
+func open(name string, key, keys []byte) error {
 	ctx := context.Background()
+	auth, err := judge(name, keys)
+	if err != nil {
+		return err
+	}
 	st, err := rows.Open(ctx)
 	if err != nil {
 		return err
@@ -80,9 +86,27 @@ func open(name string, key []byte) error {
 		return err
 	}
 	object.hub = edge.NewHub(object.replica, edge.Config{
-		Database: name, Connections: connections, Credit: credit, Recent: recentBytes, Joining: joiningBytes, Beats: true,
+		Database: name, Auth: auth, Connections: connections, Credit: credit, Recent: recentBytes, Joining: joiningBytes, Beats: true,
 	})
 	return nil
+}
+
+// judge returns what judges the tokens of a database; nil where there are no keys, and so no tokens.
+func judge(database string, keys []byte) (func(context.Context, string) (edge.Grant, error), error) {
+	if len(keys) == 0 {
+		return nil, nil
+	}
+	set, err := token.ParseKeys(keys)
+	if err != nil {
+		return nil, fmt.Errorf("the secret TOKEN_KEYS: %w", err)
+	}
+	return func(_ context.Context, text string) (edge.Grant, error) {
+		c, err := set.VerifyFor(text, database, time.Now())
+		if err != nil {
+			return edge.Grant{}, err
+		}
+		return edge.Grant{Subject: c.Subject, ReadOnly: !c.Write, Expires: uint64(max(c.Expires.UnixMilli(), 1))}, nil
+	}, nil
 }
 
 // behindOthers starts work when all goroutines that can run have run: a commit then takes along what they all want stored.
@@ -188,7 +212,7 @@ func pump() {
 			s.queued = false
 			s.write()
 		}
-		object.ready = nil
+		object.ready, object.sent = nil, nil
 	}
 }
 
@@ -203,9 +227,20 @@ func (s *socket) write() {
 		if frame == nil {
 			return
 		}
-		jsSend(s.id, address(frame), int32(len(frame)))
+		s.send(frame)
 		s.touch()
 	}
+}
+
+// send sends a frame. JavaScript has its copy still if it is the same that the socket before got; what does not change, and is not
+// freed, is known by its place.
+func (s *socket) send(frame []byte) {
+	if len(object.sent) == len(frame) && address(object.sent) == address(frame) {
+		jsSend(s.id, nil, 0)
+		return
+	}
+	object.sent = frame
+	jsSend(s.id, address(frame), int32(len(frame)))
 }
 
 // end closes the socket of a connection that is over.

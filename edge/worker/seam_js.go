@@ -8,7 +8,7 @@ import (
 // What object.ts does. None of it calls back into Go. A socket is named by a number that object.ts has given it; one that is gone
 // already is passed over.
 
-// send sends one frame.
+// send sends one frame; one of no length is the same as the last one that was sent.
 //
 //go:wasmimport vsync_object send
 func jsSend(socket int32, frame unsafe.Pointer, length int32)
@@ -38,6 +38,11 @@ func jsWake(millis int32)
 //go:wasmimport vsync_object beaten
 func jsBeaten(socket int32) float64
 
+// tell prints a line in the object's log, if it has one.
+//
+//go:wasmimport vsync_object tell
+func jsTell(line string)
+
 // room is where object.ts puts what it says next; it is used again for the next.
 var room []byte
 
@@ -54,12 +59,14 @@ func exportRoom(length int32) uint32 {
 	return uint32(uintptr(unsafe.Pointer(unsafe.SliceData(room))))
 }
 
-// open opens the database; the room holds its name and the hub's key.
+// open opens the database; the room holds its name, the hub's key, and the keys of tokens, if there are any.
 //
 //go:wasmexport vsync_open
-func exportOpen(nameLength int32) {
+func exportOpen(nameLength, keyLength int32) {
 	defer ward()
-	start(string(room[:nameLength]), append([]byte(nil), room[nameLength:]...))
+	said := append([]byte(nil), room...)
+	key, keys := said[nameLength:nameLength+keyLength], said[nameLength+keyLength:]
+	start(string(said[:nameLength]), key, keys)
 }
 
 // state tells whether the database is opening (0), open (1) or cannot be opened (2): sockets are told why then.

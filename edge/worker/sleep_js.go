@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"vsync/edge"
@@ -127,6 +128,7 @@ func alarm() {
 		if done, err := object.replica.TryCheckpoint(context.Background()); err == nil && done {
 			note()
 			rest.written = rest.logged
+			jsTell(fmt.Sprintf("has a checkpoint behind %d bytes of its log", due))
 		}
 	}
 	arm()

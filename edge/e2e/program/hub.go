@@ -25,6 +25,7 @@ type Hub struct {
 	*Process
 	Dir    string
 	OnLine func(line string) // told what it logs; set before Start
+	Env    []string          // in its environment beside what it needs; set before Start
 	t      *testing.T
 	host   host
 	port   int
@@ -93,7 +94,9 @@ func (h *Hub) Addr() string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(
 // Start starts a hub that does not run.
 func (h *Hub) Start() {
 	h.t.Helper()
-	h.Process = Start(h.t, h.host.command(h.Dir, h.port, h.flags))
+	cmd := h.host.command(h.Dir, h.port, h.flags)
+	cmd.Env = append(cmd.Env, h.Env...)
+	h.Process = Start(h.t, cmd)
 	h.Await(h.t, "where it listens", func(line string) bool { return h.host.listens(line, h.Addr()) })
 	go func(p *Process) { // what it logs later must not hold it up
 		for line := range p.Lines {
