@@ -46,17 +46,20 @@ func (r *Replica) Claim(ctx context.Context, d change.DeviceID, subject string) 
 	if err != nil || rec.Subject == subject {
 		return typed(err, "looking a device up")
 	}
-	return r.submit(ctx, &request{weight: 64 + len(subject), strict: true, form: func(s *stage) error {
-		rec, err := s.device(d)
-		switch {
-		case err != nil || rec.Subject == subject:
-			return err
-		case rec.Subject != "":
-			return errorf(Forbidden, "the device %s belongs to another subject: open a replica in a storage of its own for this one", d)
-		}
-		s.add(changelog.ItemSubject, append(append([]byte(nil), d[:]...), subject...))
-		return s.claim(d, subject)
-	}})
+	return r.submit(ctx, &request{weight: 64 + len(subject), strict: true, form: func(s *stage) error { return s.claimFor(d, subject) }})
+}
+
+// claimFor notes whose a device is, if it is nobody's.
+func (s *stage) claimFor(d change.DeviceID, subject string) error {
+	rec, err := s.device(d)
+	switch {
+	case err != nil || rec.Subject == subject:
+		return err
+	case rec.Subject != "":
+		return errorf(Forbidden, "the device %s belongs to another subject: open a replica in a storage of its own for this one", d)
+	}
+	s.add(changelog.ItemSubject, append(append([]byte(nil), d[:]...), subject...))
+	return s.claim(d, subject)
 }
 
 // claim notes whose a device is.

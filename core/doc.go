@@ -35,5 +35,5 @@
 // superblock from the other, both from the log; what a row held before is in quarantine, and listed. Check holds everything against
 // everything, Repair mends what it finds, Config.Repair what stands in the way of opening.
 //
-// The steps, by file: write, nonces, commit, fold, apply, settle, rewind (device), accept, trial, feed, handback (hub), read, watch, history, refused, check.
+// The steps, by file: write, nonces, commit, fold, apply, settle, rewind (device), accept, trial, service, feed, handback (hub), read, watch, history, refused, check.
 package core

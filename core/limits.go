@@ -26,6 +26,10 @@ const (
 	// maxTabs bounds the tabs whose nonces are known, those that wrote last: more than a browser has open of one page. They stand in
 	// the superblock too, with 42 bytes each.
 	maxTabs = 64
+	// maxServed is how many of a subject's writes a hub knows by their nonces, so that asking again does no harm: a service asks again
+	// at once, or after a restart. maxServices bounds the subjects of which they are held in memory; others' are read again from the log.
+	maxServed   = 1000
+	maxServices = 64
 	// maxTrials bounds the batches, one a device, that are noted while a hub's engine may die at them: they are rare, and stand in
 	// the superblock.
 	maxTrials = 64

@@ -92,6 +92,7 @@ type Replica struct {
 	fence    *superblock    // could not be written at opening, for want of space
 	sealer   *change.Sealer // RoleHub; the leader's
 	found    answered       // RoleDevice; the leader's
+	served   served         // RoleHub; the leader's
 	ending   sync.Once      // Close
 	ended    error
 

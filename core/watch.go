@@ -23,6 +23,7 @@ type WatchOptions struct {
 	Collection string // empty: all
 	Prefix     string // of the id; needs a collection
 	From       string // FromStart (also ""), FromNow, or the Marker of an event
+	Once       bool   // end where nothing more is there yet
 }
 
 // Event is one atomic batch, or a part of what was there before.
@@ -56,7 +57,7 @@ func parseWatchMarker(s string) (m watchMarker, err error) {
 }
 
 // Watch yields what is there, if it is asked for, and then every batch, once and whole, in the order in which this replica took them
-// up. It ends with ctx's error, or with CLOSED.
+// up. It ends with ctx's error, or with CLOSED; one that looks Once just ends.
 //
 // A marker that this replica does not know, or whose commits are gone, gives what is there with Reset.
 func (r *Replica) Watch(ctx context.Context, o WatchOptions) iter.Seq2[Event, error] {
@@ -203,6 +204,9 @@ func (w *watch) follow() error {
 		}
 		if len(recs) > 0 {
 			continue
+		}
+		if w.o.Once {
+			return nil
 		}
 		select {
 		case <-news:

@@ -180,19 +180,10 @@ func (r *Replica) form(s *stage, w *Write) (change.Version, error) {
 			return change.Version{}, err
 		}
 	}
-	b := &change.Batch{Header: change.Header{Device: s.state.device, Gen: s.state.lastGen + 1, Stamp: r.cfg.Now(), Nonce: w.Nonce, Note: w.Note}}
-	b.Mutations = make([]change.Mutation, len(w.Ops))
-	rows := make([]had, len(w.Ops))
-	for i := range w.Ops {
-		op, m := &w.Ops[i], &b.Mutations[i]
-		m.Key, m.Value = op.Key, op.Value
-		if op.Delete {
-			m.Kind, m.Value = change.Delete, nil
-		}
-		var err error
-		if m.Parents, rows[i], err = s.parents(op); err != nil {
-			return change.Version{}, err
-		}
+	h := change.Header{Device: s.state.device, Gen: s.state.lastGen + 1, Stamp: r.cfg.Now(), Nonce: w.Nonce, Note: w.Note}
+	b, rows, err := s.batch(h, w.Ops)
+	if err != nil {
+		return change.Version{}, err
 	}
 	bytes, err := b.Encode(s.state.lastHash)
 	if err != nil {
@@ -206,6 +197,24 @@ func (r *Replica) form(s *stage, w *Write) (change.Version, error) {
 	s.addTurns(turns)
 	s.wrote = true
 	return b.Version(), nil
+}
+
+// batch forms the mutations of a batch, and returns the rows of their objects.
+func (s *stage) batch(h change.Header, ops []Op) (*change.Batch, []had, error) {
+	b := &change.Batch{Header: h, Mutations: make([]change.Mutation, len(ops))}
+	rows := make([]had, len(ops))
+	for i := range ops {
+		op, m := &ops[i], &b.Mutations[i]
+		m.Key, m.Value = op.Key, op.Value
+		if op.Delete {
+			m.Kind, m.Value = change.Delete, nil
+		}
+		var err error
+		if m.Parents, rows[i], err = s.parents(op); err != nil {
+			return nil, nil, err
+		}
+	}
+	return b, rows, nil
 }
 
 func writeError(err error) error {
