@@ -14,6 +14,7 @@
 // At the hub:
 //
 //	Accept ─▶ judge ─▶ place ─▶ changelog ─▶ Store.Commit ─▶ verdicts, OnFeed
+//	WriteAs ─▶ form ──┘
 //
 // Where a hub has lost entries:
 //
@@ -35,5 +36,6 @@
 // superblock from the other, both from the log; what a row held before is in quarantine, and listed. Check holds everything against
 // everything, Repair mends what it finds, Config.Repair what stands in the way of opening.
 //
-// The steps, by file: write, nonces, commit, fold, apply, settle, rewind (device), accept, trial, service, feed, handback (hub), read, watch, history, refused, check.
+// The steps, by file: write, nonces, commit, fold, apply, settle, rewind (device), accept, trial, service, feed,
+// handback (hub), read, watch, history, refused, check.
 package core
