@@ -6,6 +6,7 @@ import (
 	"errors"
 	"iter"
 	"slices"
+	"sync"
 
 	"vsync/core/change"
 	"vsync/core/changelog"
@@ -78,30 +79,74 @@ func (r *Replica) version(ctx context.Context, key change.Key, v change.Version)
 		b := changelog.BatchBytes(it)
 		return len(b) > 0 && len(batch) > 0 && &b[0] == &batch[0]
 	})
-	return h, rec.Commit<<20 | uint64(max(i, 0)), true, h.effective(rec.Items[max(i, 0)], index)
+	ann, err := r.annotationOf(ctx, v, rec.Items[max(i, 0)])
+	h.Parents = slices.Clone(ann.EffectiveParents(&change.Mutation{Index: index, Parents: h.Parents}))
+	return h, rec.Commit<<20 | uint64(max(i, 0)), true, err
 }
 
-// effective takes the hub's word for the parents, where it named some.
-func (h *HistoryEntry) effective(it changelog.Item, index int) error {
-	if it.Kind != changelog.ItemEntry {
-		return nil
+// annotationOf is what the hub said of a version whose batch stands in an item of the log, as far as it is needed for its parents.
+func (r *Replica) annotationOf(ctx context.Context, v change.Version, it changelog.Item) (ann change.Annotation, err error) {
+	if it.Kind == changelog.ItemEntry {
+		_, e, err := entryOf(it)
+		if err == nil {
+			ann = e.Annotation
+		}
+		return ann, err
 	}
-	_, e, err := entryOf(it)
+	if it.Kind != changelog.ItemBatch || !r.wentBack() {
+		return ann, nil // of its own batches, a device that never went back has seen all parents under the names that it gave
+	}
+	r.said.mu.Lock()
+	defer r.said.mu.Unlock()
+	if r.said.of == nil {
+		r.said.of = map[change.Version]change.Annotation{}
+	}
+	err = r.said.read(ctx, r)
+	return r.said.of[v], err
+}
+
+// said are the annotations of own batches that have effective parents: they stand in confirmations, which are not looked up by name.
+type said struct {
+	mu   sync.Mutex
+	upTo uint64 // commit that is read
+	of   map[change.Version]change.Annotation
+}
+
+func (s *said) read(ctx context.Context, r *Replica) error {
+	upTo := r.State().Commit
+	err := r.eachItem(ctx, s.upTo+1, upTo, func(commit uint64, it changelog.Item) (bool, error) {
+		if it.Kind != changelog.ItemConfirm || r.hasLeft(commit, it) {
+			return true, nil
+		}
+		c := &cutter{b: it.Data}
+		c.uvarint()
+		c.take(1)
+		v := change.Version{Device: change.DeviceID(c.take(16)), Gen: change.Generation(c.uvarint())}
+		c.take(16)
+		ann, err := change.DecodeAnnotation(c.b)
+		if delete(s.of, v); len(ann.EParents) > 0 {
+			s.of[v] = ann
+		}
+		return true, errors.Join(err, c.err)
+	})
 	if err == nil {
-		h.Parents = slices.Clone(e.Annotation.EffectiveParents(&change.Mutation{Index: index, Parents: h.Parents}))
+		s.upTo = upTo
 	}
 	return err
 }
 
 // ordered returns a lookup by whose positions parents lie before children. The log's are so, unless the device went back in the feed.
 func (r *Replica) ordered(ctx context.Context, lookup dag.Lookup, from []change.Version) (dag.Lookup, error) {
-	r.mu.Lock()
-	wentBack := len(r.head.rewinds) > 0
-	r.mu.Unlock()
-	if !wentBack {
+	if !r.wentBack() {
 		return lookup, nil
 	}
 	return dag.Ranked(ctx, lookup, from)
+}
+
+func (r *Replica) wentBack() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.head.rewinds) > 0
 }
 
 func (r *Replica) aliases() []alias {

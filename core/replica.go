@@ -97,6 +97,7 @@ type Replica struct {
 	ended    error
 
 	harm harm // what was found damaged
+	said said // for History
 
 	helloEnd  change.Generation // highest own generation that the last hello named
 	helloBase change.Generation // what hellos have shown to be common with the hub, beyond what the feed confirmed

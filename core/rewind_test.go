@@ -370,8 +370,10 @@ func TestOrphansGetNamesOfTheirOwn(t *testing.T) {
 		a.want("lost", "orphan")
 		a.want("later", "1")
 		a.want("k", "another first!")
-		if h := a.history("k"); len(h) != 4 {
-			t.Error(h)
+		for _, n := range []*node{a, b, c} {
+			if h := n.history("k"); len(h) != 4 {
+				t.Error(h)
+			}
 		}
 		// The first life of the device, if it was only away: what it knows is there already.
 		before := w.hub.Head().Seq
