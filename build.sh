@@ -90,26 +90,29 @@ build_site() {
   find "$out/site" -name '*.br' -delete -o -name '*.gz' -delete
 }
 
-# The hub as a Worker, into build/hub: what Cloudflare runs, and the configuration with which workerd runs the same for tests.
+# The hub as a Worker, into build/hub.
 build_worker() {
   need_go
   need_node
+  rm -rf "$out/hub"
   mkdir -p "$out/hub"
   bundle edge/worker/front.ts "$out/hub/worker.js" --format=esm --external:./hub.wasm --inject:"$(go env GOROOT)/lib/wasm/wasm_exec.js"
   GOOS=js GOARCH=wasm go build -trimpath -ldflags='-s -w' -o "$out/hub/hub.wasm" ./edge/worker
   worker_sizes
 }
 
-# What only tests need beside it: the configuration of workerd, a Worker that can be made to fail, and the tests of its store.
+# What tests run in workerd, into build/worker-tests: the Worker as it is, one that can be made to fail, and the tests of its store.
+# They stand apart, as wrangler takes along all modules that it finds beside the Worker.
 build_worker_tests() {
-  local name
-  mkdir -p "$out/hub/provoke" "$out/hub/rows"
-  GOOS=js GOARCH=wasm go build -trimpath -ldflags='-s -w' -tags provoke -o "$out/hub/provoke/hub.wasm" ./edge/worker
-  cp "$out/hub/worker.js" "$out/hub/provoke/"
-  GOOS=js GOARCH=wasm go test -c -trimpath -ldflags='-s -w' -o "$out/hub/rows/hub.wasm" ./edge/worker/rows
-  bundle edge/worker/rows_test.ts "$out/hub/rows/worker.js" --format=esm --external:./hub.wasm --inject:"$(go env GOROOT)/lib/wasm/wasm_exec.js"
-  for name in . provoke rows; do
-    cp edge/worker/hub.capnp "$out/hub/$name/"
+  local to=$out/worker-tests name
+  mkdir -p "$to/hub" "$to/provoke" "$to/rows"
+  cp "$out/hub/worker.js" "$out/hub/hub.wasm" "$to/hub/"
+  cp "$out/hub/worker.js" "$to/provoke/"
+  GOOS=js GOARCH=wasm go build -trimpath -ldflags='-s -w' -tags provoke -o "$to/provoke/hub.wasm" ./edge/worker
+  GOOS=js GOARCH=wasm go test -c -trimpath -ldflags='-s -w' -o "$to/rows/hub.wasm" ./edge/worker/rows
+  bundle edge/worker/rows_test.ts "$to/rows/worker.js" --format=esm --external:./hub.wasm --inject:"$(go env GOROOT)/lib/wasm/wasm_exec.js"
+  for name in hub provoke rows; do
+    cp edge/worker/hub.capnp "$to/$name/"
   done
 }
 
@@ -277,7 +280,7 @@ test_browsers() {
 test_worker() {
   need_workerd
   build_worker_tests
-  VSYNC_BIN=$out/vsync VSYNC_WORKER=$out/hub VSYNC_WORKERD=$workerd \
+  VSYNC_BIN=$out/vsync VSYNC_WORKER=$out/worker-tests VSYNC_WORKERD=$workerd \
     go test -tags workerd -count=1 -v -timeout=5m ./edge/e2e -run '^(TestScenarios|TestThroughCuts|TestWorker.*)$' -args -host worker -for 5s
 }
 

@@ -4,7 +4,6 @@ import (
 	"net"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strconv"
 	"testing"
 )
@@ -49,7 +48,7 @@ func New(t *testing.T, dir string, flags ...string) *Hub {
 func NewVariant(t *testing.T, dir, variant string) *Hub {
 	h := New(t, dir)
 	w := h.host.(worker)
-	w.built = filepath.Join(w.built, variant)
+	w.variant = variant
 	h.host = w
 	return h
 }

@@ -18,7 +18,8 @@ import (
 // worker is the hub of edge/worker in workerd, the program in which Cloudflare runs it, with its storage on disk.
 type worker struct {
 	workerd string // the program
-	built   string // directory of worker.js, hub.wasm and hub.capnp
+	built   string // directory of what ./build.sh builds for tests
+	variant string // directory in it, of a worker.js, hub.wasm and hub.capnp
 }
 
 const (
@@ -26,11 +27,12 @@ const (
 	workerEnv  = "VSYNC_WORKER"
 )
 
-// findWorker takes what ./build.sh edge has built.
+// findWorker takes what ./build.sh has built.
 func findWorker() (w worker, err error) {
+	w.variant = "hub"
 	for env, path := range map[string]*string{workerdEnv: &w.workerd, workerEnv: &w.built} {
 		if *path, err = filepath.Abs(os.Getenv(env)); os.Getenv(env) == "" || err != nil {
-			return w, fmt.Errorf("%s has to name workerd, and %s the directory build/hub that ./build.sh edge makes", workerdEnv, workerEnv)
+			return w, fmt.Errorf("%s has to name workerd, and %s the directory build/worker-tests: see test_worker in build.sh", workerdEnv, workerEnv)
 		}
 		if _, err := os.Stat(*path); err != nil {
 			return w, fmt.Errorf("%s: %w", env, err)
@@ -44,7 +46,7 @@ func (w worker) command(dir string, port int, flags []string) *exec.Cmd {
 	if err != nil {
 		panic(err) // the test's own directory
 	}
-	cmd := exec.Command(w.workerd, append([]string{"serve", "--experimental", filepath.Join(w.built, "hub.capnp"),
+	cmd := exec.Command(w.workerd, append([]string{"serve", "--experimental", filepath.Join(w.built, w.variant, "hub.capnp"),
 		"--socket-addr=http=127.0.0.1:" + strconv.Itoa(port), "--directory-path=disk=" + filepath.Join(dir, "objects"), "--control-fd=1"}, flags...)...)
 	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "TMPDIR=" + os.TempDir(), "HUB_KEY=" + key, "LOG=yes"}
 	return cmd
