@@ -185,8 +185,13 @@ func (a *applier) object(dst, now []byte, ops []op, depth int, prune bool) ([]by
 
 // rehead gives a map that begins at start the right number of fields.
 func (a *applier) rehead(dst []byte, start, head, count int) []byte {
-	var buf [5]byte
-	return slices.Replace(dst, start, start+head, appendMap(buf[:0], count)...)
+	var buf, room [5]byte
+	right := appendMap(buf[:0], count)
+	end := len(dst)
+	dst = append(dst, room[:]...)
+	copy(dst[start+len(right):], dst[start+head:end])
+	copy(dst[start:], right)
+	return dst[:end+len(right)-head]
 }
 
 // A group are the ops below one key.

@@ -2,7 +2,6 @@ package merge
 
 import (
 	"bytes"
-	"slices"
 
 	"vsync/core/change"
 )
@@ -47,7 +46,7 @@ type differ struct {
 }
 
 func (d *differ) finish() *changes {
-	slices.SortFunc(d.out.ops, func(o, p op) int { return comparePaths(o.path, p.path) })
+	sortBy(d.out.ops, func(o, p *op) int { return comparePaths(o.path, p.path) })
 	d.out.versions = d.names.list
 	d.out.renumber()
 	return &d.out

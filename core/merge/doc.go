@@ -60,8 +60,8 @@
 // "In view": a removal takes the additions that its writer's replica showed. What an own mutation had removed before, which is then
 // refused, comes back.
 //
-// How lines are matched is the writer's business alone (package lcs of go-udiff, which may change): his changes name bytes. What
-// Apply does is text@1 and stays as it is.
+// How lines are matched is the writer's business alone, and may change: his changes name bytes. What Apply does is text@1 and stays as
+// it is.
 //
 // # Who brought what
 //

@@ -278,7 +278,7 @@ func (p *Path) compare(q *Path) int {
 
 // arrange puts the paths in their order, and refuses those that none would ever reach.
 func (r *Rules) arrange() error {
-	slices.SortFunc(r.Paths, func(p, q Path) int { return p.compare(&q) })
+	sortBy(r.Paths, (*Path).compare)
 	r.merges = r.Mode == Fields && len(r.Unknown()) == 0
 	for i := range r.Paths {
 		p := &r.Paths[i]
@@ -307,7 +307,7 @@ func (r *Rules) Encode() []byte {
 	switch r.Mode {
 	case Fields:
 		paths := slices.Clone(r.Paths)
-		slices.SortFunc(paths, func(p, q Path) int { return strings.Compare(p.Text, q.Text) })
+		sortBy(paths, func(p, q *Path) int { return strings.Compare(p.Text, q.Text) })
 		b = appendMap(b, len(paths))
 		for i := range paths {
 			b = appendString(appendString(b, paths[i].Text), paths[i].Name)

@@ -136,7 +136,7 @@ func (a *applier) with(brought []int, v int) []int {
 	}
 	m := a.marks()
 	out := append(slices.Clone(brought), v)
-	slices.SortFunc(out, func(i, j int) int { return m.versions.list[i].Compare(m.versions.list[j]) })
+	sortBy(out, func(i, j *int) int { return m.versions.list[*i].Compare(m.versions.list[*j]) })
 	return out[max(0, len(out)-MaxDots):]
 }
 

@@ -4,9 +4,6 @@ import (
 	"bytes"
 	"cmp"
 	"slices"
-	"unicode/utf8"
-
-	"github.com/aymanbagabas/go-udiff/lcs"
 )
 
 // A passage is a text as edits see it: lines that all end in a line feed, the last one too, and where each byte comes from. An empty
@@ -86,7 +83,7 @@ func (a *applier) spans(named []span) []span {
 			out = append(out, span{v, s.start, s.n})
 		}
 	}
-	slices.SortFunc(out, compareSpans)
+	sortBy(out, compareSpans)
 	disjoint := out[:0]
 	for _, s := range out {
 		if n := len(disjoint); n > 0 && disjoint[n-1].version == s.version && disjoint[n-1].start+disjoint[n-1].n >= s.start {
@@ -98,7 +95,7 @@ func (a *applier) spans(named []span) []span {
 	return disjoint
 }
 
-func compareSpans(s, t span) int {
+func compareSpans(s, t *span) int {
 	return cmp.Or(cmp.Compare(s.version, t.version), cmp.Compare(s.start, t.start), cmp.Compare(s.n, t.n))
 }
 
@@ -168,7 +165,7 @@ func (a *applier) inserted(p passage, inserts []insert) passage {
 		start += len(in.text) + 1 // the place of a line feed that it may need
 		size += len(in.text) + 1
 	}
-	slices.SortStableFunc(arrivals, func(x, y arrival) int { return cmp.Compare(x.at, y.at) })
+	stableBy(arrivals, func(x, y *arrival) int { return cmp.Compare(x.at, y.at) })
 	out := passage{body: make([]byte, 0, size), runs: make([]span, 0, len(p.runs)+2*len(inserts))}
 	at := 0
 	for _, run := range p.runs {
@@ -233,7 +230,7 @@ func newPlaces(p *passage) []place {
 		places[i] = place{run, at}
 		at += run.n
 	}
-	slices.SortFunc(places, func(x, y place) int { return compareSpans(x.span, y.span) })
+	sortBy(places, func(x, y *place) int { return compareSpans(&x.span, &y.span) })
 	return places
 }
 
@@ -294,10 +291,10 @@ func (d *differ) passage(path [][]byte, seen []byte) passage {
 	q := passage{body: terminated(seen)}
 	u := unitsOf(q.body, p.body, isLine(seen) && isLine(now))
 	at, to := 0, 0
-	for _, h := range append(u.diff(), lcs.Diff{Start: u.a.len(), End: u.a.len(), ReplStart: u.b.len(), ReplEnd: u.b.len()}) {
-		q.runs = appendRuns(q.runs, cut(p.runs, to, u.b.starts[h.ReplStart]))
-		at, to = u.a.starts[h.Start], u.b.starts[h.ReplEnd]
-		q.runs = appendRuns(q.runs, []span{{-1, 0, u.a.starts[h.End] - at}})
+	for _, h := range append(u.diff(), hunk{u.a.len(), u.a.len(), u.b.len(), u.b.len()}) {
+		q.runs = appendRuns(q.runs, cut(p.runs, to, u.b.starts[h.b0]))
+		at, to = u.a.starts[h.a0], u.b.starts[h.b1]
+		q.runs = appendRuns(q.runs, []span{{-1, 0, u.a.starts[h.a1] - at}})
 	}
 	return q
 }
@@ -335,20 +332,20 @@ func (d *differ) hunks(e *textEdit, p *passage, body []byte, u units) {
 	var kept []int // ends of the units that stay, as places in the old text
 	unit := 0
 	for _, h := range u.diff() {
-		for ; unit < h.Start; unit++ {
+		for ; unit < h.a0; unit++ {
 			kept = append(kept, u.a.starts[unit+1]-1)
 		}
-		unit = h.End
-		from, to := u.a.starts[h.Start], u.a.starts[h.End]
+		unit = h.a1
+		from, to := u.a.starts[h.a0], u.a.starts[h.a1]
 		for _, s := range cut(p.runs, from, to) {
 			if s.version >= 0 {
 				e.deletes = append(e.deletes, span{d.name(s.version), s.start, s.n})
 			}
 		}
-		if h.ReplStart == h.ReplEnd {
+		if h.b0 == h.b1 {
 			continue
 		}
-		in := insert{text: body[u.b.starts[h.ReplStart]:u.b.starts[h.ReplEnd]]}
+		in := insert{text: body[u.b.starts[h.b0]:u.b.starts[h.b1]]}
 		e.inserts = append(e.inserts, in)
 		d.surround(&e.inserts[len(e.inserts)-1], p, to, kept)
 	}
@@ -370,95 +367,4 @@ func (d *differ) surround(in *insert, p *passage, right int, kept []int) {
 			in.left = append(in.left, span{d.name(s[0].version), s[0].start, 1})
 		}
 	}
-}
-
-// units are two texts, cut into lines or characters.
-type units struct {
-	a, b  pieces
-	chars bool
-}
-
-// pieces is a text with the places where its units begin, and its end.
-type pieces struct {
-	body   []byte
-	starts []int
-}
-
-func (p *pieces) len() int { return len(p.starts) - 1 }
-
-func unitsOf(a, b []byte, chars bool) units {
-	if chars {
-		return units{charsOf(a), charsOf(b), true}
-	}
-	return units{linesOf(a), linesOf(b), false}
-}
-
-func linesOf(body []byte) pieces {
-	p := pieces{body, make([]int, 1, 2+bytes.Count(body, []byte{'\n'}))}
-	for at := 0; at < len(body); {
-		n := bytes.IndexByte(body[at:], '\n') + 1
-		if n == 0 {
-			n = len(body) - at
-		}
-		at += n
-		p.starts = append(p.starts, at)
-	}
-	return p
-}
-
-func charsOf(body []byte) pieces {
-	p := pieces{body, make([]int, 1, len(body)+1)}
-	for at := 0; at < len(body); {
-		_, n := utf8.DecodeRune(body[at:])
-		at += n
-		p.starts = append(p.starts, at)
-	}
-	return p
-}
-
-func (p *pieces) unit(i int) []byte { return p.body[p.starts[i]:p.starts[i+1]] }
-
-// diff returns what is different, in numbers of units. What is equal at both ends costs no search.
-func (u *units) diff() []lcs.Diff {
-	n, m := u.a.len(), u.b.len()
-	head := 0
-	for head < min(n, m) && bytes.Equal(u.a.unit(head), u.b.unit(head)) {
-		head++
-	}
-	tail := 0
-	for tail < min(n, m)-head && bytes.Equal(u.a.unit(n-1-tail), u.b.unit(m-1-tail)) {
-		tail++
-	}
-	n, m = n-tail, m-tail
-	if n == head && m == head {
-		return nil
-	}
-	if n == head || m == head {
-		return []lcs.Diff{{Start: head, End: n, ReplStart: head, ReplEnd: m}}
-	}
-	diffs := u.search(head, n, m)
-	if len(diffs) > MaxInserts {
-		return []lcs.Diff{{Start: head, End: n, ReplStart: head, ReplEnd: m}}
-	}
-	for i := range diffs {
-		diffs[i].Start += head
-		diffs[i].End += head
-		diffs[i].ReplStart += head
-		diffs[i].ReplEnd += head
-	}
-	return diffs
-}
-
-func (u *units) search(head, n, m int) []lcs.Diff {
-	if u.chars {
-		return lcs.DiffRunes([]rune(string(u.a.body[u.a.starts[head]:u.a.starts[n]])), []rune(string(u.b.body[u.b.starts[head]:u.b.starts[m]])))
-	}
-	list := func(p *pieces, to int) []string {
-		out := make([]string, 0, to-head)
-		for i := head; i < to; i++ {
-			out = append(out, string(p.unit(i)))
-		}
-		return out
-	}
-	return lcs.DiffLines(list(&u.a, n), list(&u.b, m))
 }

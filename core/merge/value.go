@@ -265,6 +265,7 @@ func same(a, b []byte) bool {
 	}
 }
 
+//go:noinline
 func appendHead(dst []byte, n, fixed int, fix, one, two byte) []byte {
 	switch {
 	case n < fixed:
@@ -277,6 +278,7 @@ func appendHead(dst []byte, n, fixed int, fix, one, two byte) []byte {
 	return binary.BigEndian.AppendUint32(append(dst, two+1), uint32(n))
 }
 
+//go:noinline
 func appendArray(dst []byte, n int) []byte {
 	return appendHead(dst, n, 16, msgpcode.FixedArrayLow, 0, msgpcode.Array16)
 }
@@ -293,6 +295,7 @@ func appendBin(dst []byte, b []byte) []byte {
 	return append(appendHead(dst, len(b), 0, 0, msgpcode.Bin8, msgpcode.Bin16), b...)
 }
 
+//go:noinline
 func appendUint(dst []byte, n uint64) []byte {
 	switch {
 	case n < 1<<7:
@@ -307,6 +310,7 @@ func appendUint(dst []byte, n uint64) []byte {
 	return binary.BigEndian.AppendUint64(append(dst, msgpcode.Uint64), n)
 }
 
+//go:noinline
 func appendInt(dst []byte, n int64) []byte {
 	switch {
 	case n >= 0:
@@ -339,6 +343,7 @@ type number struct {
 	isFloat bool
 }
 
+//go:noinline
 func numberOf(b []byte) number {
 	code := b[0]
 	if code == msgpcode.Double {
