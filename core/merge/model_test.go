@@ -346,7 +346,7 @@ func TestPagesWithoutHistoryAreEnough(t *testing.T) {
 }
 
 func copyOf(s State) State {
-	return State{Value: bytes.Clone(s.Value), Origin: s.Origin, Marks: bytes.Clone(s.Marks)}
+	return State{bytes.Clone(s.Value), s.Origin, bytes.Clone(s.Marks), s.Deleted}
 }
 
 // Rules that are raised in between, and documents of any shape: all replicas hold the same.
