@@ -244,7 +244,8 @@ func (f *fold) look(v change.Version) look {
 		return look{}
 	}
 	view := f.obj.Visible()
-	return look{view.Version, view.Conflict, f.obj.IsPending(v)}
+	own := v.Device == f.head.device || f.isAlias(v) // a pending version hides foreign ones too, that come again
+	return look{view.Version, view.Conflict, own && f.obj.IsPending(v)}
 }
 
 // notice adds a turn where what is seen of an object after a step is not what its watchers expect: that a foreign version

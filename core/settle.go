@@ -212,7 +212,13 @@ func (r *Replica) reenter(ctx context.Context, common change.Generation, known b
 		}
 		if len(old) > 0 && !old[0].Hash.IsZero() {
 			a.New = device.ReentryID(a.Old, common, old[0].Hash)
-		} else {
+		}
+		// Where the feed has brought something under that id, a copy of this storage came back with it, and has gone on.
+		taken, err := s.device(a.New)
+		if err != nil {
+			return err
+		}
+		if a.New.IsZero() || taken.Last > 0 {
 			id, err := newID(r.cfg.Rand)
 			if err != nil {
 				return err
