@@ -93,15 +93,19 @@ var errUntold = errors.New("sim: fewer batches are pending than were not confirm
 // compare holds what a device shows against the model: the feed up to its marker, with its unsent batches on top.
 func (d *device) compare() {
 	s, st := d.s, d.r.State()
-	if st.Marker.Seq > s.model.head() || st.Marker.Hash != s.model.hashAt(st.Marker.Seq) {
-		s.fail("promise 3: %s is at %d with hash %s, and the feed has %s there, and ends at %d", d.name, st.Marker.Seq, st.Marker.Hash, s.model.hashAt(st.Marker.Seq), s.model.head())
+	m := s.feedOf(st.Marker)
+	if m == nil {
+		s.fail("promise 3: %s is at %d with hash %s, which no feed has; the hub's ends at %d", d.name, st.Marker.Seq, st.Marker.Hash, s.model.head())
+	}
+	if d.orphans() {
+		return
 	}
 	if st.Pending < int(st.LastGen-st.ConfirmedGen) { // which the store did not tell
 		d.mayFail(errUntold, "counting what is pending")
 		return
 	}
-	layer := s.model.at(st.Marker.Seq)
-	if st.Pending > 0 && !d.overlay(layer, st) {
+	layer := m.at(st.Marker.Seq)
+	if st.Pending > 0 && !d.overlay(m, layer, st) {
 		return
 	}
 	want := show(layer)
@@ -113,11 +117,11 @@ func (d *device) compare() {
 
 // overlay folds the unsent batches on a layer. It reports false where the model cannot say: what was sent under an id that the
 // device gave up is not among them, and neither are the parents of what was voided, if it is no problem any more.
-func (d *device) overlay(layer map[string][]leaf, st core.State) bool {
+func (d *device) overlay(m *model, layer map[string][]leaf, st core.State) bool {
 	if st.Pending != int(st.LastGen-st.ConfirmedGen) {
 		return false
 	}
-	voided := voidParents{d: d}
+	voided := voidParents{d: d, feed: m}
 	for from := st.ConfirmedGen + 1; from <= st.LastGen; {
 		gens, batches, err := d.r.Unsent(d.s.ctx, from, 1<<20)
 		if err != nil {
@@ -146,14 +150,15 @@ func (d *device) overlay(layer map[string][]leaf, st core.State) bool {
 
 // voidParents finds what a batch that was voided had as parents, among the problems of the device that wrote it.
 type voidParents struct {
-	d  *device
-	of map[change.Version]map[change.Key][]change.Version
+	d    *device
+	feed *model
+	of   map[change.Version]map[change.Key][]change.Version
 }
 
 // effective replaces parents that were voided by theirs; false where these are not known.
 func (v *voidParents) effective(key change.Key, parents []change.Version) (out []change.Version, known bool) {
 	for _, p := range parents {
-		if !v.d.s.model.voids[p] {
+		if !v.feed.voids[p] {
 			out = append(out, p)
 			continue
 		}
@@ -194,6 +199,7 @@ func (v *voidParents) load() bool {
 // checkEnd holds everything against every promise, when all is quiet.
 func (s *Sim) checkEnd() {
 	s.checkAll()
+	s.checkBack()
 	if s.chance(50) { // and once more after everything was opened again
 		s.hub.down(0)
 		s.hub.pump()
@@ -213,14 +219,19 @@ func (s *Sim) checkAll() {
 	rows := s.hub.rows()
 	for _, d := range s.devices {
 		d.compare()
-		d.check()
-		if got := d.rows(); got != rows {
+		orphans := d.orphans()
+		if !orphans {
+			d.check()
+		}
+		if got := d.rows(); got != rows && !orphans {
 			s.fail("promise 3: %s has at sequence %d other rows than the hub (-):\n%s", d.name, s.model.head(), diff(rows, got))
 		}
 		d.watch.drain()
 		d.watch.drain()
 		d.receipts()
-		d.values()
+		if !orphans {
+			d.values()
+		}
 	}
 }
 
@@ -278,12 +289,12 @@ func (d *device) receipts() {
 		err := d.r.WaitSynced(&parking{Context: context.Background(), park: func() bool { return false }}, w.version)
 		refused := errors.As(err, &refusal) && refusal.Gen > 0
 		switch {
-		case err != nil && !refused:
+		case err != nil && !refused && !d.orphans():
 			s.fail("promise 4: %s: the receipt of %s as %s: %v", d.name, n, w.version, err)
 		case refused && s.plan.maxBatch == 0 && refusal.Code == core.Invalid:
 			s.fail("promise 5: %s: the hub refuses %s as %s, and nothing is wrong with it: %v", d.name, n, w.version, refusal)
 		case w.seq > 0:
-		case w.dismissed || listed[n]:
+		case w.dismissed || listed[n] || s.displaced(n) || d.orphans():
 		default:
 			s.fail("promise 5: %s was confirmed as %s at %s, and is neither in the feed nor among the problems (receipt: %v)", n, w.version, d.name, err)
 		}
@@ -295,7 +306,7 @@ func (d *device) values() {
 	found := map[change.Key]map[change.Version]core.HistoryEntry{}
 	for i := range d.s.model.items {
 		b := d.s.model.items[i].batch
-		if b == nil {
+		if b == nil || d.s.renamed(&d.s.model.items[i]) {
 			continue
 		}
 		for j := range b.Mutations {

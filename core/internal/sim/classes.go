@@ -2,6 +2,7 @@ package sim
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 )
@@ -17,7 +18,7 @@ var classes = []string{
 	"late commit", "late commit of the log", "damage",
 	"crash", "power cut", "uncommitted lost", "hub crash", "hub power cut",
 	"checkpoint", "backup", "restore", "clone", "device joined", "reentry", "clock skew", "clock jump", "void",
-	// Loss at the hub has its place here: what restores, empties or rolls it back counts it.
+	"hub backup", "hub restored", "hub rolled back", "hub emptied", "unknown place", "handed back", "went back", "void handed back",
 }
 
 // unreached are the classes that did not happen.
@@ -56,4 +57,12 @@ func (s Stats) report() string {
 		}
 	}
 	return b.String() + "; " + rest.String()
+}
+
+func (s Stats) String() string {
+	text := ""
+	for _, k := range slices.Sorted(maps.Keys(s)) {
+		text += fmt.Sprintf("%s %d, ", k, s[k])
+	}
+	return text
 }

@@ -18,9 +18,11 @@ func (frame describeUp) String() string {
 	}
 	switch m := m.(type) {
 	case *wire.Hello:
-		return fmt.Sprintf("hello id %.4s marker %d gen %d +%d held %d", m.Device, m.Marker.Seq, m.Gen, len(m.Own), m.LowestHeld)
+		return fmt.Sprintf("hello id %.4s marker %d of %d gen %d +%d held %d trail %d", m.Device, m.Marker.Seq, m.Marker.Epoch, m.Gen, len(m.Own), m.LowestHeld, len(m.Trail))
 	case *wire.Push:
 		return fmt.Sprintf("push gen %d part %+v %s", m.Gen, m.Part, notesOf(m.Batches))
+	case *wire.Handback:
+		return fmt.Sprintf("handback seq %d part %+v %d entries", m.Seq, m.Part, len(m.Entries))
 	case *wire.Seen:
 		return fmt.Sprintf("seen %d", m.Seq)
 	}
@@ -36,7 +38,7 @@ func (frame describeDown) String() string {
 	}
 	switch m := m.(type) {
 	case *wire.Welcome:
-		return fmt.Sprintf("welcome common %d last %d head %d from %d", m.Common, m.Last, m.Head, m.Marker.Seq)
+		return fmt.Sprintf("welcome %s common %d last %d head %d from %d of %d", m.Mode, m.Common, m.Last, m.Head, m.Marker.Seq, m.Marker.Epoch)
 	case *wire.Changes:
 		return fmt.Sprintf("changes seq %d n %d part %+v", m.Seq, len(m.Entries), m.Part)
 	case *wire.Accepted:
@@ -45,6 +47,8 @@ func (frame describeDown) String() string {
 		return fmt.Sprintf("voided seq %d gen %d %s %s", m.Seq, m.Gen, m.Code, m.Text)
 	case *wire.Error:
 		return fmt.Sprintf("error %s %s gen %d", m.Code, m.Text, m.Gen)
+	case *wire.Handed:
+		return fmt.Sprintf("handed seq %d taken %d", m.Seq, m.Taken)
 	case *wire.Bye:
 		return fmt.Sprintf("bye %s", m.Why)
 	case *wire.Resend:

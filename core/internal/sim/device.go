@@ -30,6 +30,8 @@ type device struct {
 	seen  []seen // frontiers that the application remembers
 
 	backup *backup
+	feed   *model // that its store stands in, as far as is known
+	at     uint64 // its place there
 }
 
 // seen is what an application read of an object some time ago.
@@ -87,7 +89,8 @@ func (d *device) pump() {
 	case d.r == nil:
 	case d.sess == nil && s.now >= d.dialAt && s.hub.r != nil:
 		d.sess = watcher.New(d.r, watcher.Config{Database: database, Agent: d.name, Credit: uint64(s.plan.credit),
-			Rest: d.course.Rest(), Linger: d.course.Linger(), Parting: d.course.Parting(), Leaving: d.course.Leaving()})
+			Rest: d.course.Rest(), Linger: d.course.Linger(), Parting: d.course.Parting(), Leaving: d.course.Leaving(),
+			Trail: d.course.Trail(), HandedBack: d.course.HandedBack(), Back: d.course.Back()})
 		d.conn = s.connect(d)
 		d.sess.Open(s.ctx, s.time())
 		d.noticed()
@@ -128,6 +131,7 @@ func (d *device) noticed() {
 	}
 	d.s.logf("%s: session %v %s: reenter %v, delay %v", d.name, over.Result().Outcome, over.Result().Text, step.Reenter, step.Delay)
 	d.s.count("session " + over.Result().Outcome.String())
+	d.s.afterLoss(over.Result().Outcome)
 	if step.Reenter {
 		if err := d.r.Reenter(d.s.ctx); err != nil {
 			step = d.course.AfterFailure(err)
@@ -193,7 +197,9 @@ func (d *device) quiet() bool {
 		return false // somebody may be about to say that it ends
 	}
 	st := d.r.State()
-	return st.Pending == 0 && st.Marker == d.s.hub.head()
+	head := d.s.hub.head()
+	head.Epoch = st.Marker.Epoch // who is connected while others find a loss learns of the new epoch later
+	return (st.Pending == 0 || d.orphans()) && st.Marker == head
 }
 
 func (d *device) standing() string {
@@ -269,6 +275,7 @@ func (s *Sim) cloneOne() {
 	b := d.copy()
 	s.did("clone")
 	e := s.addDevice(b.mem, b.holds, b.maybe)
+	e.feed, e.at = d.feed, d.at
 	s.logf("%s is a copy of %s", e.name, d.name)
 	e.start()
 	e.begun()
@@ -293,6 +300,7 @@ func (s *Sim) restoreOne() {
 	}
 	s.logf("%s goes back to its backup", d.name)
 	s.did("restore")
+	defer s.missing(s.kept())
 	d.down(0)
 	b := d.backup
 	d.mem = b.mem.Clone()
@@ -335,6 +343,8 @@ func (s *Sim) checkpointOne() {
 
 // reopened holds what a device's store holds against what it must hold.
 func (d *device) reopened() {
+	defer d.s.missing(d.s.kept())
+	defer d.stand()
 	st := d.r.State()
 	for _, n := range slices.Sorted(maps.Keys(d.holds)) {
 		commit := d.holds[n]

@@ -6,8 +6,8 @@
 //	              ├─ network: connections that delay, stall, are cut, stay half open, bring garbage
 //	              ├─ rogue: bytes that no device would send                 │
 //	              └─ hub:    core.Replica ─ Faulty ─ Memory          edge.Hub, edge.Conn
-//	                              │
-//	                              └─ model: the feed, folded by other code than the engine's
+//	                              │              └─ copies that are put back
+//	                              └─ models: the feed, and each that the hub lost, folded by other code than the engine's
 //
 // A history is some hundred steps, each drawn from the seed: a write, a read, a frame that arrives, a crash, a power cut, a copy
 // of a store that comes to life. All that is drawn is noted as a list of choices, by which a failing history is shrunk, and kept
@@ -18,11 +18,11 @@
 //	2  batches are whole in every scan, watch event and feed entry: some objects are only ever written together
 //	3  a replica shows what the model makes of the feed up to its marker, with its unsent batches on top
 //	4  every batch carries a note of its own; no note comes twice in the feed, whatever device id brings it
-//	5  every value that was confirmed is found in the history, or among the problems
+//	5  every value that was confirmed is found in the history, or among the problems; what the hub lost and a device still had is back
 //	6  after healing, all is quiet within a bounded number of steps
 //	7  nothing panics; damaged rows are reported as CORRUPT
 //
 // The files: sim (steps and healing), plan (what can happen), choices, shrink, classes, node, late (a dead engine's last commit),
-// hub, device, network, rogue, work (what applications do), watching, model, check, sweep (every store operation of one workload
+// hub, loss (what the hub forgets), device, network, rogue, work (what applications do), watching, model, check, sweep (every store operation of one workload
 // fails in turn). Package mutants has defects that it must find.
 package sim

@@ -12,6 +12,10 @@ type hub struct {
 	node
 	edge   *edge.Hub
 	ticked uint64
+
+	backup *hubCopy
+	undo   *hubCopy // what is put back as soon as the feed has come so far; nil: nothing
+	undoAt uint64
 }
 
 // tapped is a hub's replica with somebody who hears what it tells.
@@ -65,6 +69,9 @@ func (h *hub) pump() {
 	if h.r == nil {
 		h.up()
 	}
+	if h.undo != nil && h.s.model.head() >= h.undoAt && !h.lost() {
+		h.lose("hub rolled back", h.undo)
+	}
 	if h.s.now >= h.ticked+1000 {
 		h.ticked = h.s.now
 		h.edge.Tick(h.s.now)
@@ -72,6 +79,7 @@ func (h *hub) pump() {
 }
 
 func (h *hub) heal() {
+	h.undo = nil
 	if h.r == nil || h.lost() || !h.spent() {
 		h.down(0)
 	}

@@ -18,7 +18,7 @@ type model struct {
 	chain    map[change.DeviceID]change.Hash
 	objects  map[string][]state // by key, in the order of the feed
 	notes    map[string]uint64  // where each note came
-	accepted uint64             // the hub's latest time
+	accepted uint64             // the hub's latest time, but for what was handed back
 	voids    map[change.Version]bool
 }
 
@@ -31,6 +31,17 @@ type item struct {
 	hash  change.Hash // running, after it
 	name  change.Version
 	batch *change.Batch // nil: a void
+	back  bool          // it was in a feed before that the hub lost
+
+	accepted uint64 // when the hub took it, or took it first
+}
+
+// id is what an entry is known by, whichever device brings it, and in whichever feed.
+func (it *item) id() string {
+	if it.batch == nil {
+		return "the void " + it.name.String()
+	}
+	return it.batch.Note
 }
 
 // state is an object from one place of the feed on.
@@ -70,6 +81,15 @@ func (m *model) told(es []core.FeedEntry) {
 	}
 }
 
+// branch returns a model of a feed that begins with some entries.
+func (m *model) branch(items []item) *model {
+	b := newModel(m.s)
+	for i := range items {
+		b.take(items[i].entry)
+	}
+	return b
+}
+
 // reopened reads the feed of a hub that was opened: what it told before is there, and at most what it was storing when
 // it died is new.
 func (m *model) reopened(h *hub) {
@@ -102,44 +122,70 @@ func (m *model) reopened(h *hub) {
 	}
 }
 
+// add takes an entry that is new in the feed.
 func (m *model) add(f *core.FeedEntry) {
 	s := m.s
-	e, err := change.DecodeEntry(f.Entry)
-	if err != nil {
-		s.fail("sequence %d cannot be read: %v", f.Seq, err)
-	}
-	it := item{entry: f.Entry, hash: e.FeedHash(m.hashAt(f.Seq - 1)), name: e.Version}
-	if it.hash != f.Hash {
+	it := m.take(f.Entry)
+	switch {
+	case it.hash != f.Hash:
 		s.fail("the running hash at %d is %s, and the hub says %s", f.Seq, it.hash, f.Hash)
+	case it.back:
+		s.count("handed back")
+		if it.batch == nil {
+			s.count("void handed back")
+		}
+	case it.batch == nil:
+		s.count("void")
 	}
-	if e.Annotation.Accepted < m.accepted {
-		s.fail("sequence %d was taken at %d, and the one before it at %d", f.Seq, e.Annotation.Accepted, m.accepted)
+	s.logf("feed %d: %s %s, handed back %v", f.Seq, it.name, m.describe(it), it.back)
+}
+
+// take takes the next entry.
+func (m *model) take(entry []byte) *item {
+	s, seq := m.s, m.head()+1
+	e, err := change.DecodeEntry(entry)
+	if err != nil {
+		s.fail("sequence %d cannot be read: %v", seq, err)
 	}
-	m.accepted = e.Annotation.Accepted
-	if e.Version.Gen != m.last[e.Version.Device]+1 {
-		s.fail("sequence %d brings %s after generation %d", f.Seq, e.Version, m.last[e.Version.Device])
-	}
+	it := item{entry: entry, hash: e.FeedHash(m.hashAt(seq - 1)), name: e.Version, accepted: e.Annotation.Accepted}
 	if e.Kind == change.EntryBatch {
 		if it.batch, err = change.Decode(e.Body); err != nil {
-			s.fail("the batch at %d cannot be read: %v", f.Seq, err)
+			s.fail("the batch at %d cannot be read: %v", seq, err)
 		}
-		if err := it.batch.Follows(m.chain[e.Version.Device]); err != nil {
-			s.fail("the batch at %d: %v", f.Seq, err)
+	}
+	if it.back = s.saidBefore(&it); !it.back {
+		if it.accepted < m.accepted {
+			s.fail("sequence %d was taken at %d, and the one before it at %d", seq, it.accepted, m.accepted)
 		}
-		if got, want := e.Annotation.EffectiveStamp(&it.batch.Header), min(it.batch.Stamp, e.Annotation.Accepted+allowedSkew); got != want {
-			s.fail("the batch at %d counts as written at %d, and should as at %d", f.Seq, got, want)
-		}
-		m.judge(f.Seq, it.batch)
-		for i := range it.batch.Mutations {
-			m.graft(f.Seq, e, &it.batch.Mutations[i], it.batch)
-		}
-	} else {
+		m.accepted = it.accepted
+	}
+	if e.Version.Gen != m.last[e.Version.Device]+1 {
+		s.fail("sequence %d brings %s after generation %d", seq, e.Version, m.last[e.Version.Device])
+	}
+	if it.batch == nil {
 		m.voids[e.Version] = true
-		s.count("void")
+	} else {
+		m.fold(seq, e, &it)
 	}
 	m.last[e.Version.Device], m.chain[e.Version.Device] = e.Version.Gen, e.Hash
 	m.items = append(m.items, it)
-	s.logf("feed %d: %s %s", f.Seq, e.Version, m.describe(&it))
+	return &m.items[len(m.items)-1]
+}
+
+// fold takes a batch up.
+func (m *model) fold(seq uint64, e *change.Entry, it *item) {
+	s, b := m.s, it.batch
+	if err := b.Follows(m.chain[e.Version.Device]); err != nil {
+		s.fail("the batch at %d: %v", seq, err)
+	}
+	if got, want := e.Annotation.EffectiveStamp(&b.Header), min(b.Stamp, e.Annotation.Accepted+allowedSkew); got != want {
+		s.fail("the batch at %d counts as written at %d, and should as at %d", seq, got, want)
+	}
+	m.known(seq, it, &e.Annotation)
+	m.judge(seq, b)
+	for i := range b.Mutations {
+		m.graft(seq, e, &b.Mutations[i], b, it.back)
+	}
 }
 
 func (m *model) describe(it *item) string {
@@ -149,16 +195,24 @@ func (m *model) describe(it *item) string {
 	return it.batch.Note
 }
 
-// judge holds a batch in the feed against what its writer wanted.
-func (m *model) judge(seq uint64, b *change.Batch) {
-	s := m.s
-	for i := range b.Mutations {
-		for _, p := range b.Mutations[i].Parents {
-			if p.Device != b.Device && p.Gen > m.last[p.Device] {
-				s.fail("sequence %d names %s, which the feed does not have yet", seq, p)
+// known holds a batch's parents against the feed before it. Of what was handed back, those count that the hub names.
+func (m *model) known(seq uint64, it *item, ann *change.Annotation) {
+	for i := range it.batch.Mutations {
+		parents := ann.EffectiveParents(&it.batch.Mutations[i])
+		if !it.back {
+			parents = slices.Concat(parents, it.batch.Mutations[i].Parents)
+		}
+		for _, p := range parents {
+			if p.Device != it.name.Device && p.Gen > m.last[p.Device] {
+				m.s.fail("sequence %d names %s, which the feed does not have yet", seq, p)
 			}
 		}
 	}
+}
+
+// judge holds a batch in the feed against what its writer wanted.
+func (m *model) judge(seq uint64, b *change.Batch) {
+	s := m.s
 	if strings.HasPrefix(b.Note, "rogue") {
 		return
 	}
@@ -166,6 +220,8 @@ func (m *model) judge(seq uint64, b *change.Batch) {
 	switch {
 	case w == nil:
 		s.fail("sequence %d brings a batch %q that nobody wrote", seq, b.Note)
+	case m.notes[b.Note] != 0 && s.forked():
+		s.count("doubled by copies")
 	case m.notes[b.Note] != 0:
 		s.fail("promise 4: %s is in the feed at %d and, as %s, at %d", b.Note, m.notes[b.Note], b.Version(), seq)
 	case w.fate == refused:
@@ -181,11 +237,11 @@ func (m *model) judge(seq uint64, b *change.Batch) {
 			s.fail("promise 2: %s has in the feed %s, which its writer did not write so", b.Note, mu.Key)
 		}
 	}
-	m.notes[b.Note], w.seq = seq, seq
+	m.notes[b.Note], w.seq, w.came = seq, seq, true
 }
 
-// graft is the rule of the fold: the version takes the place of its parents.
-func (m *model) graft(seq uint64, e *change.Entry, mu *change.Mutation, b *change.Batch) {
+// graft is the rule of the fold: the version takes the place of its parents. What was handed back is not judged again.
+func (m *model) graft(seq uint64, e *change.Entry, mu *change.Mutation, b *change.Batch, back bool) {
 	parents := mu.Parents
 	for _, ep := range e.Annotation.EParents {
 		if ep.Index == mu.Index {
@@ -193,7 +249,7 @@ func (m *model) graft(seq uint64, e *change.Entry, mu *change.Mutation, b *chang
 		}
 	}
 	for _, p := range parents {
-		if m.voids[p] {
+		if m.voids[p] && !back {
 			m.s.fail("sequence %d: %s counts as replacing %s, which was voided", seq, b.Version(), p)
 		}
 	}

@@ -26,6 +26,7 @@ type conn struct {
 	who      string // the device's name, also when it has left
 	heard    uint64 // when the hub was connected, or got a frame
 	dirty    bool   // something on its way down was changed
+	feed     *model // of the hub when it was connected
 	lastUp   []byte // frames that arrived last
 	lastDown []byte
 	onWay    []handed // what of the stream the hub has sent and was not told to be applied
@@ -42,7 +43,7 @@ var errCut = errors.New("sim: the connection was cut")
 
 func (s *Sim) connect(d *device) *conn {
 	s.names++
-	c := &conn{s: s, id: s.names, dev: d, sess: d.sess, window: 1 + s.rnd.IntN(6), who: d.name, heard: s.now}
+	c := &conn{s: s, id: s.names, dev: d, sess: d.sess, window: 1 + s.rnd.IntN(6), who: d.name, heard: s.now, feed: s.model}
 	if slices.ContainsFunc(s.conns, func(o *conn) bool { return o.who == c.who && o.hub != nil }) {
 		s.did("second connection of a device")
 	}
@@ -321,7 +322,7 @@ func (s *Sim) later(m wire.Message) []byte {
 // sentAgain has the hub send entries again with those that follow, as it may.
 func (s *Sim) sentAgain() {
 	c := s.anyConn()
-	if c == nil || len(c.down) == 0 || c.dev == nil || c.dirty {
+	if c == nil || len(c.down) == 0 || c.dev == nil || c.dirty || c.feed != s.model {
 		return
 	}
 	i := s.rnd.IntN(len(c.down))

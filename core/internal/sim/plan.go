@@ -25,6 +25,7 @@ type plan struct {
 	garbage    int
 	checkpoint int
 	damage     int
+	loss       int               // at the hub
 	faults     []store.FaultKind // of stores
 	hubFaults  bool
 	halfOpen   bool
@@ -60,6 +61,9 @@ func (s *Sim) draw() plan {
 		stepBytes: oneOf(0, 1, 1),
 		maxBatch:  oneOf(0, 0, 700), frame: oneOf(0, 4096), pushFrame: oneOf(0, 4096), recent: oneOf(0, 1, 3000),
 		credit: oneOf(0, 0, 500, 4000), keys: 1 + r.IntN(6), skew: r.IntN(3) == 0,
+	}
+	if lossWeight > 0 {
+		p.loss = oneOf(0, 0, lossWeight)
 	}
 	for k := store.Fail; k <= store.Cut; k++ {
 		if r.IntN(3) == 0 {
@@ -104,7 +108,7 @@ func (p *plan) fields() []field {
 	return []field{
 		{"devices", &p.devices}, {"late", &p.late}, {"steps", &p.steps}, {"crash", &p.crash}, {"power", &p.power},
 		{"clone", &p.clone}, {"restore", &p.restore}, {"jump", &p.jump}, {"cut", &p.cut}, {"stall", &p.stall},
-		{"rogue", &p.rogue}, {"garbage", &p.garbage}, {"checkpoint", &p.checkpoint}, {"damage", &p.damage},
+		{"rogue", &p.rogue}, {"garbage", &p.garbage}, {"checkpoint", &p.checkpoint}, {"damage", &p.damage}, {"loss", &p.loss},
 		{"faults", &p.faults}, {"hubFaults", &p.hubFaults}, {"halfOpen", &p.halfOpen}, {"strict", &p.strict},
 		{"large", &p.large}, {"checkBytes", &p.checkBytes}, {"hubBytes", &p.hubBytes}, {"stepBytes", &p.stepBytes},
 		{"maxBatch", &p.maxBatch}, {"frame", &p.frame}, {"pushFrame", &p.pushFrame}, {"recent", &p.recent},

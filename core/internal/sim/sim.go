@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
 )
@@ -15,7 +16,7 @@ const (
 	healSteps = 60_000
 	// healTime bounds it in virtual ms. The longest delays are a minute.
 	healTime = 60 * 60_000
-	// traceLength bounds the last events that a failure shows: most histories are shorter.
+	// traceLength bounds the events that a failure shows, the first and the last: most histories are shorter.
 	traceLength = 2000
 	// maxDevices bounds devices together with their copies.
 	maxDevices = 8
@@ -30,7 +31,7 @@ type Failure struct {
 	Promise string // that was broken, or what else went wrong, without names: two failures of one cause mostly have the same
 	Step    int
 	Text    string
-	Trace   []string // the last events, oldest first; only of a history that was traced
+	Trace   []string // the first and the last events, oldest first; only of a history that was traced
 }
 
 func (f *Failure) Error() string {
@@ -58,7 +59,9 @@ type Sim struct {
 	dead    []*device // that will not come back: their storage is gone
 	conns   []*conn
 	rogue   *rogue
-	model   *model
+	model   *model            // of the feed as the hub has it
+	left    []*model          // of feeds that the hub had before it lost something, the latest last
+	gone    map[string]bool   // what was in a feed, and then nobody had any more
 	writes  map[string]*write // by note
 
 	names   int // given to devices and connections
@@ -93,7 +96,7 @@ func (s *Sim) run() (stats Stats, failure *Failure) {
 
 func newSim(seed uint64, trace bool) *Sim {
 	s := &Sim{seed: seed, rnd: drawn(seed), ctx: context.Background(), now: start, tracing: trace,
-		writes: map[string]*write{}, stats: Stats{}}
+		writes: map[string]*write{}, gone: map[string]bool{}, stats: Stats{}}
 	var key [32]byte
 	copy(key[:], fmt.Sprintf("vsync %d", seed))
 	s.entropy = rand.NewChaCha8(key)
@@ -129,7 +132,7 @@ func (s *Sim) logf(format string, args ...any) {
 	}
 	line := fmt.Sprintf("%4d %8d  ", s.step, s.now-start) + fmt.Sprintf(format, args...)
 	if len(s.events) >= traceLength {
-		s.events = append(s.events[:0], s.events[1:]...)
+		s.events = slices.Delete(s.events, traceLength/2, traceLength/2+1) // how it began shows, too
 	}
 	s.events = append(s.events, line)
 }
@@ -172,6 +175,7 @@ func (s *Sim) live() {
 		{"sleep", p.stall, s.sleepOne},
 		{"checkpoint", p.checkpoint, s.checkpointOne},
 		{"damage", p.damage, s.damageOne},
+		{"loss", p.loss, s.loseAtHub},
 		{"check", 2, s.checkOne},
 		{"join", 1, func() {
 			if late > 0 {
@@ -205,6 +209,9 @@ func (s *Sim) pump() {
 	}
 	s.sweepConns()
 	s.checkConns()
+	for _, d := range s.devices {
+		d.stand()
+	}
 }
 
 // heal takes all faults away and runs until nothing is left to do.

@@ -4,7 +4,6 @@ import (
 	"embed"
 	"flag"
 	"fmt"
-	"maps"
 	"math"
 	"runtime"
 	"slices"
@@ -188,14 +187,6 @@ func everyMinute(show func(minute int)) (end func()) {
 		}
 	}()
 	return func() { close(over) }
-}
-
-func (s Stats) String() string {
-	text := ""
-	for _, k := range slices.Sorted(maps.Keys(s)) {
-		text += fmt.Sprintf("%s %d, ", k, s[k])
-	}
-	return text
 }
 
 // TestASeedIsAHistory: the same seed lives the same history, event by event.
