@@ -120,7 +120,11 @@ func (s *stage) read(a *Arrival) (it changelog.Item, e *change.Entry, b *change.
 	if err := s.notACopy(e); err != nil {
 		return it, nil, nil, err
 	}
-	if own, err := s.isOwn(e); err != nil || own { // its bytes are here, and watchers have seen it
+	own, err := s.isOwn(e)
+	if own && b != nil && e.Version.Device != s.state.device && len(s.state.rewinds) > 0 {
+		own, err = s.awaits(b)
+	}
+	if err != nil || own { // its bytes are here, and watchers have seen it
 		back := Arrival{Seq: a.Seq, Gen: e.Version.Gen, Ann: e.Annotation.Encode(), MAC: e.MAC, Void: e.Kind == change.EntryVoid}
 		return changelog.Item{Kind: changelog.ItemConfirm, Data: confirmData(&back, e.Version.Device)}, e, b, err
 	}
@@ -156,6 +160,23 @@ func (s *stage) isOwn(e *change.Entry) (bool, error) {
 	}
 	h, _, err := change.DecodeHeader(batch)
 	return h.Hash == e.Hash, err
+}
+
+// awaits says that a batch of a former id is pending still. One that was confirmed and left is not: it comes back like anyone's.
+func (s *stage) awaits(b *change.Batch) (bool, error) {
+	for i := range b.Mutations {
+		row, err := s.get(objectRow(b.Mutations[i].Key))
+		if err != nil {
+			return false, err
+		}
+		if err := s.obj.Load(row); err != nil {
+			return false, wrapf(Corrupt, err, "the object %s cannot be read", b.Mutations[i].Key)
+		}
+		if s.obj.IsPending(b.Version()) {
+			return true, nil
+		}
+	}
+	return false, nil
 }
 
 // reads says whether a batch of this device can be read.

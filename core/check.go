@@ -136,7 +136,7 @@ func (c *checker) item(commit uint64, it changelog.Item) error {
 	switch it.Kind {
 	case changelog.ItemBatch:
 		c.report.Batches++
-		if gone, err := c.displaced(it.Data); gone || err != nil || c.givenUp(it.Data) {
+		if gone, err := c.displaced(commit, it.Data); gone || err != nil || c.givenUp(it.Data) {
 			return err
 		}
 		return c.batch(commit, it.Data)
@@ -177,14 +177,15 @@ func (c *checker) givenUp(batch []byte) bool {
 	return false
 }
 
-// displaced says that a batch was left, with what the feed had then, and that the feed has another of its name by now.
-func (c *checker) displaced(batch []byte) (bool, error) {
+// displaced says that a batch was left, with what the feed had then, and that the feed has brought its name again since: this batch,
+// or another.
+func (c *checker) displaced(commit uint64, batch []byte) (bool, error) {
 	v, ok := change.PeekVersion(batch)
 	if !ok || len(c.head.rewinds) == 0 || !c.isOld(v.Device) {
 		return false, nil
 	}
-	now, _, ok, err := c.r.log.Find(c.ctx, v)
-	return ok && !bytes.Equal(now, batch), err
+	_, rec, ok, err := c.r.log.Find(c.ctx, v)
+	return ok && rec.Commit != commit, err
 }
 
 func (c *checker) place(commit, seq uint64, e *change.Entry) {
