@@ -46,12 +46,19 @@ func refusal(e *wire.Error) ending {
 	return ending{End{wire.CloseFault, cut(string(e.Code)+": "+e.Text, maxReason)}, e}
 }
 
-// TurnAway is what a device is told where there is no hub for it, because its database could not be opened: a frame, and how to close.
+// TurnAway is what a device is told where there is no hub for it, because its database could not be opened, or its token is not good for
+// it: a frame, and how to close.
 func TurnAway(err error) (frame []byte, end *End) {
 	e := &wire.Error{Code: wire.CodeInternal, Text: "the hub cannot open this database; its operator has to look", Retry: retryQuota}
+	var wrong *wire.ProtocolError
+	if errors.As(err, &wrong) {
+		e = wrong.Answer()
+	}
 	var known *core.Error
 	if errors.As(err, &known) {
 		switch wire.Code(known.Code) {
+		case wire.CodeUnauthenticated, wire.CodeForbidden, wire.CodeProtocol:
+			e = answer(err)
 		case wire.CodeCorrupt, wire.CodeQuota:
 			e.Code = wire.Code(known.Code)
 		case wire.CodeRateLimited:
@@ -61,8 +68,9 @@ func TurnAway(err error) (frame []byte, end *End) {
 			e = &wire.Error{Code: wire.CodeRateLimited, Text: known.Message, Retry: retryClosing}
 		}
 	}
+	why := refusal(e)
 	frame, _ = wire.Append(nil, e)
-	return frame, &End{wire.CloseFault, string(e.Code)}
+	return frame, &why.End
 }
 
 // cut shortens a text for people, at the border of a character.

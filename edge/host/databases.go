@@ -71,6 +71,12 @@ func openDatabases(cfg *Config) (*databases, error) {
 	}, nil
 }
 
+// exists reports whether a database has a file.
+func (ds *databases) exists(name string) bool {
+	_, err := os.Stat(filepath.Join(ds.dir, name+".db"))
+	return err == nil
+}
+
 // acquire returns an open database, whose user the caller then is, until release.
 func (ds *databases) acquire(name string) (*database, error) {
 	for {
@@ -135,7 +141,7 @@ func (ds *databases) open(d *database) {
 	}
 	delete(ds.wrong, d.name)
 	d.replica = replica
-	d.hub = edge.NewHub(replica, edge.Config{Database: d.name, Connections: ds.cfg.Connections})
+	d.hub = edge.NewHub(replica, edge.Config{Database: d.name, Connections: ds.cfg.Connections, Auth: ds.cfg.auth(d.name)})
 }
 
 // openHub opens the store of a database as a hub: what it accepts, it has.

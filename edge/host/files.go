@@ -155,14 +155,18 @@ func (s *Server) handler() http.Handler {
 		if publicPaths[r.URL.Path] || isFeed(r) {
 			setAll(w.Header(), publicHeaders)
 		}
-		s.guard.ServeHTTP(w, r, mux.ServeHTTP)
+		next := mux.ServeHTTP
+		if isAPI(r) {
+			next = s.serveAPI // the mux would answer for it where a path is not clean
+		}
+		s.guard.ServeHTTP(w, r, next)
 	})
 }
 
 // isFeed says whether a request is about a database. One may be called health too: only an upgrade means it.
 func isFeed(r *http.Request) bool {
 	name, is := strings.CutPrefix(r.URL.Path, "/v1/")
-	return is && (name != "health" || r.Header.Get("Upgrade") != "")
+	return is && !isAPI(r) && (name != "health" || r.Header.Get("Upgrade") != "")
 }
 
 func setAll(h http.Header, values map[string]string) {

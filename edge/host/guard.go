@@ -8,19 +8,24 @@ import (
 	"strings"
 
 	"vsync/core"
+	"vsync/edge/httpapi"
 )
 
 // A guard lets a request in by its Host and its Origin.
 //
 // Host must be a name of this machine, or of an allowed origin: a website can give its own name this
-// machine's address, and then its page would be of the hub's own origin. Origin, where there is one (browsers
+// machine's address, and then its page would be of the hub's own origin. A hub with keys has any name: such a page has no token. Origin, where there is one (browsers
 // send it with every upgrade), must be the hub's own or an allowed one, but for the SDK's files.
-type guard struct{ allowed []origin }
+type guard struct {
+	allowed []origin
+	anyHost bool
+}
 
 // An origin as --origin names it.
 type origin struct{ scheme, host string } // host: a pattern of path.Match; "null" has neither
 
-func newGuard(origins []string) (g guard, err error) {
+func newGuard(origins []string, anyHost bool) (g guard, err error) {
+	g.anyHost = anyHost
 	for _, text := range origins {
 		o, err := parseOrigin(text)
 		if err != nil {
@@ -47,13 +52,22 @@ func parseOrigin(text string) (origin, error) {
 
 func (g guard) ServeHTTP(w http.ResponseWriter, r *http.Request, next http.HandlerFunc) {
 	switch {
-	case !g.knowsHost(r.Host):
-		http.Error(w, "this hub is not called "+r.Host+"; start it with --origin if it should be", http.StatusForbidden)
+	case !g.anyHost && !g.knowsHost(r.Host):
+		forbid(w, r, "this hub is not called "+r.Host+"; start it with --origin if it should be")
 	case !publicPaths[r.URL.Path] && !g.allows(r.Header.Get("Origin"), r.Host):
-		http.Error(w, "pages of "+r.Header.Get("Origin")+" may not use this hub; start it with --origin if they should", http.StatusForbidden)
+		forbid(w, r, "pages of "+r.Header.Get("Origin")+" may not use this hub; start it with --origin if they should")
 	default:
 		next(w, r)
 	}
+}
+
+// forbid says no, to programs as they expect it.
+func forbid(w http.ResponseWriter, r *http.Request, text string) {
+	if isAPI(r) {
+		httpapi.Refuse(w, fail(core.Forbidden, "%s", text))
+		return
+	}
+	http.Error(w, text, http.StatusForbidden)
 }
 
 func (g guard) knowsHost(host string) bool {

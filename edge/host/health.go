@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"vsync/core/change"
+	"vsync/edge/token"
 )
 
 // health is what GET /v1/health answers; the page shows it.
@@ -32,7 +33,7 @@ type facts struct {
 func (s *Server) serveHealth(w http.ResponseWriter, r *http.Request) {
 	h := health{Status: "ok", Version: s.cfg.Version, Uptime: int64(time.Since(s.started).Seconds()), Connections: s.connections()}
 	var wrong []string
-	h.Databases, wrong = s.dbs.facts()
+	h.Databases, wrong = s.dbs.facts(s.cfg.sees(token.Bearer(r.Header.Get("Authorization"))))
 	status := http.StatusOK
 	if len(wrong) > 0 {
 		status, h.Status, h.Message = http.StatusServiceUnavailable, "degraded", wrong[0]
@@ -43,8 +44,8 @@ func (s *Server) serveHealth(w http.ResponseWriter, r *http.Request) {
 	_ = json.NewEncoder(w).Encode(h)
 }
 
-// facts describes all databases, and what is wrong with some.
-func (ds *databases) facts() (list []facts, wrong []string) {
+// facts describes all databases that are to be seen, and what is wrong with some.
+func (ds *databases) facts(sees func(string) bool) (list []facts, wrong []string) {
 	names, err := ds.names()
 	if err != nil {
 		wrong = append(wrong, err.Error())
@@ -53,6 +54,9 @@ func (ds *databases) facts() (list []facts, wrong []string) {
 	defer ds.mu.Unlock()
 	list = []facts{}
 	for _, name := range names {
+		if !sees(name) {
+			continue
+		}
 		f := facts{Name: name}
 		if last, known := ds.last[name]; known {
 			f = last
@@ -63,7 +67,11 @@ func (ds *databases) facts() (list []facts, wrong []string) {
 		list = append(list, f)
 	}
 	for _, name := range slices.Sorted(maps.Keys(ds.wrong)) {
-		wrong = append(wrong, "database "+name+": "+ds.wrong[name])
+		text := "database " + name + ": " + ds.wrong[name]
+		if !sees(name) {
+			text = "a database of the hub cannot be used; its operator has to look"
+		}
+		wrong = append(wrong, text)
 	}
 	return list, wrong
 }

@@ -3,17 +3,19 @@
 //	GET /                the page and the SDK, from package web
 //	GET /v1/health       how the hub is, as JSON
 //	GET /v1/<database>   upgrade to a WebSocket that carries vsync.1
+//	/v1/<database>/…     the API for services: package httpapi
 //
 //	DATA/hub.lock              held by the process that serves DATA
 //	DATA/hub.key               the key of the entries' MACs, made at the first start; not among what it signs
 //	DATA/databases/NAME.db     one store a database (see package sqlite), opened when somebody asks for it
 //
-//	request ─▶ guard ─▶ upgrade ─▶ databases.acquire ─▶ edge.Conn ─┬─ reader ─▶ Receive
-//	        (Host, Origin)          (opens, counts)                └─ writer ◀─ Next
+//	request ─▶ guard ─┬─▶ upgrade ─▶ token ─▶ databases.acquire ─▶ edge.Conn ─┬─ reader ─▶ Receive
+//	        (Host, Origin)                     (opens, counts)                └─ writer ◀─ Next
+//	                  └─▶ token ─▶ httpapi ─▶ databases.acquire ─▶ core.Replica
 //
-// There are no tokens yet, so whoever reaches the hub may read and write everything. That is why Listen
-// refuses any address but this machine's own, and why the guard looks at Host and Origin: a page of some
-// website, opened in a browser on this machine, reaches it too.
+// With keys, whoever comes has to show a token by one of them. Without, whoever reaches the hub may read and write everything: then
+// Listen refuses any address but this machine's own, and the guard looks at Host too, as a page of some website, opened in a browser
+// on this machine, reaches it.
 package host
 
 import (
@@ -34,6 +36,8 @@ import (
 	"vsync/core/store"
 	"vsync/core/wire"
 	"vsync/edge/host/lock"
+	"vsync/edge/httpapi"
+	"vsync/edge/token"
 )
 
 // PortInUse: another program listens there. It is a code of this package's, beside those of core.
@@ -49,6 +53,7 @@ type Config struct {
 	Data    string            // directory; made where its parent is there
 	Version string            // of the program, for people
 	Origins []string          // whose pages may connect beside the hub's own; see ParseOrigin
+	Keys    *token.Keys       // by which tokens are judged; nil: nobody is asked for one
 	Log     func(line string) // nil: nothing is told
 
 	Connections int           // at most, all databases together; 0: 10,000
@@ -80,16 +85,18 @@ type Server struct {
 	cfg     Config
 	guard   guard
 	files   *files
+	api     *httpapi.API
 	dbs     *databases
 	lock    *lock.Lock
 	http    *http.Server
 	started time.Time
 	ticking chan struct{} // closed when the ticker is to end
+	stop    func()        // ends what requests wait for
 
 	mu      sync.Mutex
 	sockets int
 	closing bool
-	served  sync.WaitGroup // one for each socket, one for the ticker
+	served  sync.WaitGroup // one for each socket and each request of the API, one for the ticker
 }
 
 // New takes the directory. Errors: NO_DIRECTORY, READ_ONLY; LOCKED if another process serves it; INVALID
@@ -100,7 +107,7 @@ func New(cfg Config) (*Server, error) {
 	}
 	s := &Server{cfg: cfg, files: newFiles(), started: time.Now(), ticking: make(chan struct{})}
 	var err error
-	if s.guard, err = newGuard(cfg.Origins); err != nil {
+	if s.guard, err = newGuard(cfg.Origins, cfg.Keys != nil); err != nil {
 		return nil, err
 	}
 	if err := MakeDirectory(cfg.Data); err != nil {
@@ -113,8 +120,11 @@ func New(cfg Config) (*Server, error) {
 		s.lock.Release()
 		return nil, err
 	}
+	s.api = s.newAPI()
+	requests, stop := context.WithCancel(context.Background())
+	s.stop = stop
 	s.http = &http.Server{
-		Handler: s.handler(), ErrorLog: silent,
+		Handler: s.handler(), ErrorLog: silent, BaseContext: func(net.Listener) context.Context { return requests },
 		ReadHeaderTimeout: headerTime, IdleTimeout: idleTime, MaxHeaderBytes: maxHeader,
 	}
 	s.served.Go(s.tick)
@@ -162,6 +172,7 @@ func (s *Server) Close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), lastWord)
 	defer cancel()
 	s.dbs.bye()
+	s.stop()
 	_ = s.http.Shutdown(ctx) // a request that takes longer is cut
 	s.http.Close()
 	s.served.Wait()

@@ -44,7 +44,7 @@ func start(t *testing.T, cfg Config) *running {
 	if err != nil {
 		t.Fatal(err)
 	}
-	listeners, err := Listen("127.0.0.1", 0)
+	listeners, err := Listen("127.0.0.1", 0, cfg.Keys)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -454,16 +454,16 @@ func TestLostKey(t *testing.T) {
 
 func TestListen(t *testing.T) {
 	for _, address := range []string{"", "0.0.0.0", "::", "10.0.0.1", "example.com", "127.0.0.1.example.com"} {
-		if l, err := Listen(address, 0); code(err) != core.Forbidden {
+		if l, err := Listen(address, 0, nil); code(err) != core.Forbidden {
 			t.Errorf("%q: %v, %v", address, l, err)
 		}
 	}
 	for _, address := range []string{"localhost", "127.0.0.1"} {
-		listeners, err := Listen(address, 0)
+		listeners, err := Listen(address, 0, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := Listen(address, Port(listeners[0])); code(err) != PortInUse {
+		if _, err := Listen(address, Port(listeners[0]), nil); code(err) != PortInUse {
 			t.Errorf("%s twice: %v", address, err)
 		}
 		for _, l := range listeners {
@@ -478,7 +478,7 @@ func TestOriginsAreJudged(t *testing.T) {
 			t.Errorf("%q: %v", text, err)
 		}
 	}
-	g, err := newGuard([]string{"https://App.example/", "https://*.team.example", "null"})
+	g, err := newGuard([]string{"https://App.example/", "https://*.team.example", "null"}, false)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -8,16 +8,17 @@ import (
 	"syscall"
 
 	"vsync/core"
+	"vsync/edge/token"
 )
 
-// Listen opens the port on an address of this machine alone. "localhost" is both of its addresses, where
+// Listen opens the port on an address: of this machine alone, where there are no keys. "localhost" is both of its addresses, where
 // there are two. Port 0 is a free one.
 //
-// Errors: FORBIDDEN for any other address; PORT_IN_USE.
-func Listen(host string, port int) ([]net.Listener, error) {
-	if !isLoopback(host) {
+// Errors: FORBIDDEN for any other address without keys; PORT_IN_USE; INVALID.
+func Listen(host string, port int, keys *token.Keys) ([]net.Listener, error) {
+	if keys == nil && !isLoopback(host) {
 		return nil, fail(core.Forbidden, "the hub listens on this machine alone (localhost, 127.0.0.1 or ::1), not on %q: "+
-			"it has no tokens yet, so whoever reached it could read and write everything", host)
+			"it has no keys, so whoever reached it could read and write everything; give it some with --keys", host)
 	}
 	if host != "localhost" {
 		l, err := listen(host, port)

@@ -28,19 +28,24 @@ func (s *Server) serveFeed(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		return
 	}
+	hello, err := s.cfg.admit(socket, name)
+	if err != nil {
+		turnAway(socket, err)
+		return
+	}
 	d, err := s.dbs.acquire(name)
 	if err != nil {
 		turnAway(socket, err)
 		return
 	}
 	defer s.dbs.release(d)
-	d.carry(socket, edge.Peer{Address: r.RemoteAddr})
+	d.carry(socket, edge.Peer{Address: r.RemoteAddr}, hello)
 }
 
-// carry moves frames between a socket and the hub until both are done with each other.
-func (d *database) carry(socket wire.Conn, peer edge.Peer) {
+// carry moves frames between a socket and the hub until both are done with each other. The first frame may be here already.
+func (d *database) carry(socket wire.Conn, peer edge.Peer, first []byte) {
 	c := d.hub.Connect(Now(), peer)
-	go d.read(socket, c)
+	go d.read(socket, c, first)
 	wrote := make(chan struct{})
 	go func() {
 		defer close(wrote)
@@ -60,13 +65,15 @@ func (d *database) carry(socket wire.Conn, peer edge.Peer) {
 }
 
 // read gives the hub what comes. Its end is the connection's, unless the hub ended it before.
-func (d *database) read(socket wire.Conn, c *edge.Conn) {
+func (d *database) read(socket wire.Conn, c *edge.Conn, first []byte) {
 	defer c.Close()
 	greeted := false
-	for {
-		frame, err := socket.Read(context.Background())
-		if err != nil {
-			return
+	for frame := first; ; frame = nil {
+		if frame == nil {
+			var err error
+			if frame, err = socket.Read(context.Background()); err != nil {
+				return
+			}
 		}
 		if c.Receive(context.Background(), Now(), frame) != nil {
 			return

@@ -17,7 +17,8 @@ import (
 
 // Codes of this package, beside those of core, of the protocol and of tokens.
 const (
-	notFound   core.Code = "NOT_FOUND"
+	// NotFound: there is no such database, object or route.
+	NotFound   core.Code = "NOT_FOUND"
 	notAllowed core.Code = "METHOD_NOT_ALLOWED"
 	changed    core.Code = "CHANGED"
 	tooLarge             = core.Code(wire.CodeTooLarge)
@@ -113,7 +114,7 @@ func clip(s string) string {
 var statuses = map[core.Code]int{
 	core.Invalid: http.StatusBadRequest, core.KeyTooLong: http.StatusBadRequest,
 	token.Unauthenticated: http.StatusUnauthorized, core.Forbidden: http.StatusForbidden,
-	notFound: http.StatusNotFound, notAllowed: http.StatusMethodNotAllowed,
+	NotFound: http.StatusNotFound, notAllowed: http.StatusMethodNotAllowed,
 	changed: http.StatusConflict, core.UnknownMarker: http.StatusGone,
 	tooLarge: http.StatusRequestEntityTooLarge, core.ValueTooLarge: http.StatusRequestEntityTooLarge, core.BatchTooLarge: http.StatusRequestEntityTooLarge,
 	limited: http.StatusTooManyRequests, core.Quota: http.StatusInsufficientStorage,
@@ -153,17 +154,31 @@ func problemOf(err error) problem {
 // fail answers with an error.
 func (c *call) fail(err error) {
 	p := problemOf(err)
+	c.write(head(c.w.Header(), p), p)
+}
+
+// Refuse answers with an error, for a host that lets a request not come so far.
+func Refuse(w http.ResponseWriter, err error) {
+	p := problemOf(err)
+	status := head(w.Header(), p)
+	w.Header().Set("Content-Type", "application/json; charset=utf-8")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(p)
+}
+
+// head sets what stands in the head of an answer that is an error, and returns its status.
+func head(h http.Header, p problem) int {
 	status := statuses[p.Code]
 	if status == 0 {
 		status = http.StatusInternalServerError
 	}
 	if p.Retry > 0 {
-		c.w.Header().Set("Retry-After", strconv.FormatInt((p.Retry+999)/1000, 10))
+		h.Set("Retry-After", strconv.FormatInt((p.Retry+999)/1000, 10))
 	}
 	if status == http.StatusUnauthorized {
-		c.w.Header().Set("WWW-Authenticate", `Bearer realm="vsync"`)
+		h.Set("WWW-Authenticate", `Bearer realm="vsync"`)
 	}
-	c.write(status, p)
+	return status
 }
 
 // answer sends a value as JSON, and counts it for the subject.

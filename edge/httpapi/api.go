@@ -144,7 +144,7 @@ func (c *call) serve() (err error) {
 	route, known := routes[what]
 	switch {
 	case !known:
-		return &core.Error{Code: notFound, Message: fmt.Sprintf("there is no %s here; %s says what there is", clip(c.r.URL.Path), describes)}
+		return &core.Error{Code: NotFound, Message: fmt.Sprintf("there is no %s here; %s says what there is", clip(c.r.URL.Path), describes)}
 	case c.r.Method != route.method && (route.method != http.MethodGet || c.r.Method != http.MethodHead):
 		c.w.Header().Set("Allow", route.method)
 		return &core.Error{Code: notAllowed, Message: fmt.Sprintf("expected %s, got %s", route.method, clip(c.r.Method))}

@@ -75,7 +75,7 @@ func (s *server) database(_ context.Context, name string, write bool) (Database,
 		return Database{}, errors.New("/secret/path: broken")
 	}
 	if name != "db" {
-		return Database{}, &core.Error{Code: notFound, Message: "there is no such database"}
+		return Database{}, &core.Error{Code: NotFound, Message: "there is no such database"}
 	}
 	s.open.Add(1)
 	return Database{Replica: s.replica, Release: func() { s.open.Add(-1) }, Charge: func(string, uint64, int) uint64 { return s.retry.Load() }}, nil
@@ -174,7 +174,7 @@ func TestWriteAndRead(t *testing.T) {
 	}
 	s.write(`{"writes": [{"collection": "c", "id": "x", "value": 1}, {"collection": "d", "id": "x", "value": 2}], "note": "both"}`, nil)
 	v := s.write(`{"writes": [{"collection": "c", "id": "x", "delete": true}]}`, nil)
-	p := s.refused(404, notFound, "GET", "/v1/db/object?collection=c&id=x", "", nil)
+	p := s.refused(404, NotFound, "GET", "/v1/db/object?collection=c&id=x", "", nil)
 	if len(p.Objects) != 1 || !p.Objects[0].Deleted || p.Objects[0].Frontier[0] != v {
 		t.Errorf("%+v", p)
 	}
@@ -419,7 +419,7 @@ func TestRefused(t *testing.T) {
 		s.refused(400, core.Invalid, route.method, "/v1/db/"+name+"?colection=c", body, nil)
 		s.refused(400, core.Invalid, route.method, "/v1/db/"+name+"?collection=c&collection=d", body, nil)
 		s.refused(400, core.Invalid, route.method, "/v1/db/"+name+"?%zz", body, nil)
-		s.refused(404, notFound, route.method, "/v1/none/"+name, body, nil)
+		s.refused(404, NotFound, route.method, "/v1/none/"+name, body, nil)
 		p := s.refused(500, core.Internal, route.method, "/v1/broken/"+name, body, nil)
 		if strings.Contains(p.Message, "secret") {
 			t.Errorf("it shows files: %+v", p)
@@ -427,7 +427,7 @@ func TestRefused(t *testing.T) {
 	}
 	post(403, core.Forbidden, put("x", "1"), headers{"Authorization": "Bearer -bert"})
 	for _, path := range []string{"/v1/db/", "/v1/db/objects", "/v1/db/object/x", "/v1/"} {
-		s.refused(404, notFound, "GET", path, "", nil)
+		s.refused(404, NotFound, "GET", path, "", nil)
 	}
 	for _, query := range []string{"object?collection=&id=x", "object?collection=c&id=", "object?collection=c&id=%ff", "history?collection=c&id=x&limit=0",
 		"history?collection=c&id=x&limit=1001", "scan?limit=5", "scan?collection=c&limit=-1", "scan?collection=c&cursor=!", "scan?collection=c&cursor=_w",
@@ -435,7 +435,7 @@ func TestRefused(t *testing.T) {
 		s.refused(400, core.Invalid, "GET", "/v1/db/"+query, "", nil)
 	}
 	s.refused(400, core.KeyTooLong, "GET", "/v1/db/object?collection=c&id="+long, "", nil)
-	s.refused(404, notFound, "GET", "/v1/db/history?collection=c&id=none", "", nil)
+	s.refused(404, NotFound, "GET", "/v1/db/history?collection=c&id=none", "", nil)
 
 	post(400, core.Invalid, "{", nil)
 	post(400, core.Invalid, `{"writes": []}`, nil)

@@ -23,7 +23,7 @@ func (c *call) object() error {
 		if err != nil {
 			return err
 		}
-		return &conflict{&core.Error{Code: notFound, Message: "there is no such object"}, []object{o}}
+		return &conflict{&core.Error{Code: NotFound, Message: "there is no such object"}, []object{o}}
 	}
 	o, err := objectOf(e)
 	if err != nil {
@@ -56,7 +56,7 @@ func (c *call) history() error {
 		page.Versions = append(page.Versions, v)
 	}
 	if len(page.Versions) == 0 {
-		return &core.Error{Code: notFound, Message: "there is no such object, and never was"}
+		return &core.Error{Code: NotFound, Message: "there is no such object, and never was"}
 	}
 	return c.answer(page)
 }

@@ -105,9 +105,11 @@ func (c *call) openReplica(ctx context.Context, path string, feed bool) (*core.R
 func (d *device) connect() error {
 	var seed [32]byte
 	cryptorand.Read(seed[:])
+	token := or(d.c.token, os.Getenv("VSYNC_TOKEN"))
 	w, err := watcher.NewWatcher(d.Replica, watcher.Feed{
 		URL: d.feed + "/v1/" + d.c.db, Database: d.c.db, Agent: "vsync/" + version,
-		Dial: ws.Dialer{}.Dial, Clock: clock.System{}, Rand: rand.NewChaCha8(seed),
+		Token: func(context.Context) (string, error) { return token, nil },
+		Dial:  ws.Dialer{}.Dial, Clock: clock.System{}, Rand: rand.NewChaCha8(seed),
 	})
 	if err != nil {
 		return err

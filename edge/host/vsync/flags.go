@@ -17,6 +17,7 @@ type options struct {
 	data    string
 	db      string
 	feed    string
+	token   string
 	offline bool
 	strict  bool
 	noWait  bool
@@ -48,6 +49,7 @@ func newFlags(cmd *command, o *options) *flags {
 		f.text(&o.data, "data", or(os.Getenv("VSYNC_DATA"), ".vsync"), "DIR", "where this device keeps its replica (else VSYNC_DATA, else .vsync)")
 		f.text(&o.db, "db", or(os.Getenv("VSYNC_DB"), "main"), "NAME", "database (else VSYNC_DB, else main)")
 		f.text(&o.feed, "feed", "", "URL", "hub, such as ws://localhost:8787 (else VSYNC_FEED, else that of an earlier command)")
+		f.text(&o.token, "token", "", "TEXT", "token for the hub (else VSYNC_TOKEN)")
 		f.bool(&o.offline, "offline", "do not connect to the hub")
 		f.bool(&o.strict, "strict", "what is written survives power loss, not only the death of a process")
 		o.timeout = defaultTimeout

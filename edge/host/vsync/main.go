@@ -111,7 +111,7 @@ func (c *call) do(ctx context.Context, args []string) error {
 // commands in the order in which help lists them.
 func commands() []*command {
 	return []*command{
-		serveCommand(),
+		serveCommand(), keysCommand(), tokenCommand(),
 		putCommand(), getCommand(), deleteCommand(), scanCommand(), watchCommand(), historyCommand(),
 		importCommand(), exportCommand(),
 		syncCommand(), statusCommand(), problemsCommand(), retryCommand(), dismissCommand(), checkCommand(),

@@ -49,12 +49,13 @@ func (d *device) wait(ctx context.Context, settled <-chan error, done func(watch
 
 // refused returns what the hub, or the feed, wants changed before anything goes on.
 func refused(s watcher.Status) error {
-	if s.Phase != watcher.PhaseRefused && s.Phase != watcher.PhaseQuarantined {
+	held := s.Fault.Code == wire.CodeUnauthenticated // no other token will come while this command runs
+	if s.Phase != watcher.PhaseRefused && s.Phase != watcher.PhaseQuarantined && !held {
 		return nil
 	}
 	e := &core.Error{Code: core.Code(s.Fault.Code), Message: s.Fault.Message, Gen: s.Fault.Gen}
 	switch {
-	case s.Phase == watcher.PhaseRefused, s.Fault.Gen != 0:
+	case s.Phase == watcher.PhaseRefused, s.Fault.Gen != 0, held:
 		return refusal{e}
 	case s.Fault.Seq != 0:
 		e.Message = fmt.Sprintf("the feed cannot be applied at sequence %d: %s", s.Fault.Seq, s.Fault.Message)
@@ -105,7 +106,7 @@ func (d *device) catchUp(ctx context.Context) error {
 	away := ""
 	err := d.wait(ctx, nil, func(s watcher.Status) bool {
 		d.c.progress.receiving(s.Received, s.Expected)
-		if s.Phase == watcher.PhaseWaiting {
+		if s.Phase == watcher.PhaseWaiting && s.Fault.Code != wire.CodeUnauthenticated {
 			away = or(shortly(s.Fault.Message), "the connection was lost")
 		}
 		return away != "" || s.Phase == watcher.PhaseLive
