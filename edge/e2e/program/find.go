@@ -76,7 +76,7 @@ func Command(args ...string) *exec.Cmd {
 }
 
 // Soon is a context for what has to happen.
-func Soon(t *testing.T) context.Context {
+func Soon(t testing.TB) context.Context {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), Patience)
 	t.Cleanup(cancel)

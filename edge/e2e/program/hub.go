@@ -25,14 +25,14 @@ type Hub struct {
 	Dir    string
 	OnLine func(line string) // told what it logs; set before Start
 	Env    []string          // in its environment beside what it needs; set before Start
-	t      *testing.T
+	t      testing.TB
 	host   host
 	port   int
 	flags  []string
 }
 
 // Serve starts a hub, which answers when it returns. It is killed with the test at the latest.
-func Serve(t *testing.T, dir string, flags ...string) *Hub {
+func Serve(t testing.TB, dir string, flags ...string) *Hub {
 	t.Helper()
 	h := New(t, dir, flags...)
 	h.Start()
@@ -40,12 +40,12 @@ func Serve(t *testing.T, dir string, flags ...string) *Hub {
 }
 
 // New is a hub that does not run yet.
-func New(t *testing.T, dir string, flags ...string) *Hub {
+func New(t testing.TB, dir string, flags ...string) *Hub {
 	return &Hub{t: t, Dir: dir, host: theHost, port: FreePort(t), flags: flags}
 }
 
 // NewVariant is a hub of another build of edge/worker, that in a directory of this name.
-func NewVariant(t *testing.T, dir, variant string) *Hub {
+func NewVariant(t testing.TB, dir, variant string) *Hub {
 	h := New(t, dir)
 	w := h.host.(worker)
 	w.variant = variant
@@ -77,7 +77,7 @@ func (h *Hub) Key() []byte {
 }
 
 // FreePort is a port that nobody listens on. A hub keeps its own, whatever becomes of its processes.
-func FreePort(t *testing.T) int {
+func FreePort(t testing.TB) int {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -125,7 +125,7 @@ func (h *Hub) Die() {
 }
 
 // Stop asks the hub to end, and waits. Workerd would wait for all connections to end by themselves: it is killed.
-func (h *Hub) Stop(t *testing.T) {
+func (h *Hub) Stop(t testing.TB) {
 	t.Helper()
 	if IsWorker() {
 		h.Die()

@@ -32,7 +32,7 @@ type Process struct {
 }
 
 // Start runs a command; it is killed with the test at the latest.
-func Start(t *testing.T, cmd *exec.Cmd) *Process {
+func Start(t testing.TB, cmd *exec.Cmd) *Process {
 	t.Helper()
 	p, err := Launch(cmd)
 	if err != nil {
@@ -104,7 +104,7 @@ func (p *Process) Drain() (lines []string) {
 }
 
 // Stop asks the process to end, and waits.
-func (p *Process) Stop(t *testing.T) {
+func (p *Process) Stop(t testing.TB) {
 	t.Helper()
 	if err := p.Cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
@@ -118,7 +118,7 @@ func (p *Process) Stop(t *testing.T) {
 }
 
 // Await returns the first line that ok accepts.
-func (p *Process) Await(t *testing.T, what string, ok func(line string) bool) string {
+func (p *Process) Await(t testing.TB, what string, ok func(line string) bool) string {
 	t.Helper()
 	deadline := time.After(Patience)
 	for {
