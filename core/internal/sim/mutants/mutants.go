@@ -21,7 +21,7 @@ type Mutant struct {
 // All is every mutant, in the order of the data's way.
 func All() []Mutant {
 	var all []Mutant
-	for _, part := range [][]Mutant{writing, applying, hub, sockets, stored, watching} {
+	for _, part := range [][]Mutant{writing, applying, hub, sockets, loss, stored, watching} {
 		all = append(all, part...)
 	}
 	return all

@@ -1,0 +1,55 @@
+package mutants
+
+// What a hub lost, and how it comes back.
+var loss = []Mutant{
+	{
+		Name:   "loss: nothing taken back",
+		File:   "core/handback.go",
+		Old:    `	return true, r.place(s, e, b)`,
+		New:    `	return false, nil`,
+		Breaks: "what devices hand back to a hub that lost it is not taken",
+		Rule:   "DESIGN 3, loss at the hub; 2.5",
+	},
+	{
+		Name:   "loss: taken back twice",
+		File:   "core/handback.go",
+		Old:    `		if err != nil || have.IsZero() || have == e.Hash {`,
+		New:    `		if err != nil || have.IsZero() {`,
+		Breaks: "what the hub has is taken once more, under another name",
+		Rule:   "DESIGN 3, loss at the hub; 2.4",
+	},
+	{
+		Name:   "loss: refusals not taken back",
+		File:   "core/handback.go",
+		Old:    `		return r.takeVoidBack(s, e, rec)`,
+		New:    `		return false, nil`,
+		Breaks: "a refusal is forgotten, and what its device wrote after it does not follow",
+		Rule:   "DESIGN 3, refusals; loss at the hub",
+	},
+	{
+		Name:   "loss: gone back one place too little",
+		File:   "core/rewind.go",
+		Old:    `	g.gone = addRewind(g.gone, rewind{s.state.commit + 1, m.Seq})`,
+		New:    `	g.gone = addRewind(g.gone, rewind{s.state.commit + 1, m.Seq + 1})`,
+		Breaks: "the first entry behind the fork stays in the rows of a device that goes back",
+		Rule:   "DESIGN 3, loss at the hub; 2.3",
+	},
+	{
+		Name: "loss: own batches stay confirmed",
+		File: "core/commit.go",
+		Old: `	case changelog.ItemConfirm:
+		if f.isLeft(it) {`,
+		New: `	case changelog.ItemConfirm:
+		if f.isLeft(it) && f.ctx == nil {`,
+		Breaks: "a device that goes back keeps own batches as confirmed, which the feed has not",
+		Rule:   "DESIGN 3, loss at the hub; two layers",
+	},
+	{
+		Name:   "loss: watchers not told of it",
+		File:   "core/watch.go",
+		Old:    `			if rewound(&recs[i]) {`,
+		New:    `			if rewound(&recs[i]) && w.ctx == nil {`,
+		Breaks: "what a device leaves when it goes back stays in what its watchers have built",
+		Rule:   "DESIGN 4, watch markers",
+	},
+}
