@@ -12,12 +12,13 @@ import (
 // greet judges a hello, in the order of PROTOCOL.md, and answers with welcome. The stream begins
 // behind it.
 func (c *Conn) greet(ctx context.Context, now uint64, hello *wire.Hello) error {
-	grant, err := c.hub.judge(ctx, hello)
+	grant, err := c.hub.judge(ctx, now, hello)
+	var late *wire.Error
+	if errors.As(err, &late) {
+		return c.refuse(late)
+	}
 	if err != nil {
 		return c.fail(err)
-	}
-	if late := c.hub.charge(grant, now, helloCost); late != nil {
-		return c.refuse(late)
 	}
 	defer c.hub.turns.take(hello.Device)() // until it has taken the place of an older connection
 	welcome, err := c.hub.settle(ctx, now, hello)
@@ -58,7 +59,7 @@ func (c *Conn) fail(err error) error {
 }
 
 // judge returns what a device that may come in may do.
-func (h *Hub) judge(ctx context.Context, hello *wire.Hello) (grant Grant, err error) {
+func (h *Hub) judge(ctx context.Context, now uint64, hello *wire.Hello) (grant Grant, err error) {
 	if hello.Protocol < oldestProtocol {
 		return Grant{}, &core.Error{Code: core.VersionUnknown, Message: fmt.Sprintf("this hub speaks protocol versions %d to %d, the device only %d: update it", oldestProtocol, wire.Protocol, hello.Protocol)}
 	}
@@ -72,6 +73,12 @@ func (h *Hub) judge(ctx context.Context, hello *wire.Hello) (grant Grant, err er
 	}
 	if !hello.Lineage.IsZero() && hello.Lineage != h.lineage {
 		return Grant{}, &core.Error{Code: core.OtherHub, Message: fmt.Sprintf("this hub is %v and the replica belongs to %v: connect it to its own hub, or open a new replica", h.lineage, hello.Lineage)}
+	}
+	if late := h.charge(grant, now, helloCost); late != nil {
+		return Grant{}, late
+	}
+	if err := h.crowded(hello.Device, grant.Subject); err != nil {
+		return Grant{}, err
 	}
 	if h.cfg.Auth != nil {
 		if err := h.replica.Claim(ctx, hello.Device, grant.Subject); err != nil {

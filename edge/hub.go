@@ -115,11 +115,10 @@ func (h *Hub) Connect(now uint64, peer Peer) *Conn {
 func (h *Hub) enter(c *Conn, device change.DeviceID, grant Grant, ready func()) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	old := h.byDevice[device]
-	if old == nil && h.meter != nil && h.subjects[grant.Subject] >= h.cfg.Subject {
-		return &core.Error{Code: core.Code(wire.CodeRateLimited), Message: fmt.Sprintf(
-			"this subject has %d connections to this database, which is all it may have; end one, or come back later", h.cfg.Subject)}
+	if err := h.crowdedLocked(device, grant.Subject); err != nil {
+		return err
 	}
+	old := h.byDevice[device]
 	if old != nil && old.subject != grant.Subject {
 		return &core.Error{Code: core.Forbidden, Message: "device " + device.String() + " belongs to another subject; use a storage of your own"}
 	}
@@ -156,6 +155,21 @@ func (h *Hub) endLocked(c *Conn, why ending) {
 	h.conns[c.slot], h.conns[last].slot = h.conns[last], c.slot
 	h.conns[last] = nil
 	h.conns = h.conns[:last]
+}
+
+// crowded says whether a subject has no connection left for a device: before anything is stored for it.
+func (h *Hub) crowded(device change.DeviceID, subject string) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.crowdedLocked(device, subject)
+}
+
+func (h *Hub) crowdedLocked(device change.DeviceID, subject string) error {
+	if h.meter == nil || h.subjects[subject] < h.cfg.Subject || h.byDevice[device] != nil {
+		return nil
+	}
+	return &core.Error{Code: core.Code(wire.CodeRateLimited), Message: fmt.Sprintf(
+		"this subject has %d connections to this database, which is all it may have; end one, or come back later", h.cfg.Subject)}
 }
 
 // forget counts a greeted connection of a subject off. Under mu.

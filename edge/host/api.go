@@ -12,7 +12,7 @@ import (
 func isAPI(r *http.Request) bool { return httpapi.Serves(r.URL.Path) && r.Header.Get("Upgrade") == "" }
 
 func (s *Server) newAPI() *httpapi.API {
-	cfg := httpapi.Config{Open: s.openFor, Origin: func(r *http.Request) bool { return s.guard.allows(r.Header.Get("Origin"), r.Host) }}
+	cfg := httpapi.Config{Open: s.openFor, Patience: s.cfg.Patience, Origin: func(r *http.Request) bool { return s.guard.allows(r.Header.Get("Origin"), r.Host) }}
 	if s.cfg.Keys != nil {
 		cfg.Auth = func(ctx context.Context, text, database string) (edge.Grant, error) {
 			return s.cfg.grant(ctx, text, database)

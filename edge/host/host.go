@@ -58,6 +58,7 @@ type Config struct {
 
 	Connections int           // at most, all databases together; 0: 10,000
 	Open        int           // databases open at the same time, at most; 0: 128
+	Patience    time.Duration // with the head of a request, a hello, a body; 0: 10 s, 10 s, 1 min
 	Idle        time.Duration // without a connection, until a database is closed; 0: 1 min
 }
 
@@ -78,6 +79,13 @@ func (c *Config) validate() error {
 		c.Idle = defaultIdle
 	}
 	return nil
+}
+
+func (c *Config) patience(standard time.Duration) time.Duration {
+	if c.Patience > 0 {
+		return c.Patience
+	}
+	return standard
 }
 
 // A Server serves the databases of one directory.
@@ -125,7 +133,7 @@ func New(cfg Config) (*Server, error) {
 	s.stop = stop
 	s.http = &http.Server{
 		Handler: s.handler(), ErrorLog: silent, BaseContext: func(net.Listener) context.Context { return requests },
-		ReadHeaderTimeout: headerTime, IdleTimeout: idleTime, MaxHeaderBytes: maxHeader,
+		ReadHeaderTimeout: s.cfg.patience(headerTime), IdleTimeout: idleTime, MaxHeaderBytes: maxHeader,
 	}
 	s.served.Go(s.tick)
 	return s, nil

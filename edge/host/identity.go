@@ -32,7 +32,7 @@ func (c *Config) admit(socket wire.Conn, database string) (hello []byte, err err
 	if c.Keys == nil {
 		return nil, nil
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), wire.HelloTimeout)
+	ctx, cancel := context.WithTimeout(context.Background(), c.patience(wire.HelloTimeout))
 	defer cancel()
 	if hello, err = socket.Read(ctx); err != nil {
 		return nil, err

@@ -46,7 +46,8 @@ type Config struct {
 	// Origin says whether pages of the request's Origin may read answers; nil: no page of another origin.
 	Origin func(r *http.Request) bool
 
-	Now func() time.Time // nil: the clock
+	Patience time.Duration    // until a body is whole; 0: 1 min
+	Now      func() time.Time // nil: the clock
 }
 
 // An API answers requests.
@@ -59,6 +60,9 @@ type API struct {
 func New(cfg Config) *API {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
+	}
+	if cfg.Patience <= 0 {
+		cfg.Patience = bodyTime
 	}
 	return &API{cfg: cfg}
 }

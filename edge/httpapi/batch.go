@@ -69,7 +69,7 @@ func (c *call) body() ([]byte, error) {
 		return nil, invalid("expected Content-Type: application/json, got %q", clip(kind))
 	}
 	control := http.NewResponseController(c.w)
-	_ = control.SetReadDeadline(c.cfg.Now().Add(bodyTime)) // where a host has no deadlines, it has others
+	_ = control.SetReadDeadline(c.cfg.Now().Add(c.cfg.Patience)) // where a host has no deadlines, it has others
 	body, err := io.ReadAll(http.MaxBytesReader(c.w, c.r.Body, maxBody))
 	var long *http.MaxBytesError
 	switch {
