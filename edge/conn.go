@@ -102,6 +102,8 @@ func (c *Conn) Receive(ctx context.Context, now uint64, frame []byte) error {
 		return c.takeBack(ctx, m)
 	case *wire.Seen:
 		return c.see(m)
+	case *wire.Token:
+		return c.renew(ctx, now, m)
 	case *wire.Ping:
 		return c.say(&wire.Pong{N: m.N, Now: now})
 	}

@@ -20,7 +20,7 @@
 //	hub.go      connections come, go and are counted
 //	conn.go     one connection: its states, what it is handed next, silence and slowness
 //	greet.go    hello ▶ welcome
-//	grant.go    what a device may do, until when, and how much
+//	grant.go    what a device may do, until when, and how much; tokens that follow
 //	accept.go   push ▶ verdicts
 //	fanout.go   a commit ▶ recent ▶ who is woken
 //	stream.go   a cursor ▶ its next frame

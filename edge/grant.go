@@ -1,6 +1,10 @@
 package edge
 
 import (
+	"context"
+	"fmt"
+
+	"vsync/core"
 	"vsync/core/wire"
 )
 
@@ -37,6 +41,27 @@ func (c *Conn) unfit(now uint64, m wire.Message, bytes int) *wire.Error {
 		bytes += batchCost * len(m.Entries)
 	}
 	return c.hub.charge(grant, now, bytes)
+}
+
+// renew takes a new token of the same subject: what it allows, and until when, holds from now on.
+func (c *Conn) renew(ctx context.Context, now uint64, m *wire.Token) error {
+	var grant Grant
+	if auth := c.hub.cfg.Auth; auth != nil {
+		var err error
+		if grant, err = auth(ctx, m.Token); err != nil {
+			return c.fail(unauthenticated(err))
+		}
+	}
+	switch {
+	case grant.expired(now):
+		return c.refuse(expired())
+	case grant.Subject != c.subject:
+		return c.fail(&core.Error{Code: core.Forbidden, Message: fmt.Sprintf("the new token is of %q, and the connection is of %q: connect anew, with a replica of its own", grant.Subject, c.subject)})
+	}
+	c.mu.Lock()
+	c.grant = grant
+	c.mu.Unlock()
+	return c.say(&wire.Pong{Now: now, Expires: grant.Expires})
 }
 
 func (h *Hub) charge(grant Grant, now uint64, bytes int) *wire.Error {

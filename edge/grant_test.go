@@ -192,3 +192,50 @@ func TestWorkOfASubject(t *testing.T) {
 		t.Error("a hub that asks for no token counts")
 	}
 }
+
+// A new token holds from when it comes: longer, with other rights, and for the same subject alone.
+func TestRenew(t *testing.T) {
+	ctx := context.Background()
+	cfg := Config{Database: "db", Auth: func(_ context.Context, token string) (Grant, error) {
+		var g Grant
+		var rights string
+		if n, err := fmt.Sscanf(token, "%s %s %d", &g.Subject, &rights, &g.Expires); n != 3 {
+			return g, err
+		}
+		g.ReadOnly = rights == "read"
+		return g, nil
+	}}
+	for name, c := range map[string]struct {
+		token string
+		code  wire.Code // empty: it is taken
+	}{
+		"longer": {"anna write 2000", ""}, "to read": {"anna read 2000", ""}, "another's": {"bert write 2000", wire.CodeForbidden},
+		"old": {"anna write 900", wire.CodeUnauthenticated}, "none": {"anna", wire.CodeUnauthenticated},
+	} {
+		f := newFake()
+		h := NewHub(f, cfg)
+		d := newDevice('A')
+		if w, is := d.greet(t, h, "anna write 1000").(*wire.Welcome); !is || w.Expires != 1000 {
+			t.Fatalf("%#v", w)
+		}
+		_ = d.conn.Receive(ctx, 950, frame(&wire.Token{Token: c.token}))
+		m := d.lastWord(t)
+		if c.code != "" {
+			refusedWith(t, m, c.code)
+			continue
+		}
+		if p, is := m.(*wire.Pong); !is || p.Expires != 2000 || p.Now != 950 {
+			t.Fatalf("%s: %#v", name, m)
+		}
+		d.conn.Tick(1500)
+		d.write(20)
+		_ = d.push(ctx, 1500, 1, 1, wire.FrameBudget)
+		if _, taken := d.lastWord(t).(*wire.Accepted); taken != (name == "longer") || taken != (len(f.feed) == 1) {
+			t.Errorf("%s: taken %v", name, taken)
+		}
+		d.conn.Tick(2000)
+		if d.conn.ended() == nil {
+			t.Errorf("%s: it lives on", name)
+		}
+	}
+}

@@ -21,7 +21,7 @@ func (c *Conn) greet(ctx context.Context, now uint64, hello *wire.Hello) error {
 		return c.fail(err)
 	}
 	defer c.hub.turns.take(hello.Device)() // until it has taken the place of an older connection
-	welcome, err := c.hub.settle(ctx, now, hello)
+	welcome, err := c.hub.settle(ctx, now, hello, grant)
 	if err != nil {
 		return c.fail(err)
 	}
@@ -100,7 +100,7 @@ func unauthenticated(err error) error {
 // settle finds what both sides share, and where the stream begins: behind the device's marker, or at
 // the beginning for one that has none. Where the hub has lost what the marker names, it begins at an
 // earlier place, once the device has handed back what it has behind it.
-func (h *Hub) settle(ctx context.Context, now uint64, hello *wire.Hello) (*wire.Welcome, error) {
+func (h *Hub) settle(ctx context.Context, now uint64, hello *wire.Hello, grant Grant) (*wire.Welcome, error) {
 	begin, err := h.replica.Locate(ctx, core.Whereabouts{Marker: hello.Marker, Trail: hello.Trail, Back: hello.Back})
 	if err != nil {
 		return nil, err
@@ -126,5 +126,6 @@ func (h *Hub) settle(ctx context.Context, now uint64, hello *wire.Hello) (*wire.
 		Marker:   begin,
 		Limits:   wire.Limits{Batch: uint64(h.cfg.MaxBatch)},
 		Beat:     h.cfg.Beats,
+		Expires:  grant.Expires,
 	}, nil
 }

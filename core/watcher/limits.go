@@ -27,6 +27,14 @@ const (
 	// wire.SeenAfter, or a thousand readers would answer every small change at once.
 	seenShare = 16
 
+	// renewBefore is how long before its end a token is asked for anew, at most: an application may have to ask a server, or a user.
+	// renewAgain is when that is tried again where it failed, minRenew what is too short for all that, and maxToken what is as good
+	// as for ever.
+	renewBefore = time.Minute
+	renewAgain  = 10 * time.Second
+	minRenew    = 10 * time.Second
+	maxToken    = 10 * 365 * 24 * time.Hour
+
 	// drainTime is how long is read on after a write failed, for what the peer said before he closed.
 	drainTime = time.Second
 

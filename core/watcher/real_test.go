@@ -459,3 +459,61 @@ func TestRealHubRefusesAToken(t *testing.T) {
 		w.close(a)
 	})
 }
+
+// A token is renewed over the living connection, as often as it takes; one that cannot be had in time ends it, and the next is asked for
+// as ever.
+func TestRealTokenIsRenewed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		greeted := 0
+		w := newTown(t, edge.Config{Auth: func(_ context.Context, token string) (edge.Grant, error) {
+			issued, err := time.Parse(time.RFC3339, token)
+			if err != nil || time.Since(issued) > 10*time.Minute {
+				return edge.Grant{}, errors.New("expired")
+			}
+			greeted++
+			return edge.Grant{Subject: "anna", Expires: uint64(issued.Add(10 * time.Minute).UnixMilli())}, nil
+		}})
+		a := w.move("a", store.NewMemory())
+		locked := false
+		asked := 0
+		a.w.feed.Token = func(ctx context.Context) (string, error) {
+			if asked++; locked {
+				return "", errors.New("nobody is there")
+			}
+			time.Sleep(3 * time.Second) // a server is asked
+			return time.Now().Format(time.RFC3339), ctx.Err()
+		}
+		go a.w.Run(t.Context())
+		for i := range 12 {
+			time.Sleep(15 * time.Minute)
+			synctest.Wait()
+			a.put(t, "x", i)
+			time.Sleep(time.Second)
+			synctest.Wait()
+			if s := a.w.Status(); s.Phase != PhaseLive || s.Pending != 0 {
+				t.Fatalf("%+v", s)
+			}
+		}
+		w.mu.Lock()
+		connections := len(w.conns)
+		w.mu.Unlock()
+		if connections != 1 || greeted < 18 || greeted > 24 || asked != greeted {
+			t.Errorf("in three hours there were %d connections, %d tokens were asked for and %d shown", connections, asked, greeted)
+		}
+		locked = true
+		asked = 0
+		time.Sleep(20 * time.Minute)
+		a.put(t, "x", "offline")
+		synctest.Wait()
+		if s := a.w.Status(); s.Phase == PhaseLive || s.Fault.Code != wire.CodeUnauthenticated || s.Pending != 1 || asked < 5 {
+			t.Errorf("%+v, asked %d times", s, asked)
+		}
+		locked = false
+		time.Sleep(2 * time.Minute)
+		synctest.Wait()
+		if s := a.w.Status(); s.Phase != PhaseLive || s.Pending != 0 {
+			t.Errorf("%+v", s)
+		}
+		w.close(a)
+	})
+}

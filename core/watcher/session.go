@@ -83,6 +83,7 @@ type Session struct {
 	window  window
 	credit  credit
 	heart   heartbeat
+	renew   renewal
 
 	caughtUp  bool              // what the hub had at the welcome is applied, and own batches are answered
 	applied   uint64            // last sequence stored
@@ -176,6 +177,9 @@ func (s *Session) streamed(ctx context.Context, now time.Time, m wire.Message) {
 	case *wire.Resend:
 		s.resend(m)
 	case *wire.Pong:
+		if m.Expires > 0 {
+			s.renew.expires(now, m.Now, m.Expires)
+		}
 	case *wire.Error:
 		s.refused(m)
 	case *wire.Bye:
@@ -210,6 +214,7 @@ func (s *Session) Tick(now time.Time) {
 			return
 		}
 		s.window.rested(now)
+		s.renew.due(now)
 		s.beat(now)
 		if s.stage == streaming && s.credit.overdue(now) {
 			s.saySeen()
@@ -253,7 +258,7 @@ func (s *Session) Deadline() time.Time {
 	case handingBack:
 		return s.heart.next()
 	case streaming:
-		return earlier(earlier(s.heart.next(), s.credit.due), earlier(s.window.rest, s.until))
+		return earlier(earlier(earlier(s.heart.next(), s.credit.due), earlier(s.window.rest, s.until)), s.renew.at)
 	}
 	return time.Time{}
 }

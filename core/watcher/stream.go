@@ -58,16 +58,18 @@ func (w *Watcher) processStream(ctx context.Context, conn wire.Conn, token strin
 	})
 	l := newLink(conn)
 	release := l.cancelWith(ctx)
-	bell := newAlarm(w.feed.Clock)
+	bell, asks := newAlarm(w.feed.Clock), newAsker(ctx, w.feed.Token)
 	s.Open(ctx, w.feed.Clock.Now())
 	for !s.Over() {
 		if frame := w.nextFrame(ctx, s, l); frame != nil {
 			l.send(frame)
 		}
-		w.turn(ctx, s, l, bell)
+		w.turn(ctx, s, l, bell, asks)
+		asks.ask(s)
 		w.showSession(s)
 	}
 	bell.stop()
+	asks.close()
 	release()
 	l.close(s.Result().Close())
 	return s
@@ -81,7 +83,7 @@ func (w *Watcher) nextFrame(ctx context.Context, s *Session, l *link) []byte {
 }
 
 // turn waits for one thing to happen, and tells the session.
-func (w *Watcher) turn(ctx context.Context, s *Session, l *link, bell *alarm) {
+func (w *Watcher) turn(ctx context.Context, s *Session, l *link, bell *alarm, asks *asker) {
 	if s.Over() {
 		return
 	}
@@ -108,6 +110,8 @@ func (w *Watcher) turn(ctx context.Context, s *Session, l *link, bell *alarm) {
 		s.Tick(w.feed.Clock.Now())
 	case <-w.wake:
 		s.Wake()
+	case a := <-asks.answers:
+		s.Token(w.feed.Clock.Now(), a.token, a.err)
 	case <-ctx.Done():
 		s.Lost(ctx.Err())
 	}

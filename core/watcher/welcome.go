@@ -42,6 +42,7 @@ func (s *Session) welcome(ctx context.Context, now time.Time, m *wire.Welcome) {
 		s.window.rest = now.Add(s.cfg.Rest)
 	}
 	s.welcomed = now
+	s.renew.expires(now, m.Now, m.Expires)
 	s.stage = streaming
 	s.part()
 }

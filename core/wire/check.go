@@ -156,6 +156,7 @@ func (m *Welcome) check() *flaw {
 	}
 	return firstOf(
 		number("p", m.Protocol, 1),
+		number("exp", m.Expires, 0),
 		number("ep", m.Epoch, 1),
 		number("now", m.Now, 0),
 		number("last", uint64(m.Last), 0),
@@ -242,7 +243,16 @@ func (m *Voided) check() *flaw {
 func (m *Seen) check() *flaw   { return number("seq", m.Seq, 0) }
 func (m *Resend) check() *flaw { return number("gen", uint64(m.Gen), 1) }
 func (m *Ping) check() *flaw   { return number("n", m.N, 0) }
-func (m *Pong) check() *flaw   { return firstOf(number("n", m.N, 0), number("now", m.Now, 0)) }
+func (m *Pong) check() *flaw {
+	return firstOf(number("n", m.N, 0), number("now", m.Now, 0), number("exp", m.Expires, 0))
+}
+
+func (m *Token) check() *flaw {
+	if m.Token == "" {
+		return invalid("tok", "expected a token, got none")
+	}
+	return text("tok", m.Token, MaxToken)
+}
 
 func (m *Error) check() *flaw {
 	return firstOf(

@@ -71,6 +71,8 @@ func decodeUp(r *reader) Message {
 		return r.push()
 	case TypeSeen:
 		return r.seen()
+	case TypeToken:
+		return r.token()
 	case TypePing:
 		return r.ping()
 	case TypeHandback:
@@ -241,6 +243,8 @@ func (r *reader) welcome() *Welcome {
 			m.Limits = r.limits()
 		case "beat":
 			m.Beat = r.bool("beat")
+		case "exp":
+			m.Expires = r.uint("exp")
 		default:
 			r.skipUnknown()
 		}
@@ -476,11 +480,28 @@ func (r *reader) pong() *Pong {
 			m.N = r.uint("n")
 		case "now":
 			m.Now = r.uint("now")
+		case "exp":
+			m.Expires = r.uint("exp")
 		default:
 			r.skipUnknown()
 		}
 	}
 	r.require(&f, "n", "now")
+	return m
+}
+
+func (r *reader) token() *Token {
+	m := &Token{}
+	f := r.fields("")
+	for r.next(&f) {
+		switch string(f.key) {
+		case "tok":
+			m.Token = r.str("tok", MaxToken)
+		default:
+			r.skipUnknown()
+		}
+	}
+	r.require(&f, "tok")
 	return m
 }
 

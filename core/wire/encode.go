@@ -59,7 +59,7 @@ func (m *Hello) append(b []byte) []byte {
 }
 
 func (m *Welcome) append(b []byte) []byte {
-	b = msgpack.AppendMap(b, 11+count(m.Beat))
+	b = msgpack.AppendMap(b, 11+count(m.Beat, m.Expires > 0))
 	b = keyUint(b, "p", m.Protocol)
 	b = key16(b, "lin", m.Lineage)
 	b = keyUint(b, "ep", m.Epoch)
@@ -73,6 +73,9 @@ func (m *Welcome) append(b []byte) []byte {
 	b = m.Limits.effective().append(msgpack.AppendStr(b, "lim"))
 	if m.Beat {
 		b = msgpack.AppendBool(msgpack.AppendStr(b, "beat"), true)
+	}
+	if m.Expires > 0 {
+		b = keyUint(b, "exp", m.Expires)
 	}
 	return b
 }
@@ -162,10 +165,16 @@ func (m *Resend) append(b []byte) []byte {
 	return keyUint(msgpack.AppendMap(b, 1), "gen", uint64(m.Gen))
 }
 
+func (m *Token) append(b []byte) []byte { return keyStr(msgpack.AppendMap(b, 1), "tok", m.Token) }
+
 func (m *Ping) append(b []byte) []byte { return keyUint(msgpack.AppendMap(b, 1), "n", m.N) }
 
 func (m *Pong) append(b []byte) []byte {
-	return keyUint(keyUint(msgpack.AppendMap(b, 2), "n", m.N), "now", m.Now)
+	b = keyUint(keyUint(msgpack.AppendMap(b, 2+count(m.Expires > 0)), "n", m.N), "now", m.Now)
+	if m.Expires > 0 {
+		b = keyUint(b, "exp", m.Expires)
+	}
+	return b
 }
 
 func (m *Error) append(b []byte) []byte {

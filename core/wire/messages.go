@@ -17,7 +17,7 @@ const (
 	TypeHandback     Type = 5
 	TypePresenceUp   Type = 6 // reserved
 	TypePing         Type = 7
-	TypeToken        Type = 8 // reserved
+	TypeToken        Type = 8
 	TypeWelcome      Type = 33
 	TypeChanges      Type = 34
 	TypePages        Type = 35 // reserved
@@ -51,7 +51,7 @@ func (t Type) String() string {
 // Reserved reports whether t is kept for a later version of the protocol.
 func (t Type) Reserved() bool {
 	switch t {
-	case TypeFetch, TypePresenceUp, TypeToken, TypePages, TypeHistory, TypePresenceDown:
+	case TypeFetch, TypePresenceUp, TypePages, TypeHistory, TypePresenceDown:
 		return true
 	}
 	return false
@@ -105,6 +105,7 @@ type Welcome struct {
 	Marker   change.Marker     // mk: the stream begins behind it
 	Limits   Limits            // lim
 	Beat     bool              // beat: heartbeats may be text
+	Expires  uint64            // exp: when the token does, by the hub's clock, ms since 1970; 0: never, and the hub takes no Token
 }
 
 // Part places a message in a split. The zero Part is a whole message.
@@ -187,10 +188,14 @@ type Resend struct{ Gen change.Generation }
 // Ping asks for a Pong with the same number.
 type Ping struct{ N uint64 }
 
-// Pong answers a Ping.
+// Token is a new token, for a connection whose own expires. It is answered with a Pong.
+type Token struct{ Token string }
+
+// Pong answers a Ping, or a Token.
 type Pong struct {
-	N   uint64
-	Now uint64 // the hub's clock, ms since 1970
+	N       uint64
+	Now     uint64 // the hub's clock, ms since 1970
+	Expires uint64 // exp: as in Welcome, in the answer to a Token
 }
 
 // Error is what the peer says we did wrong, or cannot have; the connection ends behind it.
@@ -222,6 +227,7 @@ func (*Hello) Type() Type    { return TypeHello }
 func (*Push) Type() Type     { return TypePush }
 func (*Seen) Type() Type     { return TypeSeen }
 func (*Ping) Type() Type     { return TypePing }
+func (*Token) Type() Type    { return TypeToken }
 func (*Welcome) Type() Type  { return TypeWelcome }
 func (*Changes) Type() Type  { return TypeChanges }
 func (*Accepted) Type() Type { return TypeAccepted }
