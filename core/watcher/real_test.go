@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -406,8 +407,9 @@ func TestRealReadOnly(t *testing.T) {
 			return edge.Grant{Subject: "anna", ReadOnly: token == "read"}, nil
 		}})
 		a, b := w.move("a", store.NewMemory()), w.move("b", store.NewMemory())
-		token := "read"
-		a.w.feed.Token = func(context.Context) (string, error) { return token, nil }
+		var token atomic.Value
+		token.Store("read")
+		a.w.feed.Token = func(context.Context) (string, error) { return token.Load().(string), nil }
 		id := a.State().Device
 		a.put(t, "mine", 1)
 		go a.w.Run(t.Context())
@@ -424,7 +426,7 @@ func TestRealReadOnly(t *testing.T) {
 		if s := a.w.Status(); s.Pending != 1 || s.Fault.Code != wire.CodeForbidden || !strings.Contains(s.Fault.Message, "reading only") {
 			t.Errorf("%+v", s)
 		}
-		token = "write"
+		token.Store("write")
 		time.Sleep(5 * time.Minute)
 		w.agree(a, b)
 		if a.State().Device != id {
@@ -464,20 +466,19 @@ func TestRealHubRefusesAToken(t *testing.T) {
 // as ever.
 func TestRealTokenIsRenewed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		greeted := 0
+		var greeted, asked atomic.Int64
+		var locked atomic.Bool
 		w := newTown(t, edge.Config{Auth: func(_ context.Context, token string) (edge.Grant, error) {
 			issued, err := time.Parse(time.RFC3339, token)
 			if err != nil || time.Since(issued) > 10*time.Minute {
 				return edge.Grant{}, errors.New("expired")
 			}
-			greeted++
+			greeted.Add(1)
 			return edge.Grant{Subject: "anna", Expires: uint64(issued.Add(10 * time.Minute).UnixMilli())}, nil
 		}})
 		a := w.move("a", store.NewMemory())
-		locked := false
-		asked := 0
 		a.w.feed.Token = func(ctx context.Context) (string, error) {
-			if asked++; locked {
+			if asked.Add(1); locked.Load() {
 				return "", errors.New("nobody is there")
 			}
 			time.Sleep(3 * time.Second) // a server is asked
@@ -497,18 +498,18 @@ func TestRealTokenIsRenewed(t *testing.T) {
 		w.mu.Lock()
 		connections := len(w.conns)
 		w.mu.Unlock()
-		if connections != 1 || greeted < 18 || greeted > 24 || asked != greeted {
-			t.Errorf("in three hours there were %d connections, %d tokens were asked for and %d shown", connections, asked, greeted)
+		if n := greeted.Load(); connections != 1 || n < 18 || n > 24 || asked.Load() != n {
+			t.Errorf("in three hours there were %d connections, %d tokens were asked for and %d shown", connections, asked.Load(), n)
 		}
-		locked = true
-		asked = 0
+		locked.Store(true)
+		asked.Store(0)
 		time.Sleep(20 * time.Minute)
 		a.put(t, "x", "offline")
 		synctest.Wait()
-		if s := a.w.Status(); s.Phase == PhaseLive || s.Fault.Code != wire.CodeUnauthenticated || s.Pending != 1 || asked < 5 {
-			t.Errorf("%+v, asked %d times", s, asked)
+		if s := a.w.Status(); s.Phase == PhaseLive || s.Fault.Code != wire.CodeUnauthenticated || s.Pending != 1 || asked.Load() < 5 {
+			t.Errorf("%+v, asked %d times", s, asked.Load())
 		}
-		locked = false
+		locked.Store(false)
 		time.Sleep(2 * time.Minute)
 		synctest.Wait()
 		if s := a.w.Status(); s.Phase != PhaseLive || s.Pending != 0 {

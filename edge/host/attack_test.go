@@ -524,3 +524,38 @@ func TestAttackManyConnections(t *testing.T) {
 		go conn.Close(1000, "")
 	}
 }
+
+// A hub that closes does not wait for who waits for news, and says so.
+func TestCloseEndsLongPolls(t *testing.T) {
+	r := start(t, Config{})
+	post := func() {
+		resp, err := http.Post(r.base+"/v1/db/batch", "application/json", strings.NewReader(evil))
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+	}
+	post()
+	_, body := r.get("/v1/db/changes")
+	var page struct{ Marker string }
+	if err := json.Unmarshal([]byte(body), &page); err != nil {
+		t.Fatal(err, body)
+	}
+	ended := make(chan error, 1)
+	go func() {
+		resp, err := http.Get(r.base + "/v1/db/changes?wait=30&since=" + page.Marker)
+		if err == nil {
+			resp.Body.Close()
+		}
+		ended <- err
+	}()
+	eventually(t, "it waits", func() bool { return r.connections() == 1 })
+	from := time.Now()
+	if err := r.Server.Close(); err != nil {
+		t.Error(err)
+	}
+	<-ended
+	if took := time.Since(from); took > lastWord {
+		t.Errorf("it took %v", took)
+	}
+}
