@@ -27,7 +27,7 @@
 //     go on being pushed meanwhile
 //   - an own batch that the hub refuses by generation: settled again, then written again under a new
 //     device id, then held (phase quarantined, with its generation) and tried once in the longest
-//     delay. The feed goes on meanwhile
+//     delay. The feed goes on meanwhile. One that the token does not allow is held at once
 //   - another replica under our device id (a copied disk): what is not sent yet is sent, under this id,
 //     since the other may have the same; then a new id is taken
 //   - our own store (QUOTA, CORRUPT …): nothing of the message is applied; tried again with delays

@@ -17,7 +17,7 @@ type Feed struct {
 	Agent    string // program and version, for the hub's log
 	Credit   uint64 // see Config
 
-	// Token returns what the hub asks for; nil: nothing. It is asked at every connection, and may
+	// Token returns what the hub asks for; nil: nothing. It is asked at every connection, and before it expires; it may
 	// wait for a user, until its context ends.
 	Token func(ctx context.Context) (string, error)
 
