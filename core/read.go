@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"iter"
+	"slices"
 	"strings"
 	"sync"
 
@@ -233,6 +234,9 @@ func (r *Replica) passed(ctx context.Context, v change.Version) (bool, error) {
 	if h.lost(v) {
 		return true, errorf(Invalid, "this replica holds no batch %s: it was never written here, or lost with the power", asked)
 	}
+	if h.handedBack(v) {
+		return true, r.refusal(ctx, v)
+	}
 	rec, err := readDevice(ctx, r.tables, v.Device)
 	if err != nil || rec.Last < v.Gen {
 		return false, typed(err, "waiting for the hub")
@@ -241,6 +245,15 @@ func (r *Replica) passed(ctx context.Context, v change.Version) (bool, error) {
 		return r.passed(ctx, asked)
 	}
 	return true, r.refusal(ctx, v)
+}
+
+// handedBack says that a version has an id that was given up before the device went back in the feed: the hub had it, and has got it
+// back, if only under another name.
+func (h *head) handedBack(v change.Version) bool {
+	k := len(h.rewinds)
+	return k > 0 && slices.ContainsFunc(h.aliases, func(a alias) bool {
+		return a.Old == v.Device && v.Gen <= a.Common && a.commit < h.rewinds[k-1].commit
+	})
 }
 
 // lost says that a version has an id of this replica, and no batch of that name is left to be sent.

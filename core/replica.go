@@ -115,6 +115,7 @@ type head struct {
 	aliases  []alias       // ids that it had before, oldest first
 	trials   []trial       // RoleHub: batches that an engine may have died at; one a device, at most maxTrials
 	rewinds  []rewind      // RoleDevice: where it went back in the feed, the latest last
+	revived  []revived     // RoleDevice: what it wrote again of former ids, in the order of commits
 	tabs     []tab         // RoleDevice: the tabs that wrote last, the latest last; at most maxTabs
 }
 

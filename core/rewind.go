@@ -30,11 +30,18 @@ import (
 // confirmed there wait to be confirmed again; if the hub lost them, they are pushed again.
 //
 //	rewind in the log: marker uv bytes ‖ n uv × (row uv bytes ‖ value uv bytes; empty: no such row)
+//	                   ‖ n uv × (device 16 ‖ gen uv ‖ device 16 ‖ gen uv)   what is written again behind it, and as what
 
 // rewind says that in a commit the feed behind a sequence was left.
 type rewind struct {
 	commit uint64
 	seq    uint64
+}
+
+// revived is a batch of a former id that was written again under a later one.
+type revived struct {
+	was, now change.Version
+	commit   uint64
 }
 
 // addRewind keeps of rewinds those that say something: before one, none to the same or a later place.
@@ -88,6 +95,16 @@ func (f *fold) left(it changelog.Item) error {
 	return err
 }
 
+func (c *cutter) version() (v change.Version) {
+	copy(v.Device[:], c.take(16))
+	v.Gen = change.Generation(c.uvarint())
+	return v
+}
+
+func appendVersion(b []byte, v change.Version) []byte {
+	return binary.AppendUvarint(append(b, v.Device[:]...), uint64(v.Gen))
+}
+
 // hasLeft says that an item of the log is an entry, or a confirmation, that was left later.
 func (r *Replica) hasLeft(commit uint64, it changelog.Item) bool {
 	if it.Kind != changelog.ItemEntry && it.Kind != changelog.ItemConfirm {
@@ -130,10 +147,16 @@ func (f *fold) goBack(data []byte) error {
 			f.rows.set(row, val)
 		}
 	}
+	again := f.head.revived[:len(f.head.revived):len(f.head.revived)]
+	for range c.count(34) {
+		v := revived{commit: f.head.commit + 1}
+		v.was, v.now = c.version(), c.version()
+		again = append(again, v)
+	}
 	if c.err != nil {
 		return errorf(Corrupt, "a rewind in the log is cut short")
 	}
-	f.head.marker = m
+	f.head.marker, f.head.revived = m, again
 	f.head.rewinds = addRewind(f.head.rewinds, rewind{f.head.commit + 1, m.Seq})
 	return nil
 }
@@ -301,19 +324,23 @@ func (r *Replica) formRewind(ctx context.Context, s *stage, m change.Marker) err
 	for row := range touched {
 		rows[row] = rows[row] // nil for what is no more
 	}
-	data := rewindData(m, rows)
+	data := rewindData(m, rows, nil)
 	s.add(changelog.ItemRewind, data)
 	s.wrote = true // what was confirmed may have to be pushed
 	return s.goBack(data)
 }
 
-func rewindData(m change.Marker, rows map[string][]byte) []byte {
+func rewindData(m change.Marker, rows map[string][]byte, names map[change.Version]change.Version) []byte {
 	marker := m.Encode()
 	data := append(binary.AppendUvarint(nil, uint64(len(marker))), marker...)
 	data = binary.AppendUvarint(data, uint64(len(rows)))
 	for _, row := range slices.Sorted(maps.Keys(rows)) {
 		data = append(binary.AppendUvarint(data, uint64(len(row))), row...)
 		data = append(binary.AppendUvarint(data, uint64(len(rows[row]))), rows[row]...)
+	}
+	data = binary.AppendUvarint(data, uint64(len(names)))
+	for _, v := range slices.SortedFunc(maps.Keys(names), change.Version.Compare) {
+		data = appendVersion(appendVersion(data, v), names[v])
 	}
 	return data
 }
@@ -356,12 +383,16 @@ func (r *Replica) revive(ctx context.Context) error {
 				return err
 			}
 		}
-		data := rewindData(s.state.marker, rows)
+		names := map[change.Version]change.Version{}
+		for i, b := range again {
+			names[b.Version()] = change.Version{Device: s.state.device, Gen: s.state.lastGen + 1 + change.Generation(i)}
+		}
+		data := rewindData(s.state.marker, rows, names)
 		s.add(changelog.ItemRewind, data)
 		if err := s.goBack(data); err != nil {
 			return err
 		}
-		return s.writeAgain(again)
+		return s.writeAgain(again, names)
 	}})
 }
 
@@ -375,12 +406,10 @@ func (r *Replica) formerBatch(ctx context.Context, v change.Version) (*change.Ba
 }
 
 // writeAgain writes batches of former ids as the next of today's.
-func (s *stage) writeAgain(batches []*change.Batch) (err error) {
-	names := map[change.Version]change.Version{}
+func (s *stage) writeAgain(batches []*change.Batch, names map[change.Version]change.Version) (err error) {
 	for _, b := range batches {
-		was := b.Version()
-		b.Device, b.Gen = s.state.device, s.state.lastGen+1
-		names[was] = b.Version()
+		now := names[b.Version()]
+		b.Device, b.Gen = now.Device, now.Gen
 		for i := range b.Mutations {
 			var parents, others []change.Version
 			for _, p := range b.Mutations[i].Parents {

@@ -316,7 +316,17 @@ func (a alias) Map(v change.Version) change.Version {
 // today returns the name that a batch of this replica has now.
 func (h *head) today(v change.Version) change.Version {
 	for _, a := range h.aliases {
-		v = a.Map(v)
+		v = a.Map(h.revivedBefore(v, a.commit))
+	}
+	return h.revivedBefore(v, h.commit+1)
+}
+
+// revivedBefore returns the name under which a batch was written again before a commit.
+func (h *head) revivedBefore(v change.Version, commit uint64) change.Version {
+	for _, r := range h.revived {
+		if r.was == v && r.commit < commit {
+			return r.now
+		}
 	}
 	return v
 }

@@ -28,6 +28,7 @@ import (
 //	        format 2: more, each once: what uv ‖ length uv ‖ bytes
 //	        41: trials: n uv × (device 16 ‖ gen uv ‖ hash 16 ‖ incarnation BE64)
 //	        40: the tabs that wrote last: n uv × (tab 8 ‖ highest counter uv ‖ device 16 ‖ generation uv)
+//	        47: what was written again of former ids: n uv × (device 16 ‖ gen uv ‖ device 16 ‖ gen uv ‖ commit uv)
 //	        46: where the device went back to an earlier place of the feed: n uv × (commit uv ‖ seq uv)
 //	        45: the tables that have a last page, so that one that is missing is missed
 //
@@ -49,6 +50,7 @@ const (
 	moreTrials  = 41
 	moreLasts   = 45
 	moreRewinds = 46
+	moreRevived = 47
 )
 
 var (
@@ -272,6 +274,13 @@ func (sb *superblock) appendMore(b []byte) []byte {
 		}
 		b = appendField(b, moreRewinds, x)
 	}
+	if len(h.revived) > 0 {
+		x := binary.AppendUvarint(nil, uint64(len(h.revived)))
+		for _, v := range h.revived {
+			x = binary.AppendUvarint(appendVersion(appendVersion(x, v.was), v.now), v.commit)
+		}
+		b = appendField(b, moreRevived, x)
+	}
 	if sb.lasts != "" {
 		b = appendField(b, moreLasts, []byte(sb.lasts))
 	}
@@ -308,6 +317,10 @@ func (sb *superblock) readMore(r *cutter) error {
 		case moreRewinds:
 			for range c.count(2) {
 				h.rewinds = append(h.rewinds, rewind{commit: c.uvarint(), seq: c.uvarint()})
+			}
+		case moreRevived:
+			for range c.count(35) {
+				h.revived = append(h.revived, revived{was: c.version(), now: c.version(), commit: c.uvarint()})
 			}
 		case moreLasts:
 			sb.lasts = string(c.take(len(c.b)))
