@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"iter"
-	"slices"
 	"strings"
 	"sync"
 
@@ -250,10 +249,7 @@ func (r *Replica) passed(ctx context.Context, v change.Version) (bool, error) {
 // handedBack says that a version has an id that was given up before the device went back in the feed: the hub had it, and has got it
 // back, if only under another name.
 func (h *head) handedBack(v change.Version) bool {
-	k := len(h.rewinds)
-	return k > 0 && slices.ContainsFunc(h.aliases, func(a alias) bool {
-		return a.Old == v.Device && v.Gen <= a.Common && a.commit < h.rewinds[k-1].commit
-	})
+	return v.Device != h.device && v.Gen <= h.settledUpTo(v.Device)
 }
 
 // lost says that a version has an id of this replica, and no batch of that name is left to be sent.

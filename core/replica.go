@@ -110,13 +110,14 @@ type head struct {
 	lineage  change.Lineage
 	lastGen  change.Generation // RoleDevice: own batches
 	lastHash change.Hash
-	marker   change.Marker // RoleDevice: applied; RoleHub: end of the feed
-	accepted uint64        // RoleHub: latest time of acceptance
-	aliases  []alias       // ids that it had before, oldest first
-	trials   []trial       // RoleHub: batches that an engine may have died at; one a device, at most maxTrials
-	rewinds  []rewind      // RoleDevice: where it went back in the feed, the latest last
-	revived  []revived     // RoleDevice: what it wrote again of former ids, in the order of commits
-	tabs     []tab         // RoleDevice: the tabs that wrote last, the latest last; at most maxTabs
+	marker   change.Marker    // RoleDevice: applied; RoleHub: end of the feed
+	accepted uint64           // RoleHub: latest time of acceptance
+	aliases  []alias          // ids that it had before, oldest first
+	trials   []trial          // RoleHub: batches that an engine may have died at; one a device, at most maxTrials
+	rewinds  []rewind         // RoleDevice: where it went back in the feed, the latest last
+	settled  []change.Version // RoleDevice: former ids, up to where they were handed back or written again
+	revived  []revived        // RoleDevice: what it wrote again of former ids, in the order of commits
+	tabs     []tab            // RoleDevice: the tabs that wrote last, the latest last; at most maxTabs
 }
 
 // Open opens the replica in a store, or makes one in an empty store. The replica owns the store, and closes it, also
@@ -307,11 +308,8 @@ func (r *Replica) pending(h head) (confirmed change.Generation, n, former int) {
 		n = int(h.lastGen - rec.Last)
 	}
 	for _, a := range h.aliases {
-		if k := len(h.rewinds); k > 0 && h.rewinds[k-1].commit > a.commit {
-			continue // handed back: the feed may bring them under other names
-		}
-		if old, err := readDevice(ctx, r.tables, a.Old); err == nil && old.Last < a.Common {
-			former += int(a.Common - old.Last)
+		if old, err := readDevice(ctx, r.tables, a.Old); err == nil {
+			former += int(a.Common - min(a.Common, max(old.Last, h.settledUpTo(a.Old)))) // beyond that the feed may bring them under other names
 		}
 	}
 	return rec.Last, n + former, former

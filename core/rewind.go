@@ -31,6 +31,7 @@ import (
 //
 //	rewind in the log: marker uv bytes ‖ n uv × (row uv bytes ‖ value uv bytes; empty: no such row)
 //	                   ‖ n uv × (device 16 ‖ gen uv ‖ device 16 ‖ gen uv)   what is written again behind it, and as what
+//	                   ‖ n uv × (device 16 ‖ gen uv)   former ids: up to where they were handed back, or are written again
 
 // rewind says that in a commit the feed behind a sequence was left.
 type rewind struct {
@@ -95,6 +96,16 @@ func (f *fold) left(it changelog.Item) error {
 	return err
 }
 
+// settledUpTo is the last generation of a former id of which the hub had got back what it lost, or which was written again.
+func (h *head) settledUpTo(d change.DeviceID) change.Generation {
+	for _, v := range h.settled {
+		if v.Device == d {
+			return v.Gen
+		}
+	}
+	return 0
+}
+
 func (c *cutter) version() (v change.Version) {
 	copy(v.Device[:], c.take(16))
 	v.Gen = change.Generation(c.uvarint())
@@ -153,10 +164,15 @@ func (f *fold) goBack(data []byte) error {
 		v.was, v.now = c.version(), c.version()
 		again = append(again, v)
 	}
+	dealt := slices.Clone(f.head.settled)
+	for range c.count(17) {
+		v := c.version()
+		dealt = append(slices.DeleteFunc(dealt, func(o change.Version) bool { return o.Device == v.Device }), v)
+	}
 	if c.err != nil {
 		return errorf(Corrupt, "a rewind in the log is cut short")
 	}
-	f.head.marker, f.head.revived = m, again
+	f.head.marker, f.head.revived, f.head.settled = m, again, dealt
 	f.head.rewinds = addRewind(f.head.rewinds, rewind{f.head.commit + 1, m.Seq})
 	return nil
 }
@@ -324,13 +340,21 @@ func (r *Replica) formRewind(ctx context.Context, s *stage, m change.Marker) err
 	for row := range touched {
 		rows[row] = rows[row] // nil for what is no more
 	}
-	data := rewindData(m, rows, nil)
+	var dealtWith []change.Version
+	for _, a := range s.state.aliases {
+		rec, err := s.device(a.Old)
+		if err != nil {
+			return err
+		}
+		dealtWith = append(dealtWith, change.Version{Device: a.Old, Gen: min(a.Common, max(rec.Last, s.state.settledUpTo(a.Old)))})
+	}
+	data := rewindData(m, rows, nil, dealtWith)
 	s.add(changelog.ItemRewind, data)
 	s.wrote = true // what was confirmed may have to be pushed
 	return s.goBack(data)
 }
 
-func rewindData(m change.Marker, rows map[string][]byte, names map[change.Version]change.Version) []byte {
+func rewindData(m change.Marker, rows map[string][]byte, names map[change.Version]change.Version, settled []change.Version) []byte {
 	marker := m.Encode()
 	data := append(binary.AppendUvarint(nil, uint64(len(marker))), marker...)
 	data = binary.AppendUvarint(data, uint64(len(rows)))
@@ -341,6 +365,10 @@ func rewindData(m change.Marker, rows map[string][]byte, names map[change.Versio
 	data = binary.AppendUvarint(data, uint64(len(names)))
 	for _, v := range slices.SortedFunc(maps.Keys(names), change.Version.Compare) {
 		data = appendVersion(appendVersion(data, v), names[v])
+	}
+	data = binary.AppendUvarint(data, uint64(len(settled)))
+	for _, v := range settled {
+		data = appendVersion(data, v)
 	}
 	return data
 }
@@ -357,7 +385,7 @@ func (r *Replica) revive(ctx context.Context) error {
 			if err != nil {
 				return err
 			}
-			for g := rec.Last + 1; g <= a.Common; g++ {
+			for g := max(rec.Last, s.state.settledUpTo(a.Old)) + 1; g <= a.Common; g++ {
 				b, err := r.formerBatch(ctx, change.Version{Device: a.Old, Gen: g})
 				if err != nil {
 					return err
@@ -387,7 +415,11 @@ func (r *Replica) revive(ctx context.Context) error {
 		for i, b := range again {
 			names[b.Version()] = change.Version{Device: s.state.device, Gen: s.state.lastGen + 1 + change.Generation(i)}
 		}
-		data := rewindData(s.state.marker, rows, names)
+		var settled []change.Version
+		for _, a := range s.state.aliases {
+			settled = append(settled, change.Version{Device: a.Old, Gen: a.Common})
+		}
+		data := rewindData(s.state.marker, rows, names, settled)
 		s.add(changelog.ItemRewind, data)
 		if err := s.goBack(data); err != nil {
 			return err

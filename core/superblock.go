@@ -29,6 +29,7 @@ import (
 //	        41: trials: n uv × (device 16 ‖ gen uv ‖ hash 16 ‖ incarnation BE64)
 //	        40: the tabs that wrote last: n uv × (tab 8 ‖ highest counter uv ‖ device 16 ‖ generation uv)
 //	        47: what was written again of former ids: n uv × (device 16 ‖ gen uv ‖ device 16 ‖ gen uv ‖ commit uv)
+//	        48: former ids, up to where they were handed back: n uv × (device 16 ‖ gen uv)
 //	        46: where the device went back to an earlier place of the feed: n uv × (commit uv ‖ seq uv)
 //	        45: the tables that have a last page, so that one that is missing is missed
 //
@@ -51,6 +52,7 @@ const (
 	moreLasts   = 45
 	moreRewinds = 46
 	moreRevived = 47
+	moreSettled = 48
 )
 
 var (
@@ -281,6 +283,13 @@ func (sb *superblock) appendMore(b []byte) []byte {
 		}
 		b = appendField(b, moreRevived, x)
 	}
+	if len(h.settled) > 0 {
+		x := binary.AppendUvarint(nil, uint64(len(h.settled)))
+		for _, v := range h.settled {
+			x = appendVersion(x, v)
+		}
+		b = appendField(b, moreSettled, x)
+	}
 	if sb.lasts != "" {
 		b = appendField(b, moreLasts, []byte(sb.lasts))
 	}
@@ -321,6 +330,10 @@ func (sb *superblock) readMore(r *cutter) error {
 		case moreRevived:
 			for range c.count(35) {
 				h.revived = append(h.revived, revived{was: c.version(), now: c.version(), commit: c.uvarint()})
+			}
+		case moreSettled:
+			for range c.count(17) {
+				h.settled = append(h.settled, c.version())
 			}
 		case moreLasts:
 			sb.lasts = string(c.take(len(c.b)))
