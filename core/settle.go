@@ -185,10 +185,12 @@ func (r *Replica) belong(ctx context.Context, w Welcome) error {
 
 // Reenter gives the device a new id: for one that finds a living copy of itself at the hub.
 // All of the feed is applied then, so a parent that it has not brought is one that the hub will never know: it is left out.
-// Where batches of former ids are lost at the hub, these are written again under the id of today instead.
+// Where batches of former ids are lost at the hub, these are written again before, behind those that may name them as parents.
 func (r *Replica) Reenter(ctx context.Context) error {
 	if r.State().Former > 0 {
-		return r.revive(ctx)
+		if err := r.revive(ctx); err != nil {
+			return err
+		}
 	}
 	return r.reenter(ctx, 0, true)
 }
