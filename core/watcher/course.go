@@ -49,8 +49,9 @@ type Course struct {
 	own     trouble
 	stream  trouble
 	deadly  deadly
-	parting bool // the device id is to be given up, with what was not sent under it
-	leaving bool // the device id is to be given up, once all is sent
+	parting bool              // the device id is to be given up, with what was not sent under it
+	leaving bool              // the device id is to be given up, once all is sent
+	unread  change.Generation // own generation that could not be read the last time; 0: none
 	lost    lost
 	back    change.Place // the end of the hub's feed when all was handed back
 }
@@ -167,8 +168,9 @@ func (c *Course) After(now time.Time, s *Session) Step {
 	case Reentered:
 		c.parting, c.leaving, c.deadly = false, false, deadly{}
 		return c.directly(step)
-	case Lost:
-		c.parting = true
+	case Lost: // once, it may have been the reading
+		c.parting = r.Gen.IsZero() || r.Gen == c.unread
+		c.unread = r.Gen
 		return c.directly(step)
 	case Superseded:
 		c.leaving = true

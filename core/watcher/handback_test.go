@@ -3,6 +3,7 @@ package watcher
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -171,5 +172,26 @@ func TestCourseOfALoss(t *testing.T) {
 		if back := len(k.r.rewinds); back != map[bool]int{true: 1}[c.want == Replayed] {
 			t.Errorf("%s: it went back %d times", name, back)
 		}
+	}
+}
+
+// An own batch that cannot be read is tried once more before the device id is given up for it; what the hub lost of a former id is not.
+func TestUnreadableBatch(t *testing.T) {
+	c := NewCourse(Delays{}, rand.NewPCG(1, 2))
+	after := func(r Result) Step {
+		s := New(newFake(1), Config{Database: "db"})
+		s.end(r)
+		return c.After(epoch, s)
+	}
+	for i, gen := range []change.Generation{7, 8, 8} {
+		if step := after(Result{Outcome: Lost, Gen: gen, Code: wire.CodeCorrupt}); step.Delay > 0 || step.Reenter || c.Parting() != (i == 2) {
+			t.Errorf("%d: %+v, parting %v", i, step, c.Parting())
+		}
+	}
+	if step := after(Result{Outcome: Parted}); !step.Reenter || c.Parting() {
+		t.Errorf("%+v", step)
+	}
+	if after(Result{Outcome: Lost}); !c.Parting() {
+		t.Error("a batch of a former id is looked for once more")
 	}
 }
