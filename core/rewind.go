@@ -32,6 +32,7 @@ import (
 //	rewind in the log: marker uv bytes ‖ n uv × (row uv bytes ‖ value uv bytes; empty: no such row)
 //	                   ‖ n uv × (device 16 ‖ gen uv ‖ device 16 ‖ gen uv)   what is written again behind it, and as what
 //	                   ‖ n uv × (device 16 ‖ gen uv)   former ids: up to where they were handed back, or are written again
+//	                   ‖ n uv × (device 16 ‖ gen uv)   versions of former ids that are pending no more
 
 // rewind says that in a commit the feed behind a sequence was left.
 type rewind struct {
@@ -96,6 +97,33 @@ func (f *fold) left(it changelog.Item) error {
 	return err
 }
 
+// rewindRow takes up a row of a rewind. Where one to an earlier place follows, the row says more than is left of the feed, but for what
+// the feed does not say.
+func (f *fold) rewindRow(row string, val []byte, dominated bool, dropped []change.Version) error {
+	if row == "" {
+		return errorf(Corrupt, "a rewind in the log names no row")
+	}
+	if stale, err := f.rows.stale(row); err != nil || stale {
+		return err
+	}
+	if dominated && row[0] == tableObjects {
+		was, err := f.rows.get(row)
+		if err == nil && len(dropped) > 0 {
+			val, err = withoutPending(was, dropped)
+		}
+		if err != nil || len(dropped) == 0 {
+			return err
+		}
+	} else if dominated && row[0] != tableSettled {
+		return nil
+	}
+	if len(val) == 0 {
+		val = nil
+	}
+	f.rows.set(row, val)
+	return nil
+}
+
 // settledUpTo is the last generation of a former id of which the hub had got back what it lost, or which was written again.
 func (h *head) settledUpTo(d change.DeviceID) change.Generation {
 	for _, v := range h.settled {
@@ -140,23 +168,13 @@ func (f *fold) goBack(data []byte) error {
 	if err != nil {
 		return err
 	}
-	// Where one to an earlier place follows, the rows say more than is left of the feed, but for what the feed does not say.
-	dominated := leaves(f.gone, f.head.commit+1, m.Seq)
+	type rowValue struct {
+		row string
+		val []byte
+	}
+	var rows []rowValue
 	for range c.count(2) {
-		row, val := string(c.bytes()), slices.Clone(c.bytes())
-		if c.err != nil || row == "" {
-			return errorf(Corrupt, "a rewind in the log is cut short")
-		}
-		if dominated && row[0] != tableSettled {
-			continue
-		}
-		if stale, err := f.rows.stale(row); err != nil {
-			return err
-		} else if !stale && len(val) == 0 {
-			f.rows.set(row, nil)
-		} else if !stale {
-			f.rows.set(row, val)
-		}
+		rows = append(rows, rowValue{string(c.bytes()), slices.Clone(c.bytes())})
 	}
 	again := f.head.revived[:len(f.head.revived):len(f.head.revived)]
 	for range c.count(34) {
@@ -169,8 +187,17 @@ func (f *fold) goBack(data []byte) error {
 		v := c.version()
 		dealt = append(slices.DeleteFunc(dealt, func(o change.Version) bool { return o.Device == v.Device }), v)
 	}
+	var dropped []change.Version
+	for range c.count(17) {
+		dropped = append(dropped, c.version())
+	}
 	if c.err != nil {
 		return errorf(Corrupt, "a rewind in the log is cut short")
+	}
+	for _, r := range rows {
+		if err := f.rewindRow(r.row, r.val, leaves(f.gone, f.head.commit+1, m.Seq), dropped); err != nil {
+			return err
+		}
 	}
 	f.head.marker, f.head.revived, f.head.settled = m, again, dealt
 	f.head.rewinds = addRewind(f.head.rewinds, rewind{f.head.commit + 1, m.Seq})
@@ -348,13 +375,18 @@ func (r *Replica) formRewind(ctx context.Context, s *stage, m change.Marker) err
 		}
 		dealtWith = append(dealtWith, change.Version{Device: a.Old, Gen: min(a.Common, max(rec.Last, s.state.settledUpTo(a.Old)))})
 	}
-	data := rewindData(m, rows, nil, dealtWith)
+	var dropped []change.Version
+	for _, versions := range b.former {
+		dropped = append(dropped, versions...)
+	}
+	slices.SortFunc(dropped, change.Version.Compare)
+	data := rewindData(m, rows, nil, dealtWith, slices.Compact(dropped))
 	s.add(changelog.ItemRewind, data)
 	s.wrote = true // what was confirmed may have to be pushed
 	return s.goBack(data)
 }
 
-func rewindData(m change.Marker, rows map[string][]byte, names map[change.Version]change.Version, settled []change.Version) []byte {
+func rewindData(m change.Marker, rows map[string][]byte, names map[change.Version]change.Version, settled, dropped []change.Version) []byte {
 	marker := m.Encode()
 	data := append(binary.AppendUvarint(nil, uint64(len(marker))), marker...)
 	data = binary.AppendUvarint(data, uint64(len(rows)))
@@ -366,9 +398,11 @@ func rewindData(m change.Marker, rows map[string][]byte, names map[change.Versio
 	for _, v := range slices.SortedFunc(maps.Keys(names), change.Version.Compare) {
 		data = appendVersion(appendVersion(data, v), names[v])
 	}
-	data = binary.AppendUvarint(data, uint64(len(settled)))
-	for _, v := range settled {
-		data = appendVersion(data, v)
+	for _, list := range [][]change.Version{settled, dropped} {
+		data = binary.AppendUvarint(data, uint64(len(list)))
+		for _, v := range list {
+			data = appendVersion(data, v)
+		}
 	}
 	return data
 }
@@ -419,7 +453,7 @@ func (r *Replica) revive(ctx context.Context) error {
 		for _, a := range s.state.aliases {
 			settled = append(settled, change.Version{Device: a.Old, Gen: a.Common})
 		}
-		data := rewindData(s.state.marker, rows, names, settled)
+		data := rewindData(s.state.marker, rows, names, settled, slices.SortedFunc(maps.Keys(names), change.Version.Compare))
 		s.add(changelog.ItemRewind, data)
 		if err := s.goBack(data); err != nil {
 			return err
