@@ -160,6 +160,9 @@ func (r *Replica) takeBack(s *stage, bytes []byte, o *Orphans) (bool, error) {
 	case b == nil && follows: // a refusal among orphans: of whom nobody asks
 		o.add(v, orphan{hash: e.Hash, now: before.now, end: before.end})
 		return false, nil
+	case b == nil && v.Gen <= rec.Last: // the first of them
+		o.add(v, orphan{hash: e.Hash, now: change.Version{Device: device.ReentryID(v.Device, v.Gen-1, e.Hash)}})
+		return false, nil
 	case b == nil:
 		return r.takeVoidBack(s, e, rec)
 	case v.Gen != rec.Last+1 || b.Follows(rec.Hash) != nil:

@@ -25,7 +25,7 @@ type Orphans struct {
 
 type orphan struct {
 	hash change.Hash    // of the batch that was handed back
-	now  change.Version // the name that it has; of one that was refused, that of the one before it
+	now  change.Version // the name that it has; of one that was refused, that of the one before it, generation 0 where there is none
 	end  change.Hash    // of the batch with that name
 }
 
@@ -95,9 +95,11 @@ func (r *Replica) adopt(s *stage, o *Orphans, e *change.Entry, b *change.Batch, 
 
 // names maps parents, in their order.
 func (o *Orphans) names(parents []change.Version) []change.Version {
-	out := slices.Clone(parents)
-	for i, p := range out {
-		out[i] = o.name(p)
+	out := make([]change.Version, 0, len(parents))
+	for _, p := range parents {
+		if now := o.name(p); !now.Gen.IsZero() {
+			out = append(out, now)
+		}
 	}
 	slices.SortFunc(out, change.Version.Compare)
 	return slices.Compact(out)

@@ -334,6 +334,10 @@ func TestOrphansGetNamesOfTheirOwn(t *testing.T) {
 		a.put("base", 1)
 		w.sync(a, b, c)
 		hub, device := w.hub.st.Clone(), a.st.Clone()
+		if voids {
+			a.refuse(a.put("never", -1).Gen)
+			a.pull()
+		}
 		a.put("k", "first")
 		if voids {
 			v := a.put("never", 0)
