@@ -234,3 +234,21 @@ func TestAVoidWaitsForItsDevice(t *testing.T) {
 	w.hub.refolded()
 	a.refolded()
 }
+
+// A write over a refused version is one over what that had replaced.
+func TestWriteOverARefusedVersion(t *testing.T) {
+	w := newWorld(t)
+	a, b := w.device(), w.device()
+	a.put("k", 4)
+	w.sync(a, b)
+	five := a.put("k", 5)
+	a.refuse(five.Gen)
+	a.pull()
+	a.want("k", "4")
+	if _, err := a.Write(w.ctx, Write{Ops: []Op{{Key: key("k"), Value: value(6), Seen: []change.Version{five}}}}); err != nil {
+		t.Fatal(err)
+	}
+	a.want("k", "6")
+	w.sync(a, b)
+	b.want("k", "6")
+}

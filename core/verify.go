@@ -118,7 +118,9 @@ func (c *checker) superblock() (each func(h *head), err error) {
 	read, err := readSuperblock(c.ctx, c.r.st)
 	sb := read.sb
 	for _, f := range read.bad {
-		c.report.add(f)
+		if !unwritten || sb == nil { // else the first write replaces it
+			c.report.add(f)
+		}
 	}
 	if sb == nil && !unwritten && len(read.bad) == 0 {
 		c.report.add(Finding{Scope: ScopeSuperblock, Row: superblockRow, Reason: "it is missing", Missing: true})

@@ -247,15 +247,53 @@ func (s *stage) parents(op *Op) ([]change.Version, had, error) {
 	if op.Seen == nil || err != nil {
 		return now, h, err
 	}
-	seen := make([]change.Version, len(op.Seen))
-	for i, v := range op.Seen {
-		seen[i] = s.today(v, now)
-		if err := s.held(seen[i]); err != nil {
+	seen := make([]change.Version, 0, len(op.Seen))
+	for _, v := range op.Seen {
+		v = s.today(v, now)
+		if err := s.held(v); err != nil {
+			return nil, h, err
+		}
+		if seen, err = s.appendStanding(seen, v, op.Key); err != nil {
 			return nil, h, err
 		}
 	}
 	slices.SortFunc(seen, change.Version.Compare)
 	return slices.Compact(seen), h, nil
+}
+
+// appendStanding appends a version, or, where the hub refused it, what it had replaced: that is visible again, and is what a write over it
+// replaces.
+func (s *stage) appendStanding(to []change.Version, v change.Version, key change.Key) ([]change.Version, error) {
+	refused := false
+	for _, table := range []byte{tableProblems, tableSettled} {
+		row, err := s.get(versionRow(table, v))
+		if err != nil {
+			return nil, err
+		}
+		refused = refused || row != nil
+	}
+	if !refused {
+		return append(to, v), nil
+	}
+	batch, _, ok, err := s.log.Find(s.ctx, v)
+	if err != nil || !ok {
+		return to, unlessDamaged(err)
+	}
+	var parents []change.Version
+	if _, err := change.Walk(batch, func(m change.Mutation) bool {
+		if m.Key == key {
+			parents = slices.Clone(m.Parents)
+		}
+		return m.Key != key
+	}); err != nil {
+		return nil, err
+	}
+	for _, p := range parents {
+		if to, err = s.appendStanding(to, p, key); err != nil {
+			return nil, err
+		}
+	}
+	return to, nil
 }
 
 // today returns the name that a version has now which the caller saw as a leaf of an object; the object's leaves are those of now.
