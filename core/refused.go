@@ -55,8 +55,32 @@ func (r *Replica) Problems(ctx context.Context) ([]Problem, error) {
 	return append(out, cut...), err
 }
 
+// refusedBatch finds a batch of this device in the log. Where a hub that had lost its refusal has taken another one under its name, from a
+// copy of this device, the log finds that.
+func (r *Replica) refusedBatch(ctx context.Context, v change.Version) (batch []byte, ok bool, err error) {
+	batch, rec, ok, err := r.log.Find(ctx, v)
+	if err != nil || !ok || !r.wentBack() {
+		return batch, ok, err
+	}
+	for _, it := range rec.Items {
+		if b := changelog.BatchBytes(it); it.Kind == changelog.ItemBatch && len(b) > 0 && &b[0] == &batch[0] {
+			return batch, true, nil
+		}
+	}
+	batch, ok = nil, false
+	err = r.eachItem(ctx, 1, rec.Commit, func(_ uint64, it changelog.Item) (bool, error) {
+		if it.Kind == changelog.ItemBatch {
+			if have, is := change.PeekVersion(it.Data); is && have == v {
+				batch, ok = it.Data, true
+			}
+		}
+		return !ok, nil
+	})
+	return batch, ok, err
+}
+
 func (r *Replica) opsOf(ctx context.Context, v change.Version) (ops []Op, err error) {
-	batch, _, ok, err := r.log.Find(ctx, v)
+	batch, ok, err := r.refusedBatch(ctx, v)
 	if err != nil || !ok {
 		return nil, typed(err, "reading a refused batch")
 	}
@@ -118,7 +142,7 @@ func (r *Replica) again(ctx context.Context, v change.Version) (w Write, err err
 	for i := range w.Ops {
 		w.Ops[i].Seen = nil
 	}
-	batch, _, _, err := r.log.Find(ctx, v)
+	batch, _, err := r.refusedBatch(ctx, v)
 	if err != nil {
 		return w, err
 	}

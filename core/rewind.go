@@ -114,7 +114,7 @@ func (f *fold) rewindRow(row string, val []byte, dominated bool, dropped []chang
 		if err != nil || len(dropped) == 0 {
 			return err
 		}
-	} else if dominated && row[0] != tableSettled {
+	} else if dominated && row[0] != tableSettled && (row[0] != tableProblems || len(val) == 0) {
 		return nil
 	}
 	if len(val) == 0 {
@@ -357,7 +357,7 @@ func (r *Replica) formRewind(ctx context.Context, s *stage, m change.Marker) err
 			return err
 		}
 	}
-	for row := range b.settled { // what was dismissed stays so
+	for row := range b.kept {
 		touched[row] = true
 		if rows[row], err = s.get(row); err != nil {
 			return err
@@ -527,7 +527,7 @@ func withoutPending(row []byte, versions []change.Version) ([]byte, error) {
 type stretch struct {
 	left    map[change.Version]bool
 	touched map[string]bool // rows
-	settled map[string]bool // rows that say of refusals there that they were settled
+	kept    map[string]bool // rows that say of refusals there what stays: that they were settled, or were of a former id
 
 	former map[string][]change.Version // of objects: versions that this device wrote under an id that it gave up
 }
@@ -559,12 +559,18 @@ func (b *stretch) add(ctx context.Context, r *Replica, s *stage, bytes []byte) e
 	b.touched[deviceRow(e.Version.Device)] = true
 	batch := e.Body
 	if e.Kind == change.EntryVoid {
-		b.touched[versionRow(tableProblems, e.Version)] = true
-		row := versionRow(tableSettled, e.Version)
-		if was, err := s.get(row); err != nil {
-			return err
-		} else if was != nil {
-			b.settled[row] = true
+		rows := []string{versionRow(tableSettled, e.Version)}
+		if problem := versionRow(tableProblems, e.Version); s.isAlias(e.Version) { // nobody pushes it again, to be refused again
+			rows = append(rows, problem)
+		} else {
+			b.touched[problem] = true
+		}
+		for _, row := range rows {
+			if was, err := s.get(row); err != nil {
+				return err
+			} else if was != nil {
+				b.kept[row] = true
+			}
 		}
 		if batch, _, _, err = r.log.Find(ctx, e.Version); err != nil || len(batch) == 0 {
 			return err
