@@ -76,6 +76,7 @@ func (f *fold) renamed(b *change.Batch, a device.Mapping) (turns []turn, err err
 	err = f.each(b, nil, func(m *change.Mutation) bool {
 		was := f.obj.Visible().Version
 		f.obj.RenamePending(a.Old, a.New, a.Common)
+		f.obj.KeepReplaced(b.Version(), m.Parents)
 		if view := f.obj.Visible(); view.Version != was && view.Version != a.Map(was) {
 			turns = append(turns, turnOf(m, &view))
 		}

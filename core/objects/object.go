@@ -287,6 +287,24 @@ func (o *Object) RenamePending(old, next change.DeviceID, common change.Generati
 	}
 }
 
+// KeepReplaced has a pending version, or one that was folded, hide of other devices' versions only those that it replaces: what a device
+// does that writes it again without a parent that the feed will never bring under that name.
+func (o *Object) KeepReplaced(v change.Version, replaces []change.Version) {
+	for i := range o.Pending {
+		p := &o.Pending[i]
+		until := v
+		if p.Version == v {
+			until = change.Version{}
+		}
+		gone := func(h Hidden) bool {
+			return h.Until == until && h.Device != v.Device && !slices.ContainsFunc(replaces, h.has)
+		}
+		if slices.ContainsFunc(p.Hides, gone) {
+			p.Hides = slices.DeleteFunc(slices.Clone(p.Hides), gone)
+		}
+	}
+}
+
 // IsPending reports whether a version is pending, or folded into one that is.
 func (o *Object) IsPending(v change.Version) bool {
 	for i := range o.Pending {
