@@ -17,7 +17,13 @@ func (c *Conn) push(ctx context.Context, p *wire.Push) error {
 			Text: "the token allows reading only; nothing was taken: keep what was written until there is a token that allows writing"})
 	}
 	if c.awaiting != 0 {
-		if p.Gen > c.awaiting || p.Part.Index > 0 {
+		switch {
+		case p.Gen == c.awaiting && p.Part.Index > 0 && p.Part.Index <= c.passed:
+			return c.resend(p) // sent again, and the beginning is missing again
+		case p.Gen == c.awaiting && p.Part.Index > 0:
+			c.passed = p.Part.Index
+			return nil
+		case p.Gen > c.awaiting || p.Part.Index > 0:
 			return nil // was on the way when the resend was sent
 		}
 		c.awaiting = 0
@@ -34,7 +40,7 @@ func (c *Conn) push(ctx context.Context, p *wire.Push) error {
 	}
 	switch joined {
 	case wire.Orphan:
-		return c.resend(c.last + 1)
+		return c.resend(p)
 	case wire.Waiting:
 		return nil
 	}
@@ -100,17 +106,21 @@ func (c *Conn) judged(v core.Verdict, gen change.Generation) error {
 	// GAP says that something before is missing: an own batch, which the device has and sends again,
 	// or one of another device, which it cannot send.
 	if core.Code(v.Code) == core.Gap && v.Gen > c.last+1 {
-		return c.resend(c.last + 1)
+		return c.resend(nil)
 	}
 	return c.refuse(answer(&core.Error{Code: core.Code(v.Code), Message: v.Message, Gen: v.Gen}))
 }
 
-// resend asks for the device's batches from gen on. What is on the way behind it is not looked at.
-func (c *Conn) resend(gen change.Generation) error {
+// resend asks for the device's batches behind the last that it is known to have, because of a part without its beginning, or because
+// of something else: nil. What is on the way behind it is not looked at.
+func (c *Conn) resend(part *wire.Push) error {
 	c.join.Reset()
 	c.holdParts()
-	c.awaiting = gen
-	return c.say(&wire.Resend{Gen: gen})
+	c.awaiting, c.passed = c.last+1, ^uint64(0)
+	if part != nil && part.Gen == c.awaiting {
+		c.passed = part.Part.Index
+	}
+	return c.say(&wire.Resend{Gen: c.awaiting})
 }
 
 // holdParts counts the parts that wait for their end. It reports false if the hub has no room for them.

@@ -62,6 +62,7 @@ type Conn struct {
 	handing  bool // the device hands back what the hub lost, and the connection carries nothing else
 	orphans  core.Orphans
 	last     change.Generation // last own generation that the hub is known to have
+	passed   uint64            // while awaiting: parts of it up to this one were on the way before; those behind it may be
 	awaiting change.Generation // what a resend asked for; pushes beyond it are not looked at; 0: nothing
 }
 

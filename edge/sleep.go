@@ -117,6 +117,7 @@ func (c *Conn) resume(f *frozen) {
 	c.handing, c.streaming = f.state == frozenHanding, f.state == frozenStreaming
 	c.pos, c.piece, c.credit = f.pos, f.piece, f.credit
 	c.held, c.ownHigh, c.pieceHigh, c.ownSent = f.held, f.ownHigh, f.pieceHigh, f.ownSent
+	c.passed = ^uint64(0)
 	c.last, c.awaiting, c.unanswered, c.unseen = f.last, f.awaiting, f.unanswered, f.unseen
 	for _, m := range c.unseen {
 		c.onWay += m.bytes
