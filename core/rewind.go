@@ -513,9 +513,7 @@ func withoutPending(row []byte, versions []change.Version) ([]byte, error) {
 		return nil, err
 	}
 	for _, v := range versions {
-		if slices.ContainsFunc(o.Pending, func(p objects.Pending) bool { return p.Version == v }) {
-			o.DropPending(v)
-		}
+		o.Expect(v)
 	}
 	if o.IsEmpty() {
 		return nil, nil

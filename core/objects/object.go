@@ -202,6 +202,17 @@ func (o *Object) DropPending(v change.Version) bool {
 	return true
 }
 
+// Expect says of a version of this device that is pending, or was folded, that it is not pushed again, and comes with the feed: what
+// was written over it goes on hiding it, and what it replaced is shown until then.
+func (o *Object) Expect(v change.Version) {
+	if i := o.pending(v); i >= 0 {
+		o.Pending = slices.Delete(o.Pending, i, i+1)
+	}
+	for i := range o.Pending {
+		o.Pending[i].passed(v)
+	}
+}
+
 // inherit lets a pending version hide what was hidden by one that was refused, if that one was hidden by it.
 func (p *Pending) inherit(v change.Version, bare []Hidden) {
 	var heirs []Hidden
