@@ -206,6 +206,9 @@ func confirmData(a *Arrival, d change.DeviceID) []byte {
 	return append(b, a.Ann...)
 }
 
+// errUnheld is the error of a confirmation of what is not there.
+var errUnheld = errors.New("this replica does not hold the bytes of the batch")
+
 // confirmOf puts the hub's annotation and the batch's bytes in the log together again.
 func (f *fold) confirmOf(it changelog.Item) (seq uint64, e *change.Entry, err error) {
 	c := &cutter{b: it.Data}
@@ -228,7 +231,7 @@ func (f *fold) confirmOf(it changelog.Item) (seq uint64, e *change.Entry, err er
 		return 0, nil, err
 	}
 	if !ok {
-		return 0, nil, errorf(Protocol, "the hub confirms %s, whose bytes this replica does not hold", v)
+		return seq, nil, wrapf(Protocol, errUnheld, "the hub confirms %s", v)
 	}
 	h, _, err := change.DecodeHeader(batch)
 	if err != nil {

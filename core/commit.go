@@ -451,6 +451,7 @@ func (r *Replica) replayOnce(ctx context.Context, sb *superblock, open opening) 
 	from := r.head.commit
 	var read int64
 	p := &replaying{r: r, ctx: ctx}
+	var unheld []rewind
 	l, err := open(func(l *changelog.Log, rec changelog.Record) error {
 		if rec.Commit <= from {
 			return nil
@@ -459,7 +460,7 @@ func (r *Replica) replayOnce(ctx context.Context, sb *superblock, open opening) 
 			read += int64(len(it.Data))
 		}
 		p.commit, r.log = rec.Commit, l
-		f := &fold{ctx: ctx, rows: p, log: l, head: &r.head}
+		f := &fold{ctx: ctx, rows: p, log: l, head: &r.head, unheld: &unheld}
 		if r.head.device.IsZero() && r.cfg.Role == RoleDevice {
 			f.recall(rec)
 		}
@@ -479,6 +480,11 @@ func (r *Replica) replayOnce(ctx context.Context, sb *superblock, open opening) 
 	}
 	if l.Last() < from {
 		return errorf(Corrupt, "the log ends at commit %d, and the checkpoint stands at %d: rows of the log are missing; nothing was changed", l.Last(), from)
+	}
+	for _, u := range unheld { // a device that went back, and then gave its id up with the batch
+		if !leaves(r.head.rewinds, u.commit, u.seq) {
+			return errorf(Corrupt, "commit %d of the log confirms a batch, at sequence %d, whose bytes it does not hold; nothing was changed", u.commit, u.seq)
+		}
 	}
 	r.log, r.cpAt, r.cpDone = l, -read, from
 	r.tables.StandAt(stampOf(&r.head))
@@ -529,6 +535,10 @@ func (f *fold) item(it changelog.Item, renaming **device.Mapping) error {
 			return f.left(it)
 		}
 		seq, e, err := f.confirmOf(it)
+		if f.unheld != nil && errors.Is(err, errUnheld) {
+			*f.unheld = append(*f.unheld, rewind{f.head.commit + 1, seq})
+			return f.left(it)
+		}
 		if err != nil {
 			return err
 		}

@@ -42,6 +42,8 @@ type fold struct {
 	gone []rewind       // what of the feed is left at a later commit is passed by: only in a refolding
 	obj  objects.Object // scratch
 
+	unheld *[]rewind // at replay: confirmations of batches that are not in the log any more, by commit and sequence
+
 	lastDevice change.DeviceID // whose row was asked for last, and its name: most batches come in runs
 	lastRow    string
 }

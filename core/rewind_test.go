@@ -477,3 +477,23 @@ func TestBatchOfAFormerIdThatTheHubLost(t *testing.T) {
 		n.crash()
 	}
 }
+
+// A device goes back and gives its id up, all within one segment of its log: what had confirmed its batches then is read over at opening.
+func TestReentryAfterGoingBackIsReplayed(t *testing.T) {
+	w := newWorld(t)
+	a, b := w.device(), w.device()
+	young := a.st.Clone()
+	a.put("k", "first life")
+	w.sync(a)
+	w.replace(nil)
+	second := w.start(&node{w: w, st: young, feed: true})
+	second.put("k", "second life")
+	second.push()
+	a.pull()
+	if a.State().Device == second.State().Device {
+		t.Fatal("it kept its id")
+	}
+	a.crash()
+	w.sync(a, b, second)
+	b.want("k", "second life!")
+}
