@@ -385,7 +385,8 @@ func (s *Sim) readDamaged(n *node, m *store.Memory, before, what string, kind by
 			_, _ = r.Check(s.ctx)
 		}
 	}
-	switch logged := kind == 'P' || kind == 'O' || kind == 'M' || kind == 'S'; { // or stored twice
+	twice, scanErr := n.mem.Scan(s.ctx, store.Range{From: []byte{'S'}, To: []byte{'T'}})
+	switch logged := kind == 'P' || kind == 'O' || kind == 'M' || kind == 'S' && scanErr == nil && len(twice) > 1; { // or stored twice
 	case logged && err == nil:
 		s.mended(n, r, what)
 	case logged:
