@@ -554,11 +554,12 @@ func (f *fold) item(it changelog.Item, renaming **device.Mapping) error {
 	case changelog.ItemIdentity:
 		copy(f.head.lineage[:], it.Data)
 	case changelog.ItemReentry:
-		a, err := reentryOf(it.Data)
+		a, dropped, err := reentryOf(it.Data)
 		if err != nil {
 			return err
 		}
 		f.reenter(a)
+		f.dropped = dropped
 		*renaming = &a
 	case changelog.ItemVoided:
 		c := &cutter{b: it.Data}

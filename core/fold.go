@@ -42,6 +42,8 @@ type fold struct {
 	gone []rewind       // what of the feed is left at a later commit is passed by: only in a refolding
 	obj  objects.Object // scratch
 
+	dropped []change.Version // parents that the re-entry of this commit has left out
+
 	unheld *[]rewind // at replay: confirmations of batches that are not in the log any more, by commit and sequence
 
 	lastDevice change.DeviceID // whose row was asked for last, and its name: most batches come in runs
@@ -78,7 +80,7 @@ func (f *fold) renamed(b *change.Batch, a device.Mapping) (turns []turn, err err
 	err = f.each(b, nil, func(m *change.Mutation) bool {
 		was := f.obj.Visible().Version
 		f.obj.RenamePending(a.Old, a.New, a.Common)
-		f.obj.KeepReplaced(b.Version(), m.Parents)
+		f.obj.Unhide(f.dropped)
 		if view := f.obj.Visible(); view.Version != was && view.Version != a.Map(was) {
 			turns = append(turns, turnOf(m, &view))
 		}

@@ -106,7 +106,7 @@ func (f *fold) recall(rec changelog.Record) {
 	for _, it := range rec.Items {
 		switch it.Kind {
 		case changelog.ItemReentry:
-			if a, err := reentryOf(it.Data); err == nil {
+			if a, _, err := reentryOf(it.Data); err == nil {
 				f.head.device = a.Old
 			}
 			return

@@ -485,7 +485,7 @@ func (s *stage) writeAgain(batches []*change.Batch, names map[change.Version]cha
 					others = append(others, p)
 				}
 			}
-			if others, err = s.mapped(others, device.Mapping{}, true); err != nil {
+			if others, _, err = s.mapped(others, device.Mapping{}, true); err != nil {
 				return err
 			}
 			b.Mutations[i].Parents = append(parents, others...)

@@ -3,6 +3,7 @@ package core
 import (
 	"context"
 	"encoding/binary"
+	"slices"
 
 	"vsync/core/change"
 	"vsync/core/changelog"
@@ -257,17 +258,28 @@ func (r *Replica) unsentAfter(s *stage, common change.Generation) (old []*change
 
 // rewrite is deterministic: copies of one storage that come back write the same bytes.
 func (s *stage) rewrite(a device.Mapping, old []*change.Batch, known bool) error {
-	data := binary.AppendUvarint(append([]byte(nil), a.Old[:]...), uint64(a.Common))
-	s.add(changelog.ItemReentry, append(data, a.New[:]...))
-	s.reenter(a)
+	var dropped []change.Version
 	for _, b := range old {
-		b.Device, b.Gen = a.New, s.state.lastGen+1
 		for i := range b.Mutations {
-			var err error
-			if b.Mutations[i].Parents, err = s.mapped(b.Mutations[i].Parents, a, known); err != nil {
+			parents, out, err := s.mapped(b.Mutations[i].Parents, a, known)
+			if err != nil {
 				return err
 			}
+			b.Mutations[i].Parents, dropped = parents, append(dropped, out...)
 		}
+	}
+	slices.SortFunc(dropped, change.Version.Compare)
+	dropped = slices.Compact(dropped)
+	data := binary.AppendUvarint(append([]byte(nil), a.Old[:]...), uint64(a.Common))
+	data = append(data, a.New[:]...)
+	for _, v := range dropped {
+		data = appendVersion(data, v)
+	}
+	s.add(changelog.ItemReentry, data)
+	s.reenter(a)
+	s.dropped = dropped
+	for _, b := range old {
+		b.Device, b.Gen = a.New, s.state.lastGen+1
 		bytes, err := b.Encode(s.state.lastHash)
 		if err != nil {
 			return err
@@ -285,18 +297,19 @@ func (s *stage) rewrite(a device.Mapping, old []*change.Batch, known bool) error
 
 // mapped gives parents their new names. With known it leaves out those of other devices, and of former ids, that the feed has not
 // brought: a hub that lost them would refuse the batch for ever.
-func (s *stage) mapped(parents []change.Version, a device.Mapping, known bool) (out []change.Version, err error) {
+func (s *stage) mapped(parents []change.Version, a device.Mapping, known bool) (mapped, dropped []change.Version, err error) {
 	for _, p := range parents {
 		if known && a.Map(p) == p {
 			if rec, err := s.device(p.Device); err != nil {
-				return nil, err
+				return nil, nil, err
 			} else if p.Gen > rec.Last {
+				dropped = append(dropped, p)
 				continue
 			}
 		}
-		out = append(out, a.Map(p))
+		mapped = append(mapped, a.Map(p))
 	}
-	return out, nil
+	return mapped, dropped, nil
 }
 
 // alias is an id that the replica had. The hub may go on with that id, by a copy that kept it: then one name means two batches, and
@@ -342,12 +355,16 @@ func (f *fold) reenter(m device.Mapping) {
 	f.head.device, f.head.lastGen, f.head.lastHash = m.New, 0, change.Hash{}
 }
 
-func reentryOf(data []byte) (a device.Mapping, err error) {
+// reentryOf reads an ItemReentry: old id 16 ‖ common uv ‖ new id 16 ‖ left out parents, each device 16 ‖ gen uv.
+func reentryOf(data []byte) (a device.Mapping, dropped []change.Version, err error) {
 	c := &cutter{b: data}
 	copy(a.Old[:], c.take(16))
 	a.Common = change.Generation(c.uvarint())
 	copy(a.New[:], c.take(16))
-	return a, c.err
+	for len(c.b) > 0 {
+		dropped = append(dropped, c.version())
+	}
+	return a, dropped, c.err
 }
 
 // Unsent returns own batches from a generation on, in order, about maxBytes of them and at least one if there is any. An error of

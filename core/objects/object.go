@@ -298,21 +298,17 @@ func (o *Object) RenamePending(old, next change.DeviceID, common change.Generati
 	}
 }
 
-// KeepReplaced has a pending version, or one that was folded, hide of other devices' versions only those that it replaces: what a device
-// does that writes it again without a parent that the feed will never bring under that name.
-func (o *Object) KeepReplaced(v change.Version, replaces []change.Version) {
+// Unhide has no pending version hide these, which a device has left out as parents: the feed will not bring them, or those that it
+// brings under these names are others.
+func (o *Object) Unhide(versions []change.Version) {
+	if len(versions) == 0 {
+		return
+	}
 	for i := range o.Pending {
 		p := &o.Pending[i]
-		until := v
-		if p.Version == v {
-			until = change.Version{}
-		}
-		gone := func(h Hidden) bool {
-			return h.Until == until && h.Device != v.Device && !slices.ContainsFunc(replaces, h.has)
-		}
-		if slices.ContainsFunc(p.Hides, gone) {
-			p.Hides = slices.DeleteFunc(slices.Clone(p.Hides), gone)
-		}
+		p.Hides = slices.DeleteFunc(slices.Clone(p.Hides), func(h Hidden) bool {
+			return h.First == h.Last && slices.ContainsFunc(versions, h.has)
+		})
 	}
 }
 

@@ -228,8 +228,8 @@ var applying = []Mutant{
 	{
 		Name:   "re-entry without mapped parents",
 		File:   "core/settle.go",
-		Old:    `		out = append(out, a.Map(p))`,
-		New:    `		out = append(out, p)`,
+		Old:    `		mapped = append(mapped, a.Map(p))`,
+		New:    `		mapped = append(mapped, p)`,
 		Breaks: "what is written again under a new device id names parents of the old one",
 		Rule:   "DESIGN 3, integrity and identity",
 	},
