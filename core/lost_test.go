@@ -62,7 +62,7 @@ func TestUnsentBatchInADamagedSegment(t *testing.T) {
 		for i := range rows {
 			t.Run(fmt.Sprintf("%d at the hub, segment %d", atHub, i), func(t *testing.T) {
 				a, b, values := lostWorld(t, atHub)
-				w := a.w
+				w, before := a.w, lost
 				a.Kill()
 				a.st = a.st.Clone()
 				tx := &store.Tx{}
@@ -124,6 +124,10 @@ func TestUnsentBatchInADamagedSegment(t *testing.T) {
 				a.open()
 				for k, v := range values {
 					a.want(k, v)
+				}
+				listed, err := a.Damage(w.ctx)
+				if err != nil || (len(listed) > 0) != (lost > before) {
+					t.Errorf("%d lost batches, listed: %v, %v", lost-before, listed, err)
 				}
 				if s := a.State(); s.Pending > 0 {
 					t.Errorf("%d are pending", s.Pending)

@@ -44,6 +44,7 @@ type harm struct {
 	summaries []Finding // to be written anew, all of them
 	super     bool      // the superblock was built from the log
 
+	settling sync.Mutex    // one stranded batch is settled at a time, its commit included: taken before mu
 	read     bool          // stranded was read
 	stranded []quarantined // own batches that were set aside and not dismissed
 }

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"fmt"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 
 	"vsync/core/change"
@@ -166,8 +168,18 @@ func (n *node) settleStranded(t *testing.T) int {
 			continue
 		}
 		before := n.State()
-		if _, err := n.Retry(n.w.ctx, p.Version); err != nil {
-			t.Fatal(err)
+		var group sync.WaitGroup
+		var done atomic.Int32
+		for range 8 {
+			group.Go(func() {
+				if _, err := n.Retry(n.w.ctx, p.Version); err == nil {
+					done.Add(1)
+				}
+			})
+		}
+		group.Wait()
+		if done.Load() != 1 {
+			t.Fatalf("written anew %d times", done.Load())
 		}
 		if now := n.State(); now.Commit != before.Commit+1 || now.LastGen != before.LastGen+1 {
 			t.Fatalf("one commit with one batch expected: %+v, %+v", before, now)

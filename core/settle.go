@@ -8,6 +8,7 @@ import (
 	"vsync/core/change"
 	"vsync/core/changelog"
 	"vsync/core/device"
+	"vsync/core/store"
 )
 
 // HelloState is what a device says of itself when it connects.
@@ -252,6 +253,10 @@ func (r *Replica) unsentAfter(s *stage, common change.Generation) (old []*change
 	left, err := r.remains(s, lost)
 	for _, v := range lost {
 		old[v.Gen-common-1] = left[v]
+		tx := &store.Tx{}
+		putAside(tx, quarantined{inc: r.inc, number: r.harm.number(), Finding: Finding{Scope: ScopeSegment, Missing: true, What: v.String(), Time: r.cfg.Now(), Commit: s.state.commit,
+			Reason: "the batch " + v.String() + ", which was not sent, cannot be read: what the pages showed of it was written again"}})
+		s.beside = append(s.beside, tx.Ops...)
 	}
 	return old, err
 }

@@ -89,6 +89,8 @@ func (r *Replica) isStranded(ctx context.Context, v change.Version) (bool, error
 
 // dismissStranded takes such a batch off the list. False where there is none.
 func (r *Replica) dismissStranded(ctx context.Context, v change.Version) (bool, error) {
+	r.harm.settling.Lock()
+	defer r.harm.settling.Unlock()
 	if is, err := r.isStranded(ctx, v); !is || err != nil {
 		return false, err
 	}
@@ -106,6 +108,8 @@ func (r *Replica) dismissStranded(ctx context.Context, v change.Version) (bool, 
 
 // retryStranded writes what such a batch had over what is there now, and takes it off the list, in one commit.
 func (r *Replica) retryStranded(ctx context.Context, v change.Version) (rec Receipt, is bool, err error) {
+	r.harm.settling.Lock()
+	defer r.harm.settling.Unlock()
 	if is, err := r.isStranded(ctx, v); !is || err != nil {
 		return rec, false, err
 	}
