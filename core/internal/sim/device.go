@@ -341,18 +341,17 @@ func (s *Sim) checkpointOne() {
 	}
 }
 
-// replaced says that power took a write of the engine before, and that a transaction of the one before that, which landed late, has its
-// place now.
-func (d *device) replaced(w *write) bool {
-	if d.s.plan.power == 0 || w.version.Device != d.r.State().Device {
-		return false
+// noteAt is the note of the unsent batch that the device has under a write's version; false where it has none, or it cannot be read.
+func (d *device) noteAt(w *write) (string, bool) {
+	if w.version.Device != d.r.State().Device {
+		return "", false
 	}
 	gens, batches, err := d.r.Unsent(d.s.ctx, w.version.Gen, 1)
 	if err != nil || len(gens) == 0 || gens[0] != w.version.Gen {
-		return false
+		return "", false
 	}
 	h, _, err := change.DecodeHeader(batches[0])
-	return err == nil && h.Note != w.note
+	return h.Note, err == nil
 }
 
 // reopened holds what a device's store holds against what it must hold.
@@ -363,7 +362,10 @@ func (d *device) reopened() {
 	for _, n := range slices.Sorted(maps.Keys(d.holds)) {
 		commit := d.holds[n]
 		w := d.s.writes[n]
-		if commit <= st.Commit && (w.strict || !d.replaced(w)) {
+		note, known := d.noteAt(w)
+		// Power may have taken a write, and a transaction of the engine before, which landed late, may have its place. Of a group that
+		// was split, all say the last commit.
+		if known && note == n || !known && commit <= st.Commit {
 			continue
 		}
 		if w.strict || d.s.plan.power == 0 {
