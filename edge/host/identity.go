@@ -28,14 +28,18 @@ func (c *Config) auth(database string) func(context.Context, string) (edge.Grant
 }
 
 // admit reads a hello and judges its token, before anything is opened, or made, for who sent it. It returns the frame, for the hub.
+//
+// Its error is errGone where the socket has ended.
 func (c *Config) admit(socket wire.Conn, database string) (hello []byte, err error) {
 	if c.Keys == nil {
 		return nil, nil
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), c.patience(wire.HelloTimeout))
 	defer cancel()
-	if hello, err = socket.Read(ctx); err != nil {
-		return nil, err
+	if hello, err = socket.Read(ctx); ctx.Err() != nil {
+		return nil, fail(core.Protocol, "expected hello within %v", c.patience(wire.HelloTimeout))
+	} else if err != nil {
+		return nil, errGone
 	}
 	m, err := wire.DecodeUp(hello)
 	if err != nil {

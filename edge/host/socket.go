@@ -11,6 +11,9 @@ import (
 	"vsync/edge/ws"
 )
 
+// errGone says that a socket has ended, and has said why itself.
+var errGone = errors.New("host: the socket is gone")
+
 // serveFeed serves GET /v1/<database>: it returns when the socket is gone.
 func (s *Server) serveFeed(w http.ResponseWriter, r *http.Request) {
 	name := r.PathValue("database")
@@ -29,6 +32,10 @@ func (s *Server) serveFeed(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	hello, err := s.cfg.admit(socket, name)
+	if errors.Is(err, errGone) {
+		socket.Close(wire.CloseNormal, "")
+		return
+	}
 	if err != nil {
 		turnAway(socket, err)
 		return
