@@ -490,18 +490,10 @@ func (s *stage) writeAgain(batches []*change.Batch, names map[change.Version]cha
 			}
 			b.Mutations[i].Parents = append(parents, others...)
 		}
-		bytes, err := b.Encode(s.state.lastHash)
-		if err != nil {
+		if err := s.addOwn(b, func() ([]turn, error) { return s.local(b, nil) }); err != nil {
 			return err
 		}
-		turns, err := s.local(b, nil)
-		if err != nil {
-			return err
-		}
-		s.add(changelog.ItemBatch, bytes)
-		s.addTurns(turns)
 	}
-	s.wrote = true
 	return nil
 }
 

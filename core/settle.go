@@ -285,17 +285,26 @@ func (s *stage) rewrite(a device.Mapping, old []*change.Batch, known bool) error
 	s.dropped = dropped
 	for _, b := range old {
 		b.Device, b.Gen = a.New, s.state.lastGen+1
-		bytes, err := b.Encode(s.state.lastHash)
-		if err != nil {
+		if err := s.addOwn(b, func() ([]turn, error) { return s.renamed(b, a) }); err != nil {
 			return err
 		}
-		turns, err := s.renamed(b, a)
-		if err != nil {
-			return err
-		}
-		s.add(changelog.ItemBatch, bytes)
-		s.addTurns(turns)
 	}
+	s.wrote = true
+	return nil
+}
+
+// addOwn adds the next batch under this device's id, which was written before under another, and takes it in.
+func (s *stage) addOwn(b *change.Batch, take func() ([]turn, error)) error {
+	bytes, err := b.Encode(s.state.lastHash)
+	if err != nil {
+		return err
+	}
+	turns, err := take()
+	if err != nil {
+		return err
+	}
+	s.add(changelog.ItemBatch, bytes)
+	s.addTurns(turns)
 	s.wrote = true
 	return nil
 }
