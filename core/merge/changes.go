@@ -13,7 +13,7 @@ const fromNothing = 0
 const changesFormat = 1
 
 // A code says what an op does; those of functions name their version too.
-type code uint8
+type code uint32
 
 const (
 	opAssign  code = 0 // value

@@ -174,7 +174,7 @@ func (d *decoder) ops(list cursor) []op {
 		d.op++
 		o := op{}
 		d.within(d.list("an op"), func() {
-			o.code = code(min(d.uint(1<<16, "a code"), 255))
+			o.code = code(d.uint(1<<16, "a code"))
 			start := len(keys)
 			d.within(d.list("keys"), func() {
 				key := d.next("a key")

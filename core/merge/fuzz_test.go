@@ -34,6 +34,7 @@ func FuzzChanges(f *testing.F) {
 	f.Add([]byte{0})
 	f.Add([]byte{0x92, 2, 0x90})
 	f.Add([]byte{0x92, 1, 0x91, 0x94, 99, 0x90, 1, 2})
+	f.Add([]byte{0x92, 1, 0x91, 0x94, 0xcd, 0x21, 0, 0x90, 1, 2}) // an unknown op keeps its number, however high
 	for _, s := range samples(f) {
 		f.Add(s.write.Changes)
 	}
