@@ -79,7 +79,7 @@ func (f *fold) local(b *change.Batch, known []had) (turns []turn, err error) {
 func (f *fold) renamed(b *change.Batch, a device.Mapping) (turns []turn, err error) {
 	err = f.each(b, nil, func(m *change.Mutation) bool {
 		was := f.obj.Visible().Version
-		f.obj.RenamePending(a.Old, a.New, a.Common)
+		f.obj.RenamePending(a.Old, a.Common, b.Version())
 		f.obj.Unhide(f.dropped)
 		if view := f.obj.Visible(); view.Version != was && view.Version != a.Map(was) {
 			turns = append(turns, turnOf(m, &view))

@@ -88,7 +88,11 @@ func TestAgainstTheModel(t *testing.T) {
 					o.Graft(p.leaf, inForce)
 				}
 			case n < 9 && len(o.Confirmed) < 20:
-				l := Leaf{Version: next('f', 0), Stamp: uint64(r.IntN(50)), Value: str("f")}
+				foreign := byte('f')
+				if own > 'o' && r.IntN(3) == 0 && !slices.ContainsFunc(m.pending, func(p modelPending) bool { return p.leaf.Version.Device == change.DeviceID{own - 1} }) {
+					foreign = own - 1 // a copy kept the id that was given up
+				}
+				l := Leaf{Version: next(foreign, 0), Stamp: uint64(r.IntN(50)), Value: str("f")}
 				var parents []change.Version
 				for _, c := range o.Confirmed {
 					if r.IntN(3) > 0 {
@@ -97,7 +101,7 @@ func TestAgainstTheModel(t *testing.T) {
 				}
 				o.Graft(l, parents)
 				m.confirmed = append(subtract(m.confirmed, parents), l)
-				story += fmt.Sprintf("foreign %d; ", l.Version.Gen)
+				story += fmt.Sprintf("foreign %c%d; ", foreign, l.Version.Gen)
 			case n == 9 && len(m.pending) > 0 && r.IntN(3) == 0:
 				at := change.Version{Device: change.DeviceID{own}, Gen: m.pending[r.IntN(len(m.pending))].leaf.Version.Gen - change.Generation(r.IntN(2))}
 				rename := func(v change.Version) change.Version {
@@ -109,9 +113,13 @@ func TestAgainstTheModel(t *testing.T) {
 				if m.pending[0].leaf.Version.Device != at.Device || slices.ContainsFunc(m.confirmed, func(l Leaf) bool { return rename(l.Version) != l.Version }) {
 					break // one re-entry at a time, after what was confirmed
 				}
+				first := change.Version{}
 				for i := range m.pending {
 					p := &m.pending[i]
 					p.leaf.Version = rename(p.leaf.Version)
+					if first.IsZero() && p.leaf.Version.Device != at.Device {
+						first = p.leaf.Version
+					}
 					for j := range p.parents {
 						p.parents[j] = rename(p.parents[j])
 					}
@@ -120,7 +128,7 @@ func TestAgainstTheModel(t *testing.T) {
 					old[i] = rename(old[i])
 				}
 				story += fmt.Sprintf("rename after %d; ", at.Gen)
-				o.RenamePending(at.Device, change.DeviceID{own + 1}, at.Gen)
+				o.RenamePending(at.Device, at.Gen, first)
 				gen[own+1] = gen[own] - at.Gen
 				own++
 			}

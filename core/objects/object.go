@@ -258,22 +258,37 @@ func (p *Pending) passed(v change.Version) {
 }
 
 // ends says that the feed, when it passes v, has passed what replaces the last of h. In a chain of which a re-entry has cut off the
-// end, what replaces one may have been cut off: then what replaces the whole of it counts.
+// end, what replaces one may have been cut off: then what replaces the whole of it counts. What has a later name under the id that was
+// given up is of a copy that kept it, and no part of the chain.
 func (p *Pending) ends(h Hidden, v change.Version) bool {
-	if h.replacedBy(v) {
-		return true
-	}
+	ends := h.replacedBy(v)
 	for i := range p.Hides {
-		if g := &p.Hides[i]; g.replacedBy(v) && h.Until.Device == g.Device && h.Until.Gen <= g.Last {
+		g := &p.Hides[i]
+		if h.Until.Device != g.Device || h.Until.Gen > g.Last {
+			continue
+		}
+		if g.replacedBy(v) {
 			return true
 		}
+		if g.Last < v.Gen && g.Device != p.next(g).Device {
+			ends = false
+		}
 	}
-	return false
+	return ends
+}
+
+// next is what replaces the last of h.
+func (p *Pending) next(h *Hidden) change.Version {
+	if h.Until.IsZero() {
+		return p.Version
+	}
+	return h.Until
 }
 
 // RenamePending gives all pending versions that the device old wrote after the generation common, and those folded into
-// them, the names that they have as versions of the device next: what a device does that re-enters.
-func (o *Object) RenamePending(old, next change.DeviceID, common change.Generation) {
+// them, the names that they have as versions of the device next: what a device does that re-enters. The first of these has the name first.
+func (o *Object) RenamePending(old change.DeviceID, common change.Generation, first change.Version) {
+	next := first.Device
 	rename := func(v change.Version) change.Version {
 		if v.Device != old || v.Gen <= common {
 			return v
@@ -287,10 +302,11 @@ func (o *Object) RenamePending(old, next change.DeviceID, common change.Generati
 		for _, h := range p.Hides {
 			h.Until = rename(h.Until)
 			if h.Device == old && h.Last > common {
-				if h.First <= common { // whichever comes next, it is the first that passes
-					hides = append(hides, Hidden{old, h.First, common, change.Version{Device: next, Gen: 1}})
+				if h.First <= common {
+					hides = append(hides, Hidden{old, h.First, common, first})
+					h.First = common + first.Gen
 				}
-				h.Device, h.First, h.Last = next, max(h.First, common+1)-common, h.Last-common
+				h.Device, h.First, h.Last = next, h.First-common, h.Last-common
 			}
 			hides = append(hides, h)
 		}

@@ -286,14 +286,46 @@ func TestRenamed(t *testing.T) {
 		write(o, c.v, 10, c.parents)
 	}
 	sees(t, o, "a1 m1", "a5<a1-4,m1>a2,", "a5", "a5", false)
-	o.RenamePending(ver("a1").Device, ver("z1").Device, 3)
+	o.RenamePending(ver("a1").Device, 3, ver("z1"))
 	sees(t, o, "a1 m1", "z2<a1-3>z1,m1>a2,z1,", "z2", "z2", false)
-	o.RenamePending(ver("a1").Device, ver("z1").Device, 3)
+	o.RenamePending(ver("a1").Device, 3, ver("z1"))
 	o.Graft(leaf("a2", 1), vers("a1 m1"))
 	o.Graft(leaf("a3", 1), vers("a2"))
 	sees(t, o, "a3", "z2<a3>z1,z1,", "z2", "z2", false)
 	write(o, "z3", 11, "z2")
 	sees(t, o, "a3", "z3<a3>z1,z1-2,", "z3", "z3", false)
+}
+
+// A copy goes on under the id that this device gave up. Its versions are no part of the chain that was cut.
+func TestRenamedBesideACopy(t *testing.T) {
+	o := &Object{}
+	o.Graft(leaf("m1", 5), nil)
+	for _, c := range []struct{ v, parents string }{{"a1", "m1"}, {"a3", "a1"}, {"a4", "a3"}, {"a6", "a4"}} {
+		write(o, c.v, 10, c.parents)
+	}
+	o.RenamePending(ver("a1").Device, 2, ver("z1"))
+	sees(t, o, "m1", "z4<a1-2>z1,m1>a1,z1-2,", "z4", "z4", false)
+	o.DropPending(ver("a1")) // the hub does not know what it replaced
+	sees(t, o, "m1", "z4<a1-2>z1,m1>a2,z1-2,", "z4", "z4", false)
+	o.Graft(leaf("a3", 20), nil)
+	sees(t, o, "m1 a3", "z4<a1-2>z1,m1>a2,z1-2,", "a3 z4", "a3", true)
+	o.RenamePending(ver("z1").Device, 1, ver("y1"))
+	sees(t, o, "m1 a3", "y3<a1-2>z1,m1>a2,y1,z1>y1,", "a3 y3", "a3", true)
+	o.Graft(leaf("z1", 10), nil) // with what it replaced the hub knows nothing to replace
+	sees(t, o, "m1 a3 z1", "y3<y1,z1>y1,", "m1 a3 y3", "a3", true)
+}
+
+// What follows first on what was common need not be the first that was written again: other objects were written between.
+func TestRenamedByTheirFirst(t *testing.T) {
+	o := &Object{}
+	for _, c := range []struct{ v, parents string }{{"a1", ""}, {"a4", "a1"}, {"a7", "a4"}} {
+		write(o, c.v, 10, c.parents)
+	}
+	sees(t, o, "", "a7<a1-4,", "a7", "a7", false)
+	o.RenamePending(ver("a1").Device, 2, ver("z2"))
+	sees(t, o, "", "z5<a1-2>z2,z2,", "z5", "z5", false)
+	o.RenamePending(ver("z1").Device, 1, ver("y1"))
+	sees(t, o, "", "y4<a1-2>y1,y1,", "y4", "y4", false)
 }
 
 func TestPendingIsBounded(t *testing.T) {
