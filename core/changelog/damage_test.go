@@ -194,6 +194,30 @@ func TestDamageIsNoticedWhenReading(t *testing.T) {
 	}
 }
 
+// TestReadWrongOnce: what only one reading has wrong is not damaged. A device would write such a batch again, from what is left of it.
+func TestReadWrongOnce(t *testing.T) {
+	st := store.NewMemory()
+	l, _ := open(t, st, 1, Name{})
+	want := batchOfSize(t, change.Version{Device: device(1), Gen: 1}, 3000, 1)
+	commit(t, st, l, []Item{{ItemBatch, want}})
+	for _, kind := range []store.FaultKind{store.FlipBit, store.Cut} {
+		for n := 1; ; n++ {
+			faulty := store.NewFaulty(st, store.Fault{On: store.Scans, N: n, Do: kind, Bit: 8 * 1000})
+			again, _, err := tryOpen(faulty, 2, Name{})
+			if err != nil {
+				continue // it is opened once more
+			}
+			again.cache = cache{}
+			if got, _, ok, err := again.Find(ctx, change.Version{Device: device(1), Gen: 1}); err != nil || !ok || !bytes.Equal(got, want) {
+				t.Fatalf("%v at scan %d: %v, %v", kind, n, ok, err)
+			}
+			if faulty.Fired() == 0 {
+				break
+			}
+		}
+	}
+}
+
 func flipped(b []byte, i int) []byte {
 	b = bytes.Clone(b)
 	b[i] ^= 0x10

@@ -3,6 +3,7 @@ package changelog
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -375,6 +376,18 @@ func (l *Log) segment(ctx context.Context, pick func(*index) int) (*decoded, err
 	if d, ok := l.cache.get(name, last); ok {
 		return d, nil
 	}
+	d, err := l.decode(ctx, name, last, tail)
+	if bad := (*CorruptError)(nil); errors.As(err, &bad) { // what was only read wrong is right the next time: nobody gives up a batch for that
+		d, err = l.decode(ctx, name, last, tail)
+	}
+	if err != nil {
+		return nil, err
+	}
+	l.cache.add(d)
+	return d, nil
+}
+
+func (l *Log) decode(ctx context.Context, name Name, last uint64, tail []byte) (*decoded, error) {
 	seg, err := l.readSegment(ctx, name, tail)
 	if err != nil {
 		return nil, err
@@ -387,7 +400,6 @@ func (l *Log) segment(ctx context.Context, pick func(*index) int) (*decoded, err
 		}
 		d.recs, off = append(d.recs, rec), off+n
 	}
-	l.cache.add(d)
 	return d, nil
 }
 
