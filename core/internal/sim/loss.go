@@ -6,6 +6,7 @@ import (
 	"vsync/core/change"
 	"vsync/core/store"
 	"vsync/core/watcher"
+	"vsync/core/wire"
 )
 
 // A hub loses data when an older copy of its store is put back, or its store is emptied. Its feed goes another way then. Devices
@@ -127,9 +128,29 @@ func (s *Sim) kept() map[string]bool {
 			if s.writes[n].came {
 				all[n] = true
 			}
+			if s.writes[n].voided {
+				all[voidOf(n)] = true
+			}
 		}
 	}
 	return all
+}
+
+// pushed notes what a device brings: of what is refused, the feed says no more than its hash.
+func (s *Sim) pushed(frame []byte) {
+	if s.plan.loss == 0 {
+		return
+	}
+	m, err := wire.DecodeUp(append([]byte(nil), frame...))
+	push, is := m.(*wire.Push)
+	if err != nil || !is || push.Part.Index > 0 {
+		return
+	}
+	for _, b := range push.Batches {
+		if h, _, err := change.DecodeHeader(b); err == nil {
+			s.sent[h.Hash] = h.Note
+		}
+	}
 }
 
 func (m *model) list(into map[string]bool, upTo uint64) {
@@ -148,21 +169,22 @@ func (s *Sim) missing(kept map[string]bool) {
 	}
 }
 
-// checkBack holds what was in feeds that the hub lost against the one that it has.
+// checkBack holds what was in feeds that the hub lost against the one that it has. What was refused may have been pushed again since, under
+// another name, and refused or taken then.
 func (s *Sim) checkBack() {
 	have := map[string]bool{}
 	s.model.list(have, s.model.head())
 	for _, d := range s.devices {
 		if d.orphans() {
 			for n := range d.holds {
-				have[n] = true // it stands there, as its applications can see
+				have[n], have[voidOf(n)] = true, true // it stands there, as its applications can see
 			}
 		}
 	}
 	for _, m := range s.left {
 		for i := range m.items {
 			it := &m.items[i]
-			if id := it.id(); !have[id] && !s.gone[id] && !s.displaced(id) {
+			if id := it.id(); !have[id] && !have[it.note] && !s.gone[id] && !s.displaced(id) {
 				s.fail("promise 5: %s, as %s, was in the feed at %d; the hub lost it, there always was a device that had it, and it is not in the feed", id, it.name, i+1)
 			}
 		}

@@ -31,6 +31,7 @@ type item struct {
 	hash  change.Hash // running, after it
 	name  change.Version
 	batch *change.Batch // nil: a void
+	note  string        // of the batch, also of one that was refused, as far as that is known
 	back  bool          // it was in a feed before that the hub lost
 
 	accepted uint64 // when the hub took it, or took it first
@@ -38,11 +39,16 @@ type item struct {
 
 // id is what an entry is known by, whichever device brings it, and in whichever feed.
 func (it *item) id() string {
-	if it.batch == nil {
-		return "the void " + it.name.String()
+	switch {
+	case it.batch != nil:
+		return it.note
+	case it.note != "":
+		return voidOf(it.note)
 	}
-	return it.batch.Note
+	return "the void " + it.name.String()
 }
+
+func voidOf(note string) string { return "the void of " + note }
 
 // state is an object from one place of the feed on.
 type state struct {
@@ -152,6 +158,9 @@ func (m *model) take(entry []byte) *item {
 		if it.batch, err = change.Decode(e.Body); err != nil {
 			s.fail("the batch at %d cannot be read: %v", seq, err)
 		}
+		it.note = it.batch.Note
+	} else {
+		it.note = s.sent[e.Hash]
 	}
 	if it.back = s.saidBefore(&it); !it.back {
 		if it.accepted < m.accepted {
@@ -164,6 +173,9 @@ func (m *model) take(entry []byte) *item {
 	}
 	if it.batch == nil {
 		m.voids[e.Version] = true
+		if w := s.writes[it.note]; w != nil {
+			w.voided = true
+		}
 	} else {
 		m.fold(seq, e, &it)
 	}

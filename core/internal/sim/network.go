@@ -145,6 +145,7 @@ func (c *conn) arriveUp() {
 	c.up = c.up[1:]
 	c.heard, c.lastUp = c.s.now, frame
 	c.relieve(frame)
+	c.s.pushed(frame)
 	c.s.did("frame up")
 	c.s.logf("conn %d: hub gets %s", c.id, describeUp(frame))
 	// What ends the connection, Poll gives behind the last frame.

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"vsync/core/change"
 )
 
 // Bounds of a history.
@@ -59,10 +61,11 @@ type Sim struct {
 	dead    []*device // that will not come back: their storage is gone
 	conns   []*conn
 	rogue   *rogue
-	model   *model            // of the feed as the hub has it
-	left    []*model          // of feeds that the hub had before it lost something, the latest last
-	gone    map[string]bool   // what was in a feed, and then nobody had any more
-	writes  map[string]*write // by note
+	model   *model                 // of the feed as the hub has it
+	left    []*model               // of feeds that the hub had before it lost something, the latest last
+	gone    map[string]bool        // what was in a feed, and then nobody had any more
+	writes  map[string]*write      // by note
+	sent    map[change.Hash]string // where the hub may lose data: the notes of batches that came to it
 
 	names   int // given to devices and connections
 	tracing bool
@@ -96,7 +99,7 @@ func (s *Sim) run() (stats Stats, failure *Failure) {
 
 func newSim(seed uint64, trace bool) *Sim {
 	s := &Sim{seed: seed, rnd: drawn(seed), ctx: context.Background(), now: start, tracing: trace,
-		writes: map[string]*write{}, gone: map[string]bool{}, stats: Stats{}}
+		writes: map[string]*write{}, sent: map[change.Hash]string{}, gone: map[string]bool{}, stats: Stats{}}
 	var key [32]byte
 	copy(key[:], fmt.Sprintf("vsync %d", seed))
 	s.entropy = rand.NewChaCha8(key)

@@ -39,6 +39,7 @@ type write struct {
 	version   change.Version // as the writer was told
 	seq       uint64         // its place in the feed; 0: none yet, or not any more
 	came      bool           // it had one once
+	voided    bool           // it was refused once
 	dismissed bool           // its problem was, so nothing needs to show its values
 }
 
