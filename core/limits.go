@@ -30,6 +30,9 @@ const (
 	// at once, or after a restart. maxServices bounds the subjects of which they are held in memory; others' are read again from the log.
 	maxServed   = 1000
 	maxServices = 64
+	// maxRenames bounds the re-entries behind one another under which a batch is looked for that comes back to a hub that has others
+	// under its names: as many copies of one storage went their own ways at the same place.
+	maxRenames = 16
 	// maxTrials bounds the batches, one a device, that are noted while a hub's engine may die at them: they are rare, and stand in
 	// the superblock.
 	maxTrials = 64

@@ -1,6 +1,7 @@
 package core
 
 import (
+	"errors"
 	"slices"
 
 	"vsync/core/change"
@@ -65,17 +66,12 @@ func (r *Replica) adopt(s *stage, o *Orphans, e *change.Entry, b *change.Batch, 
 		}
 		last.now = change.Version{Device: device.ReentryID(b.Device, b.Gen-1, b.Hash)}
 	}
-	v, ann := b.Version(), e.Annotation
-	n := &change.Batch{Header: b.Header, Mutations: slices.Clone(b.Mutations)}
-	n.Device, n.Gen = last.now.Device, last.now.Gen+1
-	for i := range n.Mutations {
-		n.Mutations[i].Parents = o.names(n.Mutations[i].Parents)
-	}
-	bytes, err := n.Encode(last.end)
-	if err != nil {
+	n, bytes, err := r.newName(s, o, b, last)
+	if err != nil || n == nil {
 		return false, err
 	}
-	o.add(v, orphan{hash: b.Hash, now: n.Version(), end: n.Hash})
+	ann := e.Annotation
+	o.add(b.Version(), orphan{hash: b.Hash, now: n.Version(), end: n.Hash})
 	rec, err := s.device(n.Device)
 	if err != nil || n.Gen != rec.Last+1 || n.Follows(rec.Hash) != nil {
 		return false, err // it was taken before
@@ -91,6 +87,40 @@ func (r *Replica) adopt(s *stage, o *Orphans, e *change.Entry, b *change.Batch, 
 		}
 	}
 	return true, r.place(s, change.NewBatchEntry(&n.Header, bytes, ann), n)
+}
+
+// newName writes an orphan again as the one behind another. Where it names that id, or the hub has something else there, a copy of its
+// device has come back under that id, and has gone on: so it is one of another re-entry, behind what these two share. Nil where all of
+// maxRenames are taken.
+func (r *Replica) newName(s *stage, o *Orphans, b *change.Batch, last orphan) (*change.Batch, []byte, error) {
+	for range maxRenames {
+		n := &change.Batch{Header: b.Header, Mutations: slices.Clone(b.Mutations)}
+		n.Device, n.Gen = last.now.Device, last.now.Gen+1
+		for i := range n.Mutations {
+			n.Mutations[i].Parents = o.names(n.Mutations[i].Parents)
+		}
+		bytes, err := n.Encode(last.end)
+		if err != nil && !errors.Is(err, change.ErrParent) {
+			return nil, nil, err
+		}
+		if err == nil {
+			if other, err := r.isOther(s, n); err != nil || !other {
+				return n, bytes, err
+			}
+		}
+		last = orphan{now: change.Version{Device: device.ReentryID(n.Device, n.Gen-1, b.Hash)}}
+	}
+	return nil, nil, nil
+}
+
+// isOther says that the hub has another batch under the name of one.
+func (r *Replica) isOther(s *stage, b *change.Batch) (bool, error) {
+	rec, err := s.device(b.Device)
+	if err != nil || b.Gen > rec.Last {
+		return false, err
+	}
+	have, err := s.hashAt(r, b.Version(), rec)
+	return have != b.Hash, err
 }
 
 // names maps parents, in their order.

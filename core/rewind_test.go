@@ -497,3 +497,51 @@ func TestReentryAfterGoingBackIsReplayed(t *testing.T) {
 	w.sync(a, b, second)
 	b.want("k", "second life!")
 }
+
+// Two copies of a device meet a hub that has another batch under their name. One has come back under the id of a re-entry; the other has
+// written over what it wrote then, and is to come back under that id, too, since the hub has forgotten both. Its batches get an id that
+// none of them names, whoever brings them.
+func TestReentryIdThatOwnBatchesName(t *testing.T) {
+	for _, orphaned := range []bool{false, true} {
+		w := newWorld(t)
+		a, e := w.device(), w.device()
+		young := a.st.Clone()
+		a.put("k", "first")
+		a.push()
+		backup := w.hub.st.Clone()
+		b := w.start(&node{w: w, st: young, feed: true})
+		b.put("k", "both")
+		c := w.start(&node{w: w, st: b.st.Clone(), feed: true})
+		b.hello()
+		w.replace(nil)
+		b.put("k", "b's")
+		b.push()
+		c.pull()
+		if c.State().Device == b.State().Device {
+			t.Fatal("it has the id already")
+		}
+		c.put("k", "c's")
+		all := []*node{a, b, c, e}
+		if orphaned {
+			c.push()
+			e.pull()
+			c.Kill()
+			all = []*node{e, a, b}
+		}
+		w.replace(backup)
+		for range 2 {
+			for _, n := range all {
+				n.pull()
+				n.push()
+			}
+		}
+		w.sync(all...)
+		w.sync(all...)
+		for _, n := range append(all, w.hub) {
+			if h := n.history("k"); n.get("k") != "c's!" || !slices.Contains(h, "b's") || !slices.Contains(h, "first") {
+				t.Error(n.get("k"), h)
+			}
+			n.crash()
+		}
+	}
+}

@@ -217,12 +217,13 @@ func (r *Replica) reenter(ctx context.Context, common change.Generation, known b
 		if len(old) > 0 && !old[0].Hash.IsZero() {
 			a.New = device.ReentryID(a.Old, common, old[0].Hash)
 		}
-		// Where the feed has brought something under that id, a copy of this storage came back with it, and has gone on.
+		// Where the feed has brought something under that id, a copy of this storage came back with it, and has gone on. The hub may
+		// have lost that since, and what was written here over it names it.
 		taken, err := s.device(a.New)
 		if err != nil {
 			return err
 		}
-		if a.New.IsZero() || taken.Last > 0 {
+		if a.New.IsZero() || taken.Last > 0 || anyNames(old, a.New) {
 			id, err := newID(r.cfg.Rand)
 			if err != nil {
 				return err
@@ -231,6 +232,15 @@ func (r *Replica) reenter(ctx context.Context, common change.Generation, known b
 		}
 		return s.rewrite(a, old, known)
 	}})
+}
+
+// anyNames says that one of some batches was written over one of a device.
+func anyNames(batches []*change.Batch, d change.DeviceID) bool {
+	return slices.ContainsFunc(batches, func(b *change.Batch) bool {
+		return slices.ContainsFunc(b.Mutations, func(m change.Mutation) bool {
+			return slices.ContainsFunc(m.Parents, func(p change.Version) bool { return p.Device == d })
+		})
+	})
 }
 
 // unsentAfter returns the batches to be written again. Those that cannot be read have no hash.

@@ -33,7 +33,7 @@ func (d Delays) complete() Delays {
 // A Course decides what comes after a connection. It remembers what must outlive one:
 //
 //	attempt   grows with every delay; back to 0 only when a connection has lived
-//	own       the own batch that the hub refused:     settle ─▶ re-entry ─▶ push seldom, the feed goes on
+//	own       the own batch that the hub refused:     settle ─▶ parting ─▶ push seldom, the feed goes on
 //	parting   the hub does not want what is sent under the device id, or it cannot be read: learn what it has ─▶ re-entry
 //	leaving   the device id is another's too: send what is left under it ─▶ re-entry
 //	deadly    the push at which hubs ended without a word: twice ─▶ its batches one by one, and the hub is told
@@ -164,9 +164,12 @@ func (c *Course) After(now time.Time, s *Session) Step {
 	case Unknown, HandedBack, Replayed:
 		c.lost = map[Outcome]lost{Unknown: unknown, HandedBack: handedBack, Replayed: nothing}[r.Outcome]
 		c.back = s.handing.back // zero but of one that handed back
+		if r.Outcome == Replayed {
+			c.own = trouble{} // parents that the hub lost may be named since
+		}
 		return c.directly(step)
-	case Reentered:
-		c.parting, c.leaving, c.deadly = false, false, deadly{}
+	case Reentered: // which kept all parents, also those for which the hub may have refused a batch
+		c.parting, c.leaving, c.deadly, c.own = false, false, deadly{}, trouble{}
 		return c.directly(step)
 	case Lost: // once, it may have been the reading
 		c.parting = r.Gen.IsZero() || r.Gen == c.unread

@@ -124,6 +124,30 @@ func TestRefusedIsSlow(t *testing.T) {
 	}
 }
 
+// Settling gives a new id, and keeps the parent that the hub does not have: the batch is refused under its new name, too, and a parting
+// session has still to come, after which that parent is left out.
+func TestOwnBatchRefusedUnderTheNameOfAReentry(t *testing.T) {
+	for _, between := range []Outcome{Reentered, Replayed} {
+		c := newCourse()
+		rejected := past(Result{Outcome: Rejected, Code: wire.CodeGap, Gen: 2, Text: "why"}, nil)
+		c.After(epoch, rejected)
+		c.After(epoch, rejected)
+		c.After(epoch, past(Result{Outcome: between}, nil))
+		anew := past(Result{Outcome: Rejected, Code: wire.CodeGap, Gen: 1, Text: "why"}, nil)
+		for range 2 {
+			if step := c.After(epoch, anew); step.Phase != PhaseWaiting || c.Rest() > 0 {
+				t.Errorf("%v: %+v", between, step)
+			}
+		}
+		if step := c.After(epoch, past(Result{Outcome: Parted}, nil)); !step.Reenter {
+			t.Errorf("%v: %+v", between, step)
+		}
+		if step := c.After(epoch, anew); step.Phase != PhaseQuarantined {
+			t.Errorf("%v: %+v", between, step)
+		}
+	}
+}
+
 // settle ─▶ re-entry ─▶ the batch is held, and the feed goes on.
 func TestOwnBatchRefusedAgainAndAgain(t *testing.T) {
 	c := newCourse()
