@@ -1,9 +1,14 @@
 package watcher
 
-import "time"
+import (
+	"sync"
+	"time"
+)
 
 // A Clock is the time outside. Hosts give the system's, tests their own.
 type Clock interface {
+	// Now returns the present moment, as time.Now does: with a monotonic reading, by which differences are taken. So a clock that
+	// is wrong by days, or is set, changes no delay.
 	Now() time.Time
 	// AfterFunc calls f in a goroutine of its own once d has passed, unless stop is called before.
 	AfterFunc(d time.Duration, f func()) (stop func())
@@ -42,5 +47,48 @@ func poke(c chan struct{}) {
 	select {
 	case c <- struct{}{}:
 	default:
+	}
+}
+
+// Waking is noticed by the clock on the wall, since timers, and on some systems the monotonic clock too, stand still while a device
+// sleeps: a look every wakeEvery, and it has gone wakeLate further than that. A clock that is set forward looks the same, and a look
+// that comes late on a busy machine; then a ping is sent in vain.
+const (
+	wakeEvery = 5 * time.Second
+	wakeLate  = 5 * time.Second
+)
+
+// noticeWaking nudges when the device has slept, until it is stopped.
+func (w *Watcher) noticeWaking() (stop func()) {
+	var (
+		mu    sync.Mutex
+		over  bool
+		end   func()
+		look  func()
+		clock = w.feed.Clock
+		last  = clock.Now().Round(0)
+	)
+	arm := func() { end = clock.AfterFunc(wakeEvery, look) }
+	look = func() {
+		mu.Lock()
+		defer mu.Unlock()
+		if over {
+			return
+		}
+		now := clock.Now().Round(0)
+		if now.Sub(last) >= wakeEvery+wakeLate {
+			w.Nudge()
+		}
+		last = now
+		arm()
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	arm()
+	return func() {
+		mu.Lock()
+		defer mu.Unlock()
+		over = true
+		end()
 	}
 }

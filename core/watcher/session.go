@@ -122,12 +122,18 @@ func (s *Session) Frame(ctx context.Context, now time.Time, frame []byte) {
 	}
 	s.heart.heard(now)
 	if s.heart.text && wire.IsBeat(frame) {
+		s.beaten(now)
 		return
 	}
 	m, err := wire.DecodeDown(frame)
 	if err != nil {
 		s.blame(err)
 		return
+	}
+	if _, pong := m.(*wire.Pong); pong {
+		s.beaten(now)
+	} else {
+		s.heart.answered = now
 	}
 	if s.stage == greeting {
 		s.greeted(ctx, now, m)
@@ -242,6 +248,13 @@ func (s *Session) Next(ctx context.Context) []byte {
 	return s.nextPush(ctx)
 }
 
+// Probe says that the network may be another one, or that the device has slept: the connection has to show soon that it lives.
+func (s *Session) Probe(now time.Time) {
+	if s.stage == streaming || s.stage == handingBack {
+		s.probe(now)
+	}
+}
+
 // Wrote says that the connection has taken the frame that Next gave last.
 func (s *Session) Wrote(now time.Time) { s.heart.wrote(now, s.pushing) }
 
@@ -256,9 +269,9 @@ func (s *Session) Deadline() time.Time {
 	case greeting:
 		return s.heart.welcomeBy()
 	case handingBack:
-		return s.heart.next()
+		return earlier(s.heart.next(), s.answerBy())
 	case streaming:
-		return earlier(earlier(earlier(s.heart.next(), s.credit.due), earlier(s.window.rest, s.until)), s.renew.at)
+		return earlier(earlier(earlier(earlier(s.heart.next(), s.answerBy()), s.credit.due), earlier(s.window.rest, s.until)), s.renew.at)
 	}
 	return time.Time{}
 }
@@ -285,6 +298,28 @@ func (s *Session) Progress() (received, expected uint64) {
 		return 0, 0
 	}
 	return min(s.applied, s.head) - min(s.start, s.applied), s.head - s.start
+}
+
+// awaits returns what the session waits for, and a number that is another after each step forward.
+func (s *Session) awaits() (reason Reason, step uint64) {
+	low, _ := s.window.underway()
+	switch {
+	case s.stage == greeting:
+		return ForWelcome, 0
+	case s.stage == handingBack:
+		return ForConfirmation, s.handing.done
+	case s.stage != streaming:
+		return "", 0
+	case !s.until.IsZero():
+		return ForAttempt, 0
+	case !s.Live():
+		return ForChanges, s.applied
+	case !low.IsZero():
+		return ForConfirmation, uint64(s.settled)
+	case !s.window.rest.IsZero():
+		return ForAttempt, 0
+	}
+	return "", 0
 }
 
 // send queues a small frame. A message that may not be sent is a fault of our settings.

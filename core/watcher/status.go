@@ -42,6 +42,7 @@ type Status struct {
 	NextAttemptAt   time.Time // zero: none is planned, or one is under way
 	LastConfirmedAt time.Time // when the hub last answered an own batch; zero: not since the start
 	Fault           Fault     // of the last attempt, until one has gone well
+	Waiting         Waiting   // what sync waits for, and since when
 
 	Pending int           // own batches that the hub has not answered
 	Marker  change.Marker // what of the feed is applied
@@ -51,9 +52,11 @@ type Status struct {
 type board struct {
 	mu      sync.Mutex
 	now     Status
-	told    Status
 	readers map[int]func(Status)
 	next    int
+
+	telling sync.Mutex // held while readers are told
+	told    Status
 }
 
 func (b *board) current() Status {
@@ -103,15 +106,16 @@ func (w *Watcher) Status() Status {
 	return w.complete(w.board.current())
 }
 
-// complete adds what the replica knows.
+// complete adds what the replica knows, and what is waited for.
 func (w *Watcher) complete(s Status) Status {
 	state := w.replica.State()
 	s.Pending, s.Marker = state.Pending, state.Marker
+	s.Waiting = w.detector.waiting()
 	return s
 }
 
-// Subscribe calls fn after every change of the status, one call at a time, on the goroutine of Run: it
-// must not block, and not call Close. It is not called for the status there is already.
+// Subscribe calls fn after every change of the status, one call at a time, on the goroutine of Run or of a timer:
+// it must not block, and not call Close. It is not called for the status there is already.
 func (w *Watcher) Subscribe(fn func(Status)) (stop func()) { return w.board.add(fn) }
 
 // tell passes the status on, if it is another than the one told before.
@@ -120,6 +124,8 @@ func (w *Watcher) tell() {
 	if len(readers) == 0 {
 		return
 	}
+	w.board.telling.Lock()
+	defer w.board.telling.Unlock()
 	s := w.Status()
 	if s == w.board.told {
 		return
@@ -136,9 +142,16 @@ func (w *Watcher) show(change func(*Status)) {
 	w.tell()
 }
 
+// await says what is waited for from now on; see detector.waits.
+func (w *Watcher) await(reason Reason, step uint64) {
+	w.detector.waits(reason, step)
+	w.tell()
+}
+
 // showSession shows how far a connection has come.
 func (w *Watcher) showSession(s *Session) {
 	standing := w.course.Standing(s)
+	w.detector.waits(s.awaits())
 	w.show(func(st *Status) {
 		if !s.confirmed.IsZero() {
 			st.LastConfirmedAt = s.confirmed

@@ -2,14 +2,18 @@ package watcher
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"time"
 
 	"vsync/core/wire"
 )
 
 // connect asks for a token and dials. Meanwhile the status goes on telling what is written.
 func (w *Watcher) connect(ctx context.Context) (conn wire.Conn, token string, fault Fault) {
-	done := make(chan struct{})
+	ctx, giveUp := context.WithCancelCause(ctx)
+	defer giveUp(nil)
+	dialing, done := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(done)
 		var err error
@@ -19,19 +23,35 @@ func (w *Watcher) connect(ctx context.Context) (conn wire.Conn, token string, fa
 				return
 			}
 		}
+		close(dialing)
 		if conn, err = w.dial(ctx); err != nil {
 			fault = Fault{Message: fmt.Sprintf("the hub cannot be reached: %v", err)}
 		}
 	}()
+	if w.feed.Token != nil {
+		w.await(ForToken, 0)
+	}
+	var since time.Time // the dial's beginning
 	for {
 		select {
+		case <-dialing:
+			dialing, since = nil, w.feed.Clock.Now()
+			w.await(ForConnection, 0)
 		case <-done:
 			return conn, token, fault
+		case <-w.nudge:
+			if !since.IsZero() && w.feed.Clock.Now().Sub(since) >= wire.ProbeGiveUp {
+				w.hurry = true
+				giveUp(errNudged)
+			}
 		case <-w.wake:
 			w.tell()
 		}
 	}
 }
+
+// errNudged ends a dial that may have begun on a network that is gone.
+var errNudged = errors.New("no answer until the network has changed")
 
 func (w *Watcher) dial(ctx context.Context) (wire.Conn, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
@@ -59,7 +79,8 @@ func (w *Watcher) processStream(ctx context.Context, conn wire.Conn, token strin
 	l := newLink(conn)
 	release := l.cancelWith(ctx)
 	bell, asks := newAlarm(w.feed.Clock), newAsker(ctx, w.feed.Token)
-	s.Open(ctx, w.feed.Clock.Now())
+	w.work(func() { s.Open(ctx, w.feed.Clock.Now()) })
+	w.showSession(s)
 	for !s.Over() {
 		if frame := w.nextFrame(ctx, s, l); frame != nil {
 			l.send(frame)
@@ -75,11 +96,19 @@ func (w *Watcher) processStream(ctx context.Context, conn wire.Conn, token strin
 	return s
 }
 
-func (w *Watcher) nextFrame(ctx context.Context, s *Session, l *link) []byte {
+func (w *Watcher) nextFrame(ctx context.Context, s *Session, l *link) (frame []byte) {
 	if !l.free {
 		return nil
 	}
-	return s.Next(ctx)
+	w.work(func() { frame = s.Next(ctx) })
+	return frame
+}
+
+// work lets the session do what may wait for the replica's storage.
+func (w *Watcher) work(do func()) {
+	w.detector.works()
+	defer w.detector.rests()
+	do()
 }
 
 // turn waits for one thing to happen, and tells the session.
@@ -94,7 +123,7 @@ func (w *Watcher) turn(ctx context.Context, s *Session, l *link, bell *alarm, as
 			s.Lost(l.lost)
 			return
 		}
-		s.Frame(ctx, w.feed.Clock.Now(), frame)
+		w.work(func() { s.Frame(ctx, w.feed.Clock.Now(), frame) })
 		if len(l.in) == 0 {
 			s.Idle(w.feed.Clock.Now())
 		}
@@ -110,6 +139,8 @@ func (w *Watcher) turn(ctx context.Context, s *Session, l *link, bell *alarm, as
 		s.Tick(w.feed.Clock.Now())
 	case <-w.wake:
 		s.Wake()
+	case <-w.nudge:
+		s.Probe(w.feed.Clock.Now())
 	case a := <-asks.answers:
 		s.Token(w.feed.Clock.Now(), a.token, a.err)
 	case <-ctx.Done():

@@ -36,13 +36,15 @@ func (f *Feed) validate() error {
 
 // A Watcher keeps a replica and its hub in sync, from Run until Close.
 type Watcher struct {
-	replica Replica
-	feed    Feed
-	course  *Course
-	board   board
-	wake    chan struct{} // the replica may have unsent batches
-	nudge   chan struct{} // try now
-	unpause chan struct{} // paused has changed to false
+	replica  Replica
+	feed     Feed
+	course   *Course
+	board    board
+	detector detector
+	wake     chan struct{} // the replica may have unsent batches
+	nudge    chan struct{} // try now
+	unpause  chan struct{} // paused has changed to false
+	hurry    bool          // a nudge has ended a dial: the next one is soon
 
 	ctx   context.Context // ends with Close
 	stop  context.CancelFunc
@@ -64,6 +66,7 @@ func NewWatcher(replica Replica, feed Feed) (*Watcher, error) {
 		wake: make(chan struct{}, 1), nudge: make(chan struct{}, 1), unpause: make(chan struct{}, 1),
 		ended: make(chan struct{}), interrupt: func() {},
 	}
+	w.detector.clock, w.detector.told = feed.Clock, w.tell
 	w.ctx, w.stop = context.WithCancel(context.Background())
 	w.board.now.Phase = PhaseLocal
 	if feed.URL != "" {
@@ -81,10 +84,13 @@ func (w *Watcher) Run(ctx context.Context) {
 	}
 	defer close(w.ended)
 	defer context.AfterFunc(ctx, w.stop)()
+	stop := w.noticeWaking()
+	defer stop()
 	w.replica.OnUnsent(func() { poke(w.wake) })
 	for w.unpaused() {
 		w.watchFeed(w.interruptible())
 	}
+	w.detector.end()
 	w.show(func(s *Status) { *s = Status{Phase: PhaseClosed, LastConfirmedAt: s.LastConfirmedAt} })
 }
 
@@ -125,8 +131,9 @@ func (w *Watcher) Resume() {
 	poke(w.unpause)
 }
 
-// Nudge cuts the delay under way to a random part of a second, once: the network is back, a token or
-// a setting has changed, or a user asks. What the hub asked for is not cut.
+// Nudge says that there is reason to look anew: the network is back or another one, the device has slept, a token or
+// a setting has changed, or a user asks. A delay under way is cut to a random part of a second, once, but for what the
+// hub asked for. A dial that has waited for a while is begun anew. A connection has to show soon that it lives.
 func (w *Watcher) Nudge() { poke(w.nudge) }
 
 // unpaused waits while the feed is paused, and reports whether there is something to go on with.
@@ -143,6 +150,7 @@ func (w *Watcher) unpaused() bool {
 			s.Phase, s.NextAttemptAt = PhaseWaiting, time.Time{}
 			s.Received, s.Expected = 0, 0
 		})
+		w.await(ForResume, 0)
 		select {
 		case <-w.unpause:
 		case <-w.wake:
@@ -200,7 +208,10 @@ func (w *Watcher) getStream(ctx context.Context) (wire.Conn, string) {
 // wait does what a step says. It reports whether there is a next attempt.
 func (w *Watcher) wait(ctx context.Context, step Step) bool {
 	if step.Reenter {
-		if err := w.replica.Reenter(ctx); err != nil {
+		w.detector.works()
+		err := w.replica.Reenter(ctx)
+		w.detector.rests()
+		if err != nil {
 			step = w.course.AfterFailure(err)
 		}
 	}
@@ -217,6 +228,10 @@ func (w *Watcher) wait(ctx context.Context, step Step) bool {
 	defer bell.stop()
 	take(w.nudge) // what came before is no reason to hurry now
 	nudge := w.nudge
+	if w.hurry {
+		until, nudge, w.hurry = now.Add(w.course.nudged(until.Sub(now), earliest.Sub(now))), nil, false
+	}
+	w.detector.waits(ForAttempt, uint64(w.course.attempt))
 	for now.Before(until) {
 		w.show(func(s *Status) {
 			s.Phase, s.Fault, s.NextAttemptAt = step.Phase, step.Fault, until

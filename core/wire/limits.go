@@ -84,6 +84,8 @@ const (
 const (
 	PingAfter    = 10 * time.Second // device: silence, either way, before a ping
 	DeviceGiveUp = 25 * time.Second // device: two pings and their round trip without an answer
+	ProbeGiveUp  = 5 * time.Second  // device: a ping's round trip on a bad line, where there is reason to doubt the connection
+	AnswerGiveUp = 2 * time.Minute  // device: for what is due from a hub that answers pings; a slow line carries a large frame in it
 	HubGiveUp    = 30 * time.Second // hub: three pings that did not come
 	HelloTimeout = 10 * time.Second // hub: for hello; device: for welcome
 	DialTimeout  = 30 * time.Second // device: for the open socket, a cold hub included
