@@ -202,12 +202,32 @@ vet_native() {
 }
 vet_js() { GOOS=js GOARCH=wasm go vet ./core/... ./wasm/... ./edge/worker/...; }
 
-# edge/e2e and web/e2e run programs against each other for minutes: steps of their own.
+# Structures that one goroutine at a time uses, as their files show: the race detector would find nothing in them,
+# and make their long tests five to ten times as long.
+one_goroutine() {
+  local dir
+  for dir in core/*/ core/internal/house/; do
+    compgen -G "$dir*_test.go" >/dev/null || continue
+    grep -qE '^\s*go [a-zA-Z(]|"sync"|"sync/atomic"|t\.Parallel\(' "$dir"*.go || echo "./${dir%/}"
+  done
+}
+
+# Long tests of one goroutine each, in packages that have others too.
+alone='^(TestDamageAtRest|TestLargestWrites|TestHoleInADevicesLog|TestHoleInAHubsLog|TestRefoldIsTheTables|TestCheckpointBrokenOff'
+alone+='|TestReadsThatAreOvertakenAnywhere|TestEnginesThatDieInACheckpoint|TestScansWithBounds|TestCommitsBetweenSteps|TestTablesAgainstModel)$'
+
+# Each test once: with the race detector where there can be a race. edge/e2e and web/e2e run programs against each
+# other for minutes: steps of their own, like the simulation.
 test_native() {
-  local packages
-  packages=$(go list ./... | grep -vE '/e2e$|/internal/sim$') # the simulation is one goroutine, and has a step of its own
+  local packages plain
+  plain=$(one_goroutine)
+  [[ $plain == *core/dag* && $plain != *core/watcher* ]] || { say "the packages of one goroutine cannot be right:" "$plain"; return 1; }
+  packages=$(go list ./... | grep -vE '/e2e$|/internal/sim$' | grep -vE "/($(sed 's|^\./||' <<<"$plain" | paste -sd'|'))\$")
   # shellcheck disable=SC2086 # import paths hold no spaces
-  CGO_ENABLED=1 go test -race -count=1 -timeout=10m $packages
+  go test -count=1 -timeout=10m $plain
+  go test -count=1 -timeout=10m -run="$alone" ./core ./core/pages
+  # shellcheck disable=SC2086
+  CGO_ENABLED=1 go test -race -p 3 -count=1 -timeout=10m -skip="$alone" $packages
 }
 
 # Go's runtime for Node allows 12 KiB for arguments and environment together, so the test programs get only
