@@ -36,12 +36,15 @@ func (o *Object) Load(b []byte) error {
 	if f := r.byte("format"); r.err == nil && f != format {
 		r.failAt(0, change.ErrUnknownFormat, "format 1", f)
 	}
-	r.flags(0)
+	flags := r.flags(flagState | flagOwn | flagShown)
 	for range r.count(MaxLeaves, minLeaf, "number of leaves") {
 		o.loadLeaf(&r)
 	}
 	for range r.count(MaxLeaves, minPending, "number of pending versions") {
 		o.loadPending(&r)
+	}
+	if flags != 0 {
+		o.loadStates(&r, flags)
 	}
 	if r.err == nil && r.left() > 0 {
 		r.fail(change.ErrTrailing, "the end", uint64(r.left()))
@@ -63,6 +66,7 @@ func (o *Object) Forget() {
 
 func (o *Object) reset() {
 	o.Confirmed, o.Pending, o.arena = o.Confirmed[:0], o.Pending[:0], o.arena[:0]
+	o.State, o.Own, o.Shown = nil, nil, nil
 }
 
 func (o *Object) loadLeaf(r *reader) {
@@ -123,6 +127,97 @@ func (o *Object) loadHides(r *reader) []Hidden {
 		return nil
 	}
 	return o.arena[start:len(o.arena):len(o.arena)]
+}
+
+// loadStates reads what follows under field rules.
+func (o *Object) loadStates(r *reader, flags byte) {
+	if r.err == nil && flags&(flagOwn|flagShown) == flagShown {
+		r.failAt(1, change.ErrReserved, "a shown state with unsent versions", flags)
+	}
+	if flags&flagState != 0 {
+		at := r.off
+		o.State = o.loadState(r, false)
+		if r.err == nil && len(o.Confirmed) == 1 && o.Confirmed[0].says(o.State) {
+			r.failAt(at, change.ErrNotMinimal, "no state where the only leaf says it", "one")
+		}
+	}
+	if flags&flagOwn != 0 {
+		o.loadOwn(r)
+	}
+	if flags&flagShown != 0 {
+		o.Shown = o.loadState(r, true)
+	}
+}
+
+func (o *Object) loadState(r *reader, shown bool) *State {
+	s := &State{Origin: r.version()}
+	at := r.off
+	from := int(r.uvarint(2*MaxLeaves, "place of a state's value"))
+	if from == 0 {
+		if s.Value = r.value(false); r.err == nil && len(s.Value) == 0 {
+			r.failAt(at, change.ErrTooSmall, "a value", 0)
+		}
+	} else {
+		var is bool
+		if s.Value, is = o.valueAt(from, shown); r.err == nil && !is {
+			r.failAt(at, change.ErrIndex, "a leaf that has a value", from)
+		}
+	}
+	if r.err == nil && from != o.from(s, shown) {
+		r.failAt(at, change.ErrNotMinimal, "the first leaf that wrote the value", from)
+	}
+	s.Marks = r.marks()
+	return s
+}
+
+func (o *Object) loadOwn(r *reader) {
+	const minRun = 16 + 1 + 1
+	at := r.off
+	for n := r.count(change.MaxNumber, minRun, "number of devices"); n > 0 && r.err == nil; n-- {
+		d := r.device()
+		last := change.Generation(0)
+		for range r.count(change.MaxNumber, 1, "number of unsent versions") {
+			last += change.Generation(r.uvarint(change.MaxNumber, "generation"))
+			if r.err == nil && (last > change.MaxNumber || len(o.Own) > 0 && o.Own[len(o.Own)-1] == change.Version{Device: d, Gen: last} || last == 0) {
+				r.fail(change.ErrOrder, "ascending generations", uint64(last))
+			}
+			if r.err != nil {
+				return
+			}
+			o.Own = append(o.Own, change.Version{Device: d, Gen: last})
+		}
+	}
+	if r.err != nil {
+		return
+	}
+	if again := o.appendOwn(nil); string(again) != string(r.b[at:r.off]) {
+		r.failAt(at, change.ErrNotMinimal, "unsent versions in their shortest form", "another")
+	}
+	if r.err == nil && len(o.Own) == 0 {
+		r.failAt(at, change.ErrTooSmall, "an unsent version", 0)
+	}
+}
+
+func (r *reader) device() (d change.DeviceID) {
+	if r.left() < len(d) {
+		r.fail(change.ErrTruncated, "a device", r.left())
+		return d
+	}
+	at := r.off
+	if r.off += copy(d[:], r.b[r.off:]); d.IsZero() {
+		r.failAt(at, change.ErrTooSmall, "a device that is not zero", d)
+	}
+	return d
+}
+
+// marks are bytes of which package merge bounds the length.
+func (r *reader) marks() []byte {
+	n := r.count(change.MaxNumber, 1, "length of marks")
+	if r.err != nil || n == 0 {
+		return nil
+	}
+	r.off += n
+	return r.b[r.off-n : r.off : r.off]
 }
 
 // until reads a version, its generation first; 0 is the zero version.

@@ -25,9 +25,21 @@
 //
 //	offset   object
 //	0        format      1   0x01
-//	1        flags       1   0; kept for field rules, whose objects carry more than leaves
+//	1        flags       1   bit 0: a state follows; 1: own; 2, with 1: shown. All for field rules alone
 //	2        confirmed       n ≤ 64, n × leaf, in feed order
 //	         pending         n ≤ 64, n × pending, in the order of writing
+//
+//	         state           of the confirmed layer, where it is not what its only leaf wrote
+//	         own             n, n × (device 16, n, n × generation less the one before): unsent versions, in the order of writing
+//	         shown           the state that own make of the confirmed one; without it there is nothing
+//
+//	offset   state
+//	0        origin     16   device
+//	16       gen             of the origin
+//	         from            0: a value follows; else 1 + index of the first leaf with the same, pending ones counted
+//	                         behind the confirmed, in shown only
+//	         value           where from is 0: length ≤ 1 MiB, bytes
+//	         marks           length, bytes: package merge
 //
 //	offset   leaf
 //	0        flags       1   bit 0: deleted; others 0

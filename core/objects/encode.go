@@ -10,6 +10,10 @@ import (
 const (
 	format      = 1
 	flagDeleted = 1 << 0 // of a leaf, of a pending
+
+	flagState = 1 << 0 // of an object: a state follows
+	flagOwn   = 1 << 1 // unsent versions follow
+	flagShown = 1 << 2 // and their state
 )
 
 // Encode returns the bytes of the object, in a slice of exactly their length.
@@ -17,7 +21,7 @@ func (o *Object) Encode() []byte { return o.Append(make([]byte, 0, o.size())) }
 
 // Append adds the bytes of the object to dst. The value of what is deleted is left out.
 func (o *Object) Append(dst []byte) []byte {
-	dst = append(dst, format, 0)
+	dst = append(dst, format, o.flags())
 	dst = binary.AppendUvarint(dst, uint64(len(o.Confirmed)))
 	for i := range o.Confirmed {
 		l := &o.Confirmed[i]
@@ -29,7 +33,95 @@ func (o *Object) Append(dst []byte) []byte {
 	for i := range o.Pending {
 		dst = o.Pending[i].append(dst)
 	}
+	if o.State != nil {
+		dst = o.appendState(dst, o.State, false)
+	}
+	if len(o.Own) > 0 {
+		dst = o.appendOwn(dst)
+	}
+	if o.flags()&flagShown != 0 {
+		dst = o.appendState(dst, o.Shown, true)
+	}
 	return dst
+}
+
+func (o *Object) flags() (flags byte) {
+	if o.State != nil {
+		flags |= flagState
+	}
+	if len(o.Own) > 0 {
+		flags |= flagOwn
+		if o.Shown != nil {
+			flags |= flagShown
+		}
+	}
+	return flags
+}
+
+func (o *Object) appendState(dst []byte, s *State, shown bool) []byte {
+	dst = appendVersion(dst, s.Origin)
+	from := o.from(s, shown)
+	if dst = binary.AppendUvarint(dst, uint64(from)); from == 0 {
+		dst = appendValue(dst, false, s.Value)
+	}
+	return appendValue(dst, false, s.Marks)
+}
+
+// appendOwn writes versions in runs of one device.
+func (o *Object) appendOwn(dst []byte) []byte {
+	dst = binary.AppendUvarint(dst, uint64(runs(o.Own)))
+	for i := 0; i < len(o.Own); {
+		n := run(o.Own[i:])
+		dst = append(dst, o.Own[i].Device[:]...)
+		dst = binary.AppendUvarint(dst, uint64(n))
+		last := change.Generation(0)
+		for _, v := range o.Own[i : i+n] {
+			dst = binary.AppendUvarint(dst, uint64(v.Gen-last))
+			last = v.Gen
+		}
+		i += n
+	}
+	return dst
+}
+
+// run is how many of the versions that come first are of one device, ascending.
+func run(own []change.Version) int {
+	n := 1
+	for n < len(own) && own[n].Device == own[0].Device && own[n].Gen > own[n-1].Gen {
+		n++
+	}
+	return n
+}
+
+func runs(own []change.Version) (n int) {
+	for ; len(own) > 0; n++ {
+		own = own[run(own):]
+	}
+	return n
+}
+
+func (o *Object) stateSize(s *State, shown bool) int {
+	from := o.from(s, shown)
+	n := versionSize(s.Origin) + uvarintSize(uint64(from)) + valueSize(false, s.Marks)
+	if from == 0 {
+		n += valueSize(false, s.Value)
+	}
+	return n
+}
+
+func (o *Object) ownSize() int {
+	n := uvarintSize(uint64(runs(o.Own)))
+	for i := 0; i < len(o.Own); {
+		k := run(o.Own[i:])
+		n += len(change.DeviceID{}) + uvarintSize(uint64(k))
+		last := change.Generation(0)
+		for _, v := range o.Own[i : i+k] {
+			n += uvarintSize(uint64(v.Gen - last))
+			last = v.Gen
+		}
+		i += k
+	}
+	return n
 }
 
 func (p *Pending) append(dst []byte) []byte {
@@ -82,6 +174,15 @@ func (o *Object) size() int {
 		for j := range p.Hides {
 			n += hiddenSize(&p.Hides[j])
 		}
+	}
+	if o.State != nil {
+		n += o.stateSize(o.State, false)
+	}
+	if len(o.Own) > 0 {
+		n += o.ownSize()
+	}
+	if o.flags()&flagShown != 0 {
+		n += o.stateSize(o.Shown, true)
 	}
 	return n
 }

@@ -131,7 +131,9 @@ func TestDecoderRefuses(t *testing.T) {
 	}{
 		"empty":              {[]byte{}, change.ErrTruncated},
 		"format":             {edit(0, 2), change.ErrUnknownFormat},
-		"flags":              {edit(1, 1), change.ErrReserved},
+		"flags":              {edit(1, 8), change.ErrReserved},
+		"shown without own":  {edit(1, 4), change.ErrReserved},
+		"no state":           {edit(1, 1), change.ErrTruncated},
 		"too many leaves":    {edit(2, 65), change.ErrTooLarge},
 		"more than fits":     {edit(2, 60), change.ErrTruncated},
 		"flags of a leaf":    {edit(3, 2), change.ErrReserved},
@@ -171,6 +173,9 @@ func FuzzObject(f *testing.F) {
 	f.Add((&Object{}).Encode())
 	f.Add((&Object{Confirmed: []Leaf{leaf("a1", 1), leaf("b1!", 2)}}).Encode())
 	f.Add((&Object{Confirmed: []Leaf{leaf("a1", 1)}, Pending: []Pending{pend("c1", "a1"), pend("c9!", "a1 c2-3>c5 c5-8")}}).Encode())
+	for _, o := range stated() {
+		f.Add(o.Encode())
+	}
 	f.Fuzz(func(t *testing.T, b []byte) {
 		b = append([]byte{}, b...) // never nil, which is no row
 		o, err := Decode(b)

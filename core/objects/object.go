@@ -45,6 +45,12 @@ type Object struct {
 	Confirmed []Leaf    // at most MaxLeaves, in feed order
 	Pending   []Pending // at most MaxLeaves, in the order of writing
 
+	// Under field rules: the state of the confirmed layer, nil where it is the winner's; the device's unsent versions of this object, in
+	// the order of writing; and the state that these make of the confirmed one, nil where there is nothing.
+	State *State
+	Own   []change.Version
+	Shown *State
+
 	// Coming says of versions that are not here that the feed will bring them: a pending version that names them hides them then.
 	// Nil: of none.
 	Coming func(change.Version) bool
@@ -178,6 +184,7 @@ func (o *Object) between(d change.DeviceID, from, to change.Generation, lists ..
 // DropPending takes away a version that the hub refused. What it replaced is replaced by those that replace it. False
 // where it is not pending.
 func (o *Object) DropPending(v change.Version) bool {
+	o.Disown(v)
 	if i := o.pending(v); i >= 0 {
 		o.Pending = slices.Delete(o.Pending, i, i+1)
 		return true
@@ -205,6 +212,7 @@ func (o *Object) DropPending(v change.Version) bool {
 // Expect says of a version of this device that is pending, or was folded, that it is not pushed again, and comes with the feed: what
 // was written over it goes on hiding it, and what it replaced is shown until then.
 func (o *Object) Expect(v change.Version) {
+	o.Disown(v)
 	if i := o.pending(v); i >= 0 {
 		o.Pending = slices.Delete(o.Pending, i, i+1)
 	}
@@ -294,6 +302,9 @@ func (o *Object) RenamePending(old change.DeviceID, common change.Generation, fi
 			return v
 		}
 		return change.Version{Device: next, Gen: v.Gen - common}
+	}
+	for i := range o.Own {
+		o.Own[i] = rename(o.Own[i])
 	}
 	for i := range o.Pending {
 		p := &o.Pending[i]

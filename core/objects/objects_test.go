@@ -115,7 +115,14 @@ func equal(o, p *Object) bool {
 	}) && slices.EqualFunc(o.Pending, p.Pending, func(a, b Pending) bool {
 		return a.Version == b.Version && a.Stamp == b.Stamp && a.Deleted == b.Deleted &&
 			string(a.Value) == string(b.Value) && slices.Equal(a.Hides, b.Hides)
-	})
+	}) && sameState(o.State, p.State) && sameState(o.Shown, p.Shown) && slices.Equal(o.Own, p.Own)
+}
+
+func sameState(a, b *State) bool {
+	if a == nil || b == nil {
+		return a == b
+	}
+	return a.Origin == b.Origin && string(a.Value) == string(b.Value) && string(a.Marks) == string(b.Marks)
 }
 
 func graft(t *testing.T, o *Object, l Leaf, parents string, want dag.Result) {

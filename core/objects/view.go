@@ -1,6 +1,7 @@
 package objects
 
 import (
+	"bytes"
 	"slices"
 
 	"vsync/core/change"
@@ -16,7 +17,7 @@ type View struct {
 	Version change.Version
 	Stamp   uint64
 	Deleted bool
-	Value   []byte
+	Value   []byte // under field rules what all of them make together, which the winner may not have written
 }
 
 // Visible folds the pending versions on the confirmed leaves. The view shares its leaves and values with the
@@ -35,8 +36,15 @@ func (o *Object) Visible() View {
 		}
 		o.leaves = leaves
 	}
-	return view(leaves)
+	v := view(leaves)
+	if s := o.merged(); s != nil && v.Exists() {
+		v.Value = s.Value
+	}
+	return v
 }
+
+// Merged reports whether the value is not the one that the winner wrote.
+func (v *View) Merged() bool { return v.Exists() && !bytes.Equal(v.Value, v.Leaves[v.Winner].Value) }
 
 func (o *Object) hidden(v change.Version) bool {
 	for i := range o.Pending {
