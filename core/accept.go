@@ -151,6 +151,11 @@ func (r *Replica) judgeOne(s *stage, in *Incoming) (Verdict, error) {
 			return r.void(s, &h, b, eparents, Invalid, fmt.Sprintf("mutation %d has more than %d parents once those that were refused are replaced", e.Index, change.MaxParents))
 		}
 	}
+	for i := range b.Mutations {
+		if err := s.judgeRules(&b.Mutations[i]); err != nil {
+			return r.void(s, &h, b, eparents, Invalid, fmt.Sprintf("mutation %d: %v", i, err))
+		}
+	}
 	return r.accept(s, b, in.Bytes, eparents)
 }
 

@@ -452,6 +452,7 @@ func (r *Replica) replayOnce(ctx context.Context, sb *superblock, open opening) 
 	var read int64
 	p := &replaying{r: r, ctx: ctx}
 	var unheld []rewind
+	reruled := map[string]bool{}
 	l, err := open(func(l *changelog.Log, rec changelog.Record) error {
 		if rec.Commit <= from {
 			return nil
@@ -460,7 +461,7 @@ func (r *Replica) replayOnce(ctx context.Context, sb *superblock, open opening) 
 			read += int64(len(it.Data))
 		}
 		p.commit, r.log = rec.Commit, l
-		f := &fold{ctx: ctx, rows: p, log: l, head: &r.head, unheld: &unheld}
+		f := &fold{ctx: ctx, rows: p, log: l, head: &r.head, unheld: &unheld, reruled: reruled}
 		if r.head.device.IsZero() && r.cfg.Role == RoleDevice {
 			f.recall(rec)
 		}
@@ -498,12 +499,13 @@ func stampOf(h *head) pages.Stamp {
 // record takes up one commit of the log, with the steps that formed it.
 func (f *fold) record(rec changelog.Record) error {
 	var renaming *device.Mapping
+	f.fresh, f.due = nil, nil
 	for _, it := range rec.Items {
 		if err := f.item(it, &renaming); err != nil {
 			return err
 		}
 	}
-	return nil
+	return f.showAnew()
 }
 
 func (f *fold) item(it changelog.Item, renaming **device.Mapping) error {
@@ -590,7 +592,7 @@ func (f *fold) item(it changelog.Item, renaming **device.Mapping) error {
 			return err
 		}
 		return f.settled(v, row)
-	case changelog.ItemOutcome, changelog.ItemBefore:
+	case changelog.ItemOutcome, changelog.ItemBefore, changelog.ItemReshown:
 	default:
 		return errorf(VersionUnknown, "an item of kind %d, which this engine does not know: open the database with a newer one", it.Kind)
 	}

@@ -44,6 +44,12 @@ type fold struct {
 
 	dropped []change.Version // parents that the re-entry of this commit has left out
 
+	fresh   []*change.Batch                  // own batches of this commit, which the log does not have yet
+	known   map[change.Version]*change.Batch // own batches of before, that were read again
+	due     map[string]change.Key            // objects whose shown state is to be made anew
+	reruled map[string]bool                  // at replay: collections that got other rules, while a page may be newer
+	reshown bool                             // something is shown otherwise of what the commit does not name
+
 	unheld *[]rewind // at replay: confirmations of batches that are not in the log any more, by commit and sequence
 
 	lastDevice change.DeviceID // whose row was asked for last, and its name: most batches come in runs
@@ -56,16 +62,18 @@ type turn struct {
 	winner   change.Version
 	exists   bool // the winner is no deletion
 	conflict bool
+	value    []byte // what is shown, where it is not what the winner wrote
 }
 
 // local takes in a batch of this device; known are the rows of its objects, if they have been looked up already.
 func (f *fold) local(b *change.Batch, known []had) (turns []turn, err error) {
-	err = f.each(b, known, func(m *change.Mutation) bool {
-		f.obj.AddPending(objects.Leaf{Version: b.Version(), Stamp: b.Stamp, Deleted: m.Kind == change.Delete, Value: m.Value}, m.Parents)
-		if view := f.obj.Visible(); view.Version != b.Version() || view.Conflict {
+	f.brings(b)
+	err = f.each(b, known, func(m *change.Mutation) (bool, error) {
+		f.addPending(objects.Leaf{Version: b.Version(), Stamp: b.Stamp, Deleted: m.Kind == change.Delete, Value: m.Value}, m)
+		if view := f.obj.Visible(); view.Version != b.Version() || view.Conflict || view.Merged() {
 			turns = append(turns, turnOf(m, &view))
 		}
-		return true
+		return true, nil
 	})
 	if err == nil {
 		f.head.lastGen, f.head.lastHash = b.Gen, b.Hash
@@ -77,14 +85,18 @@ func (f *fold) local(b *change.Batch, known []had) (turns []turn, err error) {
 // renamed takes in a batch that this device wrote under an id that it gave up, under its new name. That may change what is visible:
 // the device decides between versions of the same stamp.
 func (f *fold) renamed(b *change.Batch, a device.Mapping) (turns []turn, err error) {
-	err = f.each(b, nil, func(m *change.Mutation) bool {
+	f.brings(b)
+	err = f.each(b, nil, func(m *change.Mutation) (bool, error) {
 		was := f.obj.Visible().Version
+		if len(f.obj.Own) > 0 {
+			f.later(m.Key)
+		}
 		f.obj.RenamePending(a.Old, a.Common, b.Version())
 		f.obj.Unhide(f.dropped)
 		if view := f.obj.Visible(); view.Version != was && view.Version != a.Map(was) {
 			turns = append(turns, turnOf(m, &view))
 		}
-		return true
+		return true, nil
 	})
 	if err == nil {
 		f.head.lastGen, f.head.lastHash = b.Gen, b.Hash
@@ -107,13 +119,16 @@ func (f *fold) entry(e *change.Entry, b *change.Batch) (turns []turn, err error)
 		}
 	}
 	stamp := e.Annotation.EffectiveStamp(&b.Header)
-	err = f.each(b, nil, func(m *change.Mutation) bool {
+	err = f.each(b, nil, func(m *change.Mutation) (bool, error) {
 		v := objects.Leaf{Version: e.Version, Stamp: stamp, Accepted: e.Annotation.Accepted, Deleted: m.Kind == change.Delete, Value: m.Value}
 		was := f.look(v.Version)
-		f.obj.Graft(v, e.Annotation.EffectiveParents(m))
+		err := f.graft(v, e.Annotation.EffectiveParents(m), m)
 		f.notice(&turns, m, v.Version, was)
-		return true
+		return true, err
 	})
+	if err == nil {
+		err = f.enact(b, stamp)
+	}
 	return turns, err
 }
 
@@ -146,13 +161,14 @@ func (f *fold) void(e *change.Entry) (turns []turn, err error) {
 	if err != nil || b.Hash != e.Hash {
 		return nil, err
 	}
-	err = f.each(b, nil, func(m *change.Mutation) bool {
-		was := f.look(e.Version)
-		if !f.obj.DropPending(e.Version) {
-			return false
+	err = f.each(b, nil, func(m *change.Mutation) (bool, error) {
+		was, own := f.look(e.Version), len(f.obj.Own) > 0
+		if !f.obj.DropPending(e.Version) && !own {
+			return false, nil
 		}
+		err := f.reshow(m.Key)
 		f.notice(&turns, m, e.Version, was)
-		return true
+		return true, err
 	})
 	if err != nil {
 		return nil, err
@@ -178,7 +194,7 @@ func (f *fold) isAlias(v change.Version) bool {
 
 // each visits the mutations of a batch whose objects are not past this commit. The object stands in f.obj, where step changes
 // it, and says whether it did.
-func (f *fold) each(b *change.Batch, known []had, step func(m *change.Mutation) bool) error {
+func (f *fold) each(b *change.Batch, known []had, step func(m *change.Mutation) (bool, error)) error {
 	for i := range b.Mutations {
 		m := &b.Mutations[i]
 		var name string
@@ -201,7 +217,9 @@ func (f *fold) each(b *change.Batch, known []had, step func(m *change.Mutation) 
 		if err := f.obj.Load(row); err != nil {
 			return wrapf(Corrupt, err, "the object %s cannot be read", m.Key)
 		}
-		if !step(m) {
+		if changed, err := step(m); err != nil {
+			return err
+		} else if !changed {
 			continue
 		}
 		row = nil
@@ -241,6 +259,7 @@ func versionRow(table byte, v change.Version) string { return pages.RowKey(table
 type look struct {
 	version  change.Version
 	conflict bool
+	value    []byte
 	shown    bool // the version of the step is known already: watchers have seen it as it was written
 }
 
@@ -250,24 +269,30 @@ func (f *fold) look(v change.Version) look {
 	}
 	view := f.obj.Visible()
 	own := v.Device == f.head.device || f.isAlias(v) // a pending version hides foreign ones too, that come again
-	return look{view.Version, view.Conflict, own && f.obj.IsPending(v)}
+	return look{view.Version, view.Conflict, view.Value, own && f.obj.IsPending(v)}
 }
 
 // notice adds a turn where what is seen of an object after a step is not what its watchers expect: that a foreign version
 // shows what it wrote, and that nothing changes when one is confirmed that was written here.
 func (f *fold) notice(turns *[]turn, m *change.Mutation, v change.Version, was look) {
 	view := f.obj.Visible()
-	if was.shown && view.Version == was.version && view.Conflict == was.conflict || !was.shown && view.Version == v && !view.Conflict {
+	same := view.Version == was.version && view.Conflict == was.conflict && bytes.Equal(view.Value, was.value)
+	if was.shown && same || !was.shown && view.Version == v && !view.Conflict && !view.Merged() {
 		return
 	}
 	*turns = append(*turns, turnOf(m, &view))
 }
 
 func turnOf(m *change.Mutation, v *objects.View) turn {
-	return turn{index: m.Index, winner: v.Version, exists: v.Exists(), conflict: v.Conflict}
+	t := turn{index: m.Index, winner: v.Version, exists: v.Exists(), conflict: v.Conflict}
+	if v.Merged() {
+		t.value = v.Value
+	}
+	return t
 }
 
-// Turns in the log: n uv × (index uv ‖ flags 1: 1 exists, 2 conflict ‖ device 16 ‖ gen uv). Without a winner the device is zero.
+// Turns in the log: n uv × (index uv ‖ flags 1: 1 exists, 2 conflict, 4 a value follows ‖ device 16 ‖ gen uv ‖ value uv bytes). Without a
+// winner the device is zero.
 func encodeTurns(turns []turn) []byte {
 	b := binary.AppendUvarint(nil, uint64(len(turns)))
 	for _, t := range turns {
@@ -279,8 +304,14 @@ func encodeTurns(turns []turn) []byte {
 		if t.conflict {
 			flags |= 2
 		}
+		if t.value != nil {
+			flags |= 4
+		}
 		b = append(append(b, flags), t.winner.Device[:]...)
 		b = binary.AppendUvarint(b, uint64(t.winner.Gen))
+		if t.value != nil {
+			b = append(binary.AppendUvarint(b, uint64(len(t.value))), t.value...)
+		}
 	}
 	return b
 }
@@ -294,6 +325,9 @@ func decodeTurns(b []byte) (map[int]turn, error) {
 		t.exists, t.conflict = flags&1 != 0, flags&2 != 0
 		copy(t.winner.Device[:], r.take(16))
 		t.winner.Gen = change.Generation(r.uvarint())
+		if flags&4 != 0 {
+			t.value = r.bytes()
+		}
 		out[t.index] = t
 	}
 	return out, r.err
@@ -368,6 +402,10 @@ func (s *stage) add(kind changelog.ItemKind, data []byte) {
 func (s *stage) addTurns(turns []turn) {
 	if len(turns) > 0 {
 		s.add(changelog.ItemOutcome, encodeTurns(turns))
+	}
+	if s.reshown {
+		s.add(changelog.ItemReshown, nil)
+		s.reshown = false
 	}
 }
 

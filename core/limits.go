@@ -41,6 +41,11 @@ const (
 	maxTrail = 64
 	// maxEpochStep bounds how far a feed's epoch grows at once: a hub put back from an old copy has missed fewer losses.
 	maxEpochStep = 1 << 20
+	// maxRules is how many bytes the rules of all collections have together: they stand in the superblock, with their authors.
+	maxRules = 16 << 10
+	// maxKnown bounds the batches that a commit keeps which folds own unsent mutations again: they are read from the log, each for many
+	// objects.
+	maxKnown = 256
 	// pendingScan bounds what one page of unsent batches holds, in batches, however small they are.
 	pendingScan = 1024
 )

@@ -38,6 +38,14 @@ func (o *Orphans) name(v change.Version) change.Version {
 	return v
 }
 
+// living is name, but for a refused one that follows nothing, which keeps its name.
+func (o *Orphans) living(v change.Version) change.Version {
+	if now := o.name(v); !now.Gen.IsZero() {
+		return now
+	}
+	return v
+}
+
 func (o *Orphans) add(v change.Version, n orphan) {
 	if o.named == nil {
 		o.named = map[change.Version]orphan{}
@@ -95,6 +103,7 @@ func (r *Replica) adopt(s *stage, o *Orphans, e *change.Entry, b *change.Batch, 
 func (r *Replica) newName(s *stage, o *Orphans, b *change.Batch, last orphan) (*change.Batch, []byte, error) {
 	for range maxRenames {
 		n := &change.Batch{Header: b.Header, Mutations: slices.Clone(b.Mutations)}
+		renameChanges(n, o.living)
 		n.Device, n.Gen = last.now.Device, last.now.Gen+1
 		for i := range n.Mutations {
 			n.Mutations[i].Parents = o.names(n.Mutations[i].Parents)

@@ -3,6 +3,7 @@ package core
 import (
 	"context"
 	"errors"
+	"maps"
 
 	"vsync/core/change"
 	"vsync/core/changelog"
@@ -81,6 +82,9 @@ func (g *refolding) run(ctx context.Context) (map[string][]byte, head, error) {
 			return nil, h, err
 		}
 	}
+	if g.want != nil {
+		maps.DeleteFunc(g.rows, func(row string, _ []byte) bool { return !g.want(row) })
+	}
 	return g.rows, h, nil
 }
 
@@ -129,5 +133,7 @@ func (g *refolding) set(row string, val []byte) {
 	g.rows[row] = val
 }
 
-// stale keeps the fold from rows that nobody wants.
-func (g *refolding) stale(row string) (bool, error) { return g.want != nil && !g.want(row), nil }
+// stale keeps the fold from rows that nobody wants. Those of devices and refusals are few, and say which own mutations are unsent.
+func (g *refolding) stale(row string) (bool, error) {
+	return g.want != nil && row[0] != tableDevices && row[0] != tableProblems && row[0] != tableSettled && !g.want(row), nil
+}

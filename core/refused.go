@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
+	"fmt"
+	"strings"
 
 	"vsync/core/change"
 	"vsync/core/changelog"
@@ -52,7 +54,21 @@ func (r *Replica) Problems(ctx context.Context) ([]Problem, error) {
 		out = append(out, p)
 	}
 	cut, err := r.stranded(ctx)
-	return append(out, cut...), err
+	return append(append(out, cut...), r.notUnderstood()...), err
+}
+
+// notUnderstood lists rules of newer engines. They are not dismissed: a newer engine understands them.
+func (r *Replica) notUnderstood() (out []Problem) {
+	r.mu.Lock()
+	list := r.head.rules
+	r.mu.Unlock()
+	for i := range list {
+		if names := list[i].rules.Unknown(); len(names) > 0 {
+			out = append(out, Problem{Version: list[i].leaf.Version, Time: list[i].leaf.Stamp, Code: string(VersionUnknown),
+				Message: fmt.Sprintf("the rules of the collection %q name %s, which this engine does not know: what comes last is shown, until a newer engine opens the database", list[i].collection, strings.Join(names, ", "))})
+		}
+	}
+	return out
 }
 
 // refusedBatch finds a batch of this device in the log. Where a hub that had lost its refusal has taken another one under its name, from a

@@ -117,6 +117,7 @@ type head struct {
 	rewinds  []rewind         // RoleDevice: where it went back in the feed, the latest last
 	settled  []change.Version // RoleDevice: former ids, up to where they were handed back or written again
 	revived  []revived        // RoleDevice: what it wrote again of former ids, in the order of commits
+	rules    []ruling         // in force, by collection
 	tabs     []tab            // RoleDevice: the tabs that wrote last, the latest last; at most maxTabs
 }
 

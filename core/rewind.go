@@ -3,6 +3,7 @@ package core
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"maps"
 	"slices"
 
@@ -33,6 +34,7 @@ import (
 //	                   ‖ n uv × (device 16 ‖ gen uv ‖ device 16 ‖ gen uv)   what is written again behind it, and as what
 //	                   ‖ n uv × (device 16 ‖ gen uv)   former ids: up to where they were handed back, or are written again
 //	                   ‖ n uv × (device 16 ‖ gen uv)   versions of former ids that are pending no more
+//	                   ‖ rules in force, where there are any: see rules.go
 
 // rewind says that in a commit the feed behind a sequence was left.
 type rewind struct {
@@ -162,7 +164,7 @@ func rewound(rec *changelog.Record) bool {
 }
 
 // goBack takes up a rewind that the log has.
-func (f *fold) goBack(data []byte) error {
+func (f *fold) goBack(data []byte) (err error) {
 	c := &cutter{b: data}
 	m, err := change.DecodeMarker(c.bytes())
 	if err != nil {
@@ -191,17 +193,39 @@ func (f *fold) goBack(data []byte) error {
 	for range c.count(17) {
 		dropped = append(dropped, c.version())
 	}
+	var rules []ruling
+	if len(c.b) > 0 {
+		rules = c.rules()
+	}
 	if c.err != nil {
 		return errorf(Corrupt, "a rewind in the log is cut short")
 	}
+	dominated := leaves(f.gone, f.head.commit+1, m.Seq)
 	for _, r := range rows {
-		if err := f.rewindRow(r.row, r.val, leaves(f.gone, f.head.commit+1, m.Seq), dropped); err != nil {
+		if err := f.rewindRow(r.row, r.val, dominated, dropped); err != nil {
 			return err
 		}
+		if k, err := change.DecodeKey([]byte(r.row[1:])); r.row[0] == tableObjects && err == nil {
+			f.later(k)
+		}
+	}
+	defer func(was []ruling) { err = errors.Join(err, f.rewoundTo(was)) }(f.head.rules)
+	if !dominated { // else what is left of the feed has said it
+		f.head.rules = rules
 	}
 	f.head.marker, f.head.revived, f.head.settled = m, again, dealt
 	f.head.rewinds = addRewind(f.head.rewinds, rewind{f.head.commit + 1, m.Seq})
 	return nil
+}
+
+// rewoundTo makes shown states anew behind a rewind, under the rules that are in force again.
+func (f *fold) rewoundTo(was []ruling) error {
+	if err := f.rerule(otherRules(was, f.head.rules)); err != nil {
+		return err
+	}
+	err := f.showAnew()
+	f.reshown = false // watchers begin again behind a rewind
+	return err
 }
 
 // Trail returns earlier places of the feed that is applied, the latest first, at steps that double, and the beginning as the
@@ -348,7 +372,7 @@ func (r *Replica) formRewind(ctx context.Context, s *stage, m change.Marker) err
 	g.left = b.left
 	g.gone = addRewind(g.gone, rewind{s.state.commit + 1, m.Seq})
 	g.want = func(row string) bool { return touched[row] }
-	rows, _, err := g.run(ctx)
+	rows, then, err := g.run(ctx)
 	if err != nil {
 		return err
 	}
@@ -380,13 +404,13 @@ func (r *Replica) formRewind(ctx context.Context, s *stage, m change.Marker) err
 		dropped = append(dropped, versions...)
 	}
 	slices.SortFunc(dropped, change.Version.Compare)
-	data := rewindData(m, rows, nil, dealtWith, slices.Compact(dropped))
+	data := rewindData(m, rows, nil, dealtWith, slices.Compact(dropped), then.rules)
 	s.add(changelog.ItemRewind, data)
 	s.wrote = true // what was confirmed may have to be pushed
 	return s.goBack(data)
 }
 
-func rewindData(m change.Marker, rows map[string][]byte, names map[change.Version]change.Version, settled, dropped []change.Version) []byte {
+func rewindData(m change.Marker, rows map[string][]byte, names map[change.Version]change.Version, settled, dropped []change.Version, rules []ruling) []byte {
 	marker := m.Encode()
 	data := append(binary.AppendUvarint(nil, uint64(len(marker))), marker...)
 	data = binary.AppendUvarint(data, uint64(len(rows)))
@@ -403,6 +427,9 @@ func rewindData(m change.Marker, rows map[string][]byte, names map[change.Versio
 		for _, v := range list {
 			data = appendVersion(data, v)
 		}
+	}
+	if len(rules) > 0 {
+		data = appendRules(data, rules)
 	}
 	return data
 }
@@ -453,7 +480,7 @@ func (r *Replica) revive(ctx context.Context) error {
 		for _, a := range s.state.aliases {
 			settled = append(settled, change.Version{Device: a.Old, Gen: a.Common})
 		}
-		data := rewindData(s.state.marker, rows, names, settled, slices.SortedFunc(maps.Keys(names), change.Version.Compare))
+		data := rewindData(s.state.marker, rows, names, settled, slices.SortedFunc(maps.Keys(names), change.Version.Compare), s.state.rules)
 		s.add(changelog.ItemRewind, data)
 		if err := s.goBack(data); err != nil {
 			return err
@@ -475,6 +502,12 @@ func (r *Replica) formerBatch(ctx context.Context, v change.Version) (*change.Ba
 func (s *stage) writeAgain(batches []*change.Batch, names map[change.Version]change.Version) (err error) {
 	for _, b := range batches {
 		now := names[b.Version()]
+		renameChanges(b, func(v change.Version) change.Version {
+			if now, is := names[v]; is {
+				return now
+			}
+			return v
+		})
 		b.Device, b.Gen = now.Device, now.Gen
 		for i := range b.Mutations {
 			var parents, others []change.Version

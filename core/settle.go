@@ -8,6 +8,7 @@ import (
 	"vsync/core/change"
 	"vsync/core/changelog"
 	"vsync/core/device"
+	"vsync/core/merge"
 	"vsync/core/store"
 )
 
@@ -238,9 +239,21 @@ func (r *Replica) reenter(ctx context.Context, common change.Generation, known b
 func anyNames(batches []*change.Batch, d change.DeviceID) bool {
 	return slices.ContainsFunc(batches, func(b *change.Batch) bool {
 		return slices.ContainsFunc(b.Mutations, func(m change.Mutation) bool {
-			return slices.ContainsFunc(m.Parents, func(p change.Version) bool { return p.Device == d })
+			return slices.ContainsFunc(m.Parents, func(p change.Version) bool { return p.Device == d }) || changesName(m.Changes, d)
 		})
 	})
+}
+
+// changesName says that changes under field rules name a version of a device.
+func changesName(changes []byte, d change.DeviceID) (names bool) {
+	if changes == nil {
+		return false
+	}
+	_, err := merge.Rename(changes, func(v change.Version) change.Version {
+		names = names || v.Device == d
+		return v
+	})
+	return names && err == nil // what cannot be read is left out
 }
 
 // unsentAfter returns the batches to be written again. Those that cannot be read have no hash.
@@ -275,6 +288,7 @@ func (r *Replica) unsentAfter(s *stage, common change.Generation) (old []*change
 func (s *stage) rewrite(a device.Mapping, old []*change.Batch, known bool) error {
 	var dropped []change.Version
 	for _, b := range old {
+		renameChanges(b, a.Map)
 		for i := range b.Mutations {
 			parents, out, err := s.mapped(b.Mutations[i].Parents, a, known)
 			if err != nil {
@@ -300,7 +314,9 @@ func (s *stage) rewrite(a device.Mapping, old []*change.Batch, known bool) error
 		}
 	}
 	s.wrote = true
-	return nil
+	err := s.showAnew()
+	s.addTurns(nil)
+	return err
 }
 
 // addOwn adds the next batch under this device's id, which was written before under another, and takes it in.
@@ -317,6 +333,21 @@ func (s *stage) addOwn(b *change.Batch, take func() ([]turn, error)) error {
 	s.addTurns(turns)
 	s.wrote = true
 	return nil
+}
+
+// renameChanges gives the versions that a batch's changes name other names. Changes that cannot be read are left out: what was written
+// counts as a whole.
+func renameChanges(b *change.Batch, name func(change.Version) change.Version) {
+	for i := range b.Mutations {
+		m := &b.Mutations[i]
+		if m.Changes == nil {
+			continue
+		}
+		var err error
+		if m.Changes, err = merge.Rename(m.Changes, name); err != nil {
+			m.Changes = nil
+		}
+	}
 }
 
 // mapped gives parents their new names. With known it leaves out those of other devices, and of former ids, that the feed has not

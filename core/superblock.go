@@ -31,6 +31,7 @@ import (
 //	        47: what was written again of former ids: n uv × (device 16 ‖ gen uv ‖ device 16 ‖ gen uv ‖ commit uv)
 //	        48: former ids, up to where they were handed back: n uv × (device 16 ‖ gen uv)
 //	        46: where the device went back to an earlier place of the feed: n uv × (commit uv ‖ seq uv)
+//	        49: the rules in force: see rules.go
 //	        45: the tables that have a last page, so that one that is missing is missed
 //
 // Format 1 has no more, and is written where there is none. Head is the state at the checkpoint's commit; replay brings it forward.
@@ -53,6 +54,7 @@ const (
 	moreRewinds = 46
 	moreRevived = 47
 	moreSettled = 48
+	moreRules   = 49
 )
 
 var (
@@ -290,6 +292,9 @@ func (sb *superblock) appendMore(b []byte) []byte {
 		}
 		b = appendField(b, moreSettled, x)
 	}
+	if len(h.rules) > 0 {
+		b = appendField(b, moreRules, appendRules(nil, h.rules))
+	}
 	if sb.lasts != "" {
 		b = appendField(b, moreLasts, []byte(sb.lasts))
 	}
@@ -335,6 +340,8 @@ func (sb *superblock) readMore(r *cutter) error {
 			for range c.count(17) {
 				h.settled = append(h.settled, c.version())
 			}
+		case moreRules:
+			h.rules = c.rules()
 		case moreLasts:
 			sb.lasts = string(c.take(len(c.b)))
 		default:

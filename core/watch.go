@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"slices"
 	"strings"
 
 	"vsync/core/change"
@@ -192,7 +193,7 @@ func (w *watch) follow() error {
 			return err
 		}
 		for i := range recs {
-			if rewound(&recs[i]) { // what is visible may be another than before, in many objects
+			if rewound(&recs[i]) || reshown(&recs[i]) { // what is visible may be another than before, in many objects
 				if err := w.present(true); err != nil {
 					return err
 				}
@@ -214,6 +215,11 @@ func (w *watch) follow() error {
 			return w.ctx.Err()
 		}
 	}
+}
+
+// reshown says that other rules changed what is shown of objects that the commit does not name.
+func reshown(rec *changelog.Record) bool {
+	return slices.ContainsFunc(rec.Items, func(it changelog.Item) bool { return it.Kind == changelog.ItemReshown })
 }
 
 // record yields the events of one commit that were not seen yet.
@@ -309,6 +315,7 @@ func (w *watch) event(commit uint64, it changelog.Item, outcome []byte, anew boo
 }
 
 func (w *watch) changes(e *Event, commit uint64, batch []byte, h *change.Header, turns map[int]turn, plain bool) error {
+	merged := map[int][]byte{}                        // places in e.Changes → what the turn carries
 	others := map[change.Version]map[change.Key]int{} // batches that won instead → objects → their places in e.Changes
 	_, err := change.Walk(batch, func(m change.Mutation) bool {
 		t, turned := turns[m.Index]
@@ -328,6 +335,9 @@ func (w *watch) changes(e *Event, commit uint64, batch []byte, h *change.Header,
 			if x.Deleted {
 				x.Value = nil
 			}
+			if t.value != nil {
+				merged[len(e.Changes)] = t.value
+			}
 		}
 		e.Changes = append(e.Changes, x)
 		return true
@@ -339,6 +349,9 @@ func (w *watch) changes(e *Event, commit uint64, batch []byte, h *change.Header,
 		if err := w.valuesOf(v, commit, e.Changes, places); err != nil {
 			return err
 		}
+	}
+	for i, value := range merged {
+		e.Changes[i].Value = value
 	}
 	return nil
 }

@@ -213,6 +213,11 @@ func (s *stage) batch(h change.Header, ops []Op) (*change.Batch, []had, error) {
 		if m.Parents, rows[i], err = s.parents(op); err != nil {
 			return nil, nil, err
 		}
+		if !op.Delete {
+			if m.Changes, err = s.changesOf(op, m.Parents); err != nil {
+				return nil, nil, err
+			}
+		}
 	}
 	return b, rows, nil
 }
@@ -263,10 +268,10 @@ func (s *stage) parents(op *Op) ([]change.Version, had, error) {
 
 // appendStanding appends a version, or, where the hub refused it, what it had replaced: that is visible again, and is what a write over it
 // replaces.
-func (s *stage) appendStanding(to []change.Version, v change.Version, key change.Key) ([]change.Version, error) {
+func (f *fold) appendStanding(to []change.Version, v change.Version, key change.Key) ([]change.Version, error) {
 	refused := false
 	for _, table := range []byte{tableProblems, tableSettled} {
-		row, err := s.get(versionRow(table, v))
+		row, err := f.rows.get(versionRow(table, v))
 		if err != nil {
 			return nil, err
 		}
@@ -275,7 +280,7 @@ func (s *stage) appendStanding(to []change.Version, v change.Version, key change
 	if !refused {
 		return append(to, v), nil
 	}
-	batch, _, ok, err := s.log.Find(s.ctx, v)
+	batch, _, ok, err := f.log.Find(f.ctx, v)
 	if err != nil || !ok {
 		return to, unlessDamaged(err)
 	}
@@ -289,7 +294,7 @@ func (s *stage) appendStanding(to []change.Version, v change.Version, key change
 		return nil, err
 	}
 	for _, p := range parents {
-		if to, err = s.appendStanding(to, p, key); err != nil {
+		if to, err = f.appendStanding(to, p, key); err != nil {
 			return nil, err
 		}
 	}

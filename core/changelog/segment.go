@@ -213,6 +213,7 @@ const (
 	ItemReset    ItemKind = 11 // reserved: pages were received
 	ItemVoided   ItemKind = 12 // device 16 ‖ gen BE64 ‖ what a hub keeps of a batch that it refused
 	ItemRewind   ItemKind = 13 // change.Marker to which a device went back, and the rows that what it left had touched
+	ItemReshown  ItemKind = 14 // nothing: other rules changed what is shown of objects that the commit does not name
 	ItemTrial    ItemKind = 40 // device 16 ‖ gen uv ‖ hash 16 ‖ incarnation BE64: a batch that a hub's engine may die at
 	ItemTried    ItemKind = 41 // device 16: it did not, or the batch was refused
 	ItemSubject  ItemKind = 42 // device 16 ‖ subject: whose device it is, at a hub
