@@ -1,0 +1,518 @@
+package core
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"testing"
+
+	"vsync/core/change"
+	"vsync/core/merge"
+	"vsync/core/store"
+)
+
+var townRules = change.Map{{Key: "version", Value: 1}, {Key: "conflict", Value: change.Map{
+	{Key: "n", Value: "counter"}, {Key: "tags", Value: "set"}, {Key: "text", Value: "text"}, {Key: "top", Value: "max"}}}}
+
+func withVersion(m change.Map, version int) change.Map {
+	m = slices.Clone(m)
+	m[0].Value = version
+	return m
+}
+
+// ruled is a world whose collection "c" has field rules, which all devices know.
+func ruled(t testing.TB, devices int) (*world, []*node) {
+	w := newWorld(t)
+	var ns []*node
+	for range devices {
+		ns = append(ns, w.device())
+	}
+	ns[0].setRules(townRules)
+	w.sync(ns...)
+	return w, ns
+}
+
+func (n *node) setRules(v any) {
+	n.w.t.Helper()
+	_, written, err := n.SetRules(n.w.ctx, "c", value(v))
+	if err != nil || !written {
+		n.w.t.Fatalf("rules: written %v, %v", written, err)
+	}
+}
+
+func obj(fields ...any) (m change.Map) {
+	for i := 0; i < len(fields); i += 2 {
+		m = append(m, change.Field{Key: fields[i].(string), Value: fields[i+1]})
+	}
+	return m
+}
+
+// field is a field of what is shown.
+func (n *node) field(id, name string) any {
+	n.w.t.Helper()
+	e, ok, err := n.Get(n.w.ctx, key(id))
+	if err != nil || !ok {
+		return nil
+	}
+	v, err := change.DecodeValue(e.Value)
+	if err != nil {
+		n.w.t.Fatal(err)
+	}
+	m, _ := v.(change.Map)
+	for _, f := range m {
+		if f.Key == name {
+			return f.Value
+		}
+	}
+	return nil
+}
+
+func (n *node) wantField(id, name string, want any) {
+	n.w.t.Helper()
+	if got := n.field(id, name); fmt.Sprint(got) != fmt.Sprint(want) {
+		n.w.t.Fatalf("%s.%s is %v, want %v", id, name, got, want)
+	}
+}
+
+func (n *node) number(id string) int64 {
+	var got int64
+	fmt.Sscan(fmt.Sprint(n.field(id, "n")), &got)
+	return got
+}
+
+// plus adds to what is shown.
+func (n *node) plus(id string, by int64) change.Version {
+	n.w.t.Helper()
+	return n.put(id, obj("n", n.number(id)+by))
+}
+
+func (w *world) checkAll(ns ...*node) {
+	w.t.Helper()
+	w.hub.check()
+	for _, n := range ns {
+		n.check()
+	}
+}
+
+func TestBothIncrement(t *testing.T) {
+	w, ns := ruled(t, 2)
+	a, b := ns[0], ns[1]
+	a.put("x", obj("n", 1))
+	w.sync(a, b)
+	a.plus("x", 10)
+	b.plus("x", 100)
+	a.plus("x", 1000)
+	a.wantField("x", "n", 1011)
+	b.wantField("x", "n", 101)
+	b.push()
+	a.pull()
+	a.wantField("x", "n", 1111) // b's is in the feed, its own upon it
+	w.checkAll(a, b)
+	w.sync(a, b)
+	w.hub.wantField("x", "n", 1111)
+	// Both see it, and both go on.
+	a.plus("x", 1)
+	b.plus("x", 2)
+	w.sync(a, b)
+	a.wantField("x", "n", 1114)
+	a.plus("x", 1)
+	w.sync(a, b)
+	if e, _, _ := a.Get(w.ctx, key("x")); e.Conflict || len(e.Frontier) != 1 {
+		t.Errorf("a write that saw all leaves a fork: %+v", e)
+	}
+	w.checkAll(a, b)
+}
+
+func TestCrissCross(t *testing.T) {
+	w, ns := ruled(t, 2)
+	a, b := ns[0], ns[1]
+	a.put("x", obj("n", 0, "tags", []any{"p", "q"}))
+	w.sync(a, b)
+	a.put("x", obj("n", 1, "tags", []any{"q", "r"}))
+	b.put("x", obj("n", 2, "tags", []any{"p", "s"}))
+	w.sync(a, b)
+	a.wantField("x", "n", 3)
+	a.wantField("x", "tags", []any{"r", "s"})
+	if e, _, _ := a.Get(w.ctx, key("x")); !e.Conflict || len(e.Frontier) != 2 {
+		t.Errorf("two sides wrote different things: %+v", e)
+	}
+	a.put("x", obj("n", 13, "tags", []any{"r", "s", "t"}))
+	b.put("x", obj("n", 103, "tags", []any{"s", "u"}))
+	w.sync(a, b)
+	a.wantField("x", "n", 113)
+	a.wantField("x", "tags", []any{"s", "t", "u"})
+	w.checkAll(a, b)
+}
+
+func TestDeleteUpdateDelete(t *testing.T) {
+	w, ns := ruled(t, 2)
+	a, b := ns[0], ns[1]
+	a.put("x", obj("n", 5))
+	w.sync(a, b)
+	a.del("x")
+	b.plus("x", 2)
+	a.push()
+	b.pull()
+	b.wantField("x", "n", 7)
+	w.sync(a, b)
+	a.wantField("x", "n", 7) // an update beats a concurrent deletion
+	a.del("x")
+	w.sync(a, b)
+	b.want("x", "-")
+	w.checkAll(a, b)
+	b.plus("x", 3) // another life
+	b.wantField("x", "n", 3)
+	w.sync(a, b)
+	a.wantField("x", "n", 3)
+	w.checkAll(a, b)
+}
+
+func TestThreeLeaves(t *testing.T) {
+	w, ns := ruled(t, 3)
+	ns[0].put("x", obj("n", 0, "text", "1\n2\n3"))
+	w.sync(ns...)
+	for i, n := range ns {
+		lines := []string{"1", "2", "3"}
+		lines[i] = fmt.Sprint("line ", i)
+		n.put("x", obj("n", 1<<i, "text", lines[0]+"\n"+lines[1]+"\n"+lines[2]))
+	}
+	w.sync(ns...)
+	ns[0].wantField("x", "n", 7)
+	ns[0].wantField("x", "text", "line 0\nline 1\nline 2")
+	w.checkAll(ns...)
+}
+
+func TestRefusedIncrement(t *testing.T) {
+	w, ns := ruled(t, 2)
+	a, b := ns[0], ns[1]
+	a.put("x", obj("n", 1))
+	w.sync(a, b)
+	v := a.plus("x", 10)
+	a.plus("x", 1)
+	a.refuse(v.Gen)
+	a.pull()
+	a.wantField("x", "n", 2)
+	w.sync(a, b)
+	w.hub.wantField("x", "n", 2)
+	w.checkAll(a, b)
+	if ps, err := a.Problems(w.ctx); err != nil || len(ps) != 1 {
+		t.Fatal(ps, err)
+	}
+	// Refused while what follows is unsent.
+	v = a.plus("x", 10)
+	gens, batches, err := a.Unsent(w.ctx, a.hello(), 1<<20)
+	if err != nil || len(gens) != 1 {
+		t.Fatal(gens, err)
+	}
+	batches[0] = append(slices.Clone(batches[0][:len(batches[0])-1]), ^batches[0][len(batches[0])-1])
+	if _, err := w.hub.Accept(w.ctx, []Incoming{{Device: v.Device, Bytes: batches[0]}}); err != nil {
+		t.Fatal(err)
+	}
+	a.plus("x", 1)
+	a.wantField("x", "n", 13)
+	a.pull()
+	a.wantField("x", "n", 3)
+	a.check()
+	w.sync(a, b)
+	b.wantField("x", "n", 3)
+	w.checkAll(a, b)
+}
+
+func TestRulesRaisedWhileOffline(t *testing.T) {
+	w := newWorld(t)
+	a, b := w.device(), w.device()
+	a.put("x", obj("n", 1))
+	w.sync(a, b)
+	b.put("x", obj("n", 5)) // under no rules: it counts as a whole
+	a.setRules(townRules)
+	a.push()
+	a.pull()
+	a.plus("x", 10)
+	a.push()
+	b.plus("x", 1)
+	b.pull()
+	b.check()
+	b.wantField("x", "n", 6)
+	w.sync(a, b)
+	a.wantField("x", "n", 6)
+	w.checkAll(a, b)
+
+	// From here on both know them. b writes under the old ones while others come.
+	b.plus("x", 1)
+	a.setRules(obj("version", 2, "conflict", obj("n", "max")))
+	a.push()
+	a.pull()
+	a.plus("x", 100)
+	a.push()
+	b.plus("x", 1)
+	b.pull()
+	shown := b.get("x")
+	b.check()
+	w.sync(a, b)
+	if got := b.get("x"); got != shown && got != shown+"!" && got+"!" != shown {
+		t.Errorf("%s was shown before the hub had it, and is %s now", shown, got)
+	}
+	w.checkAll(a, b)
+	if v := b.Rules("c").Version; v != 2 {
+		t.Errorf("version %d of the rules is in force", v)
+	}
+	if _, written, err := b.SetRules(w.ctx, "c", value(townRules)); written || err != nil {
+		t.Errorf("lower rules: %v, %v", written, err)
+	}
+}
+
+func TestUnknownFunction(t *testing.T) {
+	w := newWorld(t)
+	a, b := w.device(), w.device()
+	a.setRules(obj("version", 1, "conflict", obj("n", "counter@9")))
+	w.sync(a, b)
+	a.put("x", obj("n", 1))
+	w.sync(a, b)
+	a.plus("x", 1)
+	b.plus("x", 5)
+	w.sync(a, b)
+	a.wantField("x", "n", 6) // the latest
+	ps, err := a.Problems(w.ctx)
+	if err != nil || len(ps) != 1 || ps[0].Code != string(VersionUnknown) {
+		t.Fatalf("%+v %v", ps, err)
+	}
+	w.checkAll(a, b)
+}
+
+func TestRulesRefused(t *testing.T) {
+	w := newWorld(t)
+	a := w.device()
+	if _, _, err := a.SetRules(w.ctx, "c", value(obj("version", 0))); codeOf(err) != Invalid || !errors.Is(err, merge.ErrRules) {
+		t.Errorf("version 0: %v", err)
+	}
+	if _, _, err := a.SetRules(w.ctx, change.RulesCollection, value(townRules)); codeOf(err) != Invalid {
+		t.Errorf("rules of rules: %v", err)
+	}
+	d := change.DeviceID{9}
+	var hash change.Hash
+	for i, m := range []change.Mutation{
+		{Key: change.Key{Collection: change.RulesCollection, ID: "c"}, Value: value("nothing")},
+		{Key: change.Key{Collection: change.RulesCollection, ID: "c"}, Kind: change.Delete},
+		{Key: key("x"), Value: value(1), Changes: value("odd")},
+	} {
+		var b []byte
+		hash, b = raw(t, d, change.Generation(i+1), hash, m)
+		vs, err := w.hub.Accept(w.ctx, []Incoming{{Device: d, Bytes: b}})
+		if err != nil || vs[0].Kind != Voided || vs[0].Code != string(Invalid) {
+			t.Errorf("%d: %+v %v", i, vs, err)
+		}
+	}
+	w.hub.check()
+}
+
+func TestRulesAfterReentry(t *testing.T) {
+	w, ns := ruled(t, 2)
+	a, b := ns[0], ns[1]
+	a.put("x", obj("n", 1, "tags", []any{"p"}))
+	w.sync(a, b)
+	twin := w.start(&node{w: w, st: a.st.Clone(), feed: true})
+	a.plus("x", 10)
+	a.push()
+	twin.put("x", obj("n", 101, "tags", []any{"p", "q"}))
+	twin.put("x", obj("n", 101, "tags", []any{"p"})) // takes away what its own version added, whose name changes
+	twin.pull()
+	twin.check()
+	w.sync(a, b, twin)
+	twin.wantField("x", "n", 111)
+	a.wantField("x", "tags", a.field("x", "tags"))
+	if tags := fmt.Sprint(a.field("x", "tags")); tags == "[q]" || tags == "[p q]" {
+		t.Errorf("%s: what was taken away is there", tags)
+	}
+	w.checkAll(a, b, twin)
+}
+
+func TestRulesAndLossAtTheHub(t *testing.T) {
+	for _, rulesLost := range []bool{false, true} {
+		w := newWorld(t)
+		a, b := w.device(), w.device()
+		a.put("x", obj("n", 1))
+		w.sync(a, b)
+		copied := w.hub.st.Clone()
+		a.setRules(townRules)
+		w.sync(a, b)
+		if !rulesLost {
+			copied = w.hub.st.Clone()
+		}
+		a.plus("x", 10)
+		w.sync(a, b)
+		b.plus("x", 100)
+		w.hub.Kill()
+		w.hub.st = copied
+		w.hub.open()
+		b.pull()
+		b.check()
+		w.sync(a, b)
+		a.wantField("x", "n", 111)
+		w.checkAll(a, b)
+		a.plus("x", 1000)
+		a.crash()
+		a.wantField("x", "n", 1111)
+		w.sync(a, b)
+		w.checkAll(a, b)
+	}
+}
+
+func TestRulesThroughCrashes(t *testing.T) {
+	w := newWorld(t)
+	a := w.start(&node{w: w, st: store.NewMemory(), feed: true, cp: 2000})
+	b := w.device()
+	w.hub.cp = 2000
+	w.hub.crash()
+	a.put("x", obj("n", 1))
+	w.sync(a, b)
+	for i := range 30 {
+		if i%7 == 0 {
+			b.setRules(withVersion(townRules, 1+i))
+		}
+		a.plus("x", 1)
+		b.plus("x", 1)
+		if i%3 == 0 {
+			a.plus("y", 1)
+			b.push()
+		}
+		a.pull()
+		a.check()
+		shown := a.dump()
+		a.crash()
+		if got := a.dump(); got != shown {
+			t.Fatalf("%d: before the crash\n%s\nafter\n%s", i, shown, got)
+		}
+		if i%5 == 0 {
+			w.sync(a, b)
+			w.hub.crash()
+		}
+	}
+	w.sync(a, b)
+	w.checkAll(a, b)
+}
+
+func TestWatchShowsMerged(t *testing.T) {
+	w, ns := ruled(t, 2)
+	a, b := ns[0], ns[1]
+	a.put("x", obj("n", 1))
+	w.sync(a, b)
+	from := ""
+	for e, err := range a.Watch(w.ctx, WatchOptions{Collection: "c", From: FromStart, Once: true}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		from = e.Marker
+	}
+	a.plus("x", 10)
+	b.plus("x", 100)
+	b.push()
+	a.pull()
+	a.push()
+	a.pull()
+	var got []string
+	for e, err := range a.Watch(w.ctx, WatchOptions{Collection: "c", From: from, Once: true}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, c := range e.Changes {
+			v, _ := change.DecodeValue(c.Value)
+			got = append(got, fmt.Sprint(v, c.Conflict))
+		}
+	}
+	want := []string{fmt.Sprint(obj("n", 11), false), fmt.Sprint(obj("n", 111), true)}
+	if fmt.Sprint(got) != fmt.Sprint(want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+}
+
+// Devices that write, lose batches, are refused, raise rules and crash: the counter is its origin and all differences that were not refused; what
+// is shown before the feed has passed own mutations is what it gives then; and every check is clean.
+func TestRulesAtRandom(t *testing.T) {
+	seeds := uint64(60)
+	if testing.Short() {
+		seeds = 10
+	}
+	raised := 0
+	for seed := range seeds {
+		r := rand.New(rand.NewPCG(seed, 77))
+		w, ns := ruled(t, 3)
+		for i, n := range ns {
+			n.cp = []int{0, 1500, 4000}[i]
+			n.crash()
+		}
+		ids := []string{"x", "y"}
+		sum := map[string]int64{}
+		for _, id := range ids {
+			ns[0].put(id, obj("n", 0))
+		}
+		w.sync(ns...)
+		for range 60 {
+			n := ns[r.IntN(len(ns))]
+			id := ids[r.IntN(len(ids))]
+			switch k := r.IntN(20); {
+			case k < 9:
+				by := int64(1 + r.IntN(9))
+				n.plus(id, by)
+				sum[id] += by
+			case k < 11:
+				by := int64(100)
+				n.push()
+				n.pull()
+				v := n.plus(id, by)
+				n.plus(id, 1)
+				sum[id]++
+				n.refuse(v.Gen)
+			case k < 14:
+				n.pull()
+			case k < 17:
+				n.push()
+			case k < 18:
+				if _, written, err := n.SetRules(w.ctx, "c", value(withVersion(townRules, 1+int(n.Rules("c").Version)))); err != nil {
+					t.Fatal(err)
+				} else if written {
+					raised++
+				}
+			case k < 19:
+				n.crash()
+			default:
+				n.pull()
+				shown := n.dump()
+				for range 2 {
+					n.push()
+					n.pull()
+				}
+				if got := n.dump(); values(got) != values(shown) {
+					t.Fatalf("seed %d: shown\n%s\nthen\n%s", seed, shown, got)
+				}
+			}
+		}
+		w.sync(ns...)
+		for _, id := range ids {
+			if got := ns[0].number(id); got != sum[id] {
+				t.Fatalf("seed %d: %s is %d, want %d", seed, id, got, sum[id])
+			}
+		}
+		w.checkAll(ns...)
+	}
+	if raised == 0 {
+		t.Error("no rules were raised")
+	}
+}
+
+// values are keys and values of a dump: confirming changes no more than who wins.
+func values(dump string) (out string) {
+	for len(dump) > 0 {
+		var k, v, rest string
+		fmt.Sscan(dump, &k, &v)
+		for i := range dump {
+			if dump[i] == '\n' {
+				rest = dump[i+1:]
+				break
+			}
+		}
+		out += k + v + "\n"
+		dump = rest
+	}
+	return out
+}
