@@ -168,6 +168,40 @@ func TestDeleteUpdateDelete(t *testing.T) {
 	w.checkAll(a, b)
 }
 
+// A deleted object keeps what was there: those who have not seen the deletion go on with it.
+func TestDeletedKeepsItsState(t *testing.T) {
+	w, ns := ruled(t, 3)
+	a, b, c := ns[0], ns[1], ns[2]
+	a.put("x", obj("tags", []any{"p", "q"}))
+	w.sync(ns...)
+	a.del("x")
+	b.put("x", obj("tags", []any{"p", "q", "r"}))
+	c.put("x", obj("tags", []any{"q"}))
+	a.push()
+	a.pull()
+	a.want("x", "-")
+	w.sync(ns...)
+	c.wantField("x", "tags", []any{"q", "r"})
+	w.checkAll(ns...)
+}
+
+// One who names an older version as seen changed what he changed of that.
+func TestSeenOlder(t *testing.T) {
+	w, ns := ruled(t, 2)
+	a, b := ns[0], ns[1]
+	old := a.put("x", obj("n", 1))
+	w.sync(a, b)
+	b.plus("x", 10)
+	w.sync(a, b)
+	if _, err := a.Write(w.ctx, Write{Ops: []Op{{Key: key("x"), Value: value(obj("n", 6)), Seen: []change.Version{old}}}}); err != nil {
+		t.Fatal(err)
+	}
+	a.wantField("x", "n", 16)
+	w.sync(a, b)
+	b.wantField("x", "n", 16)
+	w.checkAll(a, b)
+}
+
 func TestThreeLeaves(t *testing.T) {
 	w, ns := ruled(t, 3)
 	ns[0].put("x", obj("n", 0, "text", "1\n2\n3"))
@@ -497,6 +531,85 @@ func TestRulesAtRandom(t *testing.T) {
 	}
 	if raised == 0 {
 		t.Error("no rules were raised")
+	}
+}
+
+// The same, with all that happens to storages: hubs that lose what they had, devices that are put back from a copy, or copied. Then nobody
+// knows what a sum would be: all hold the same, and what the log says.
+func TestRulesThroughLosses(t *testing.T) {
+	seeds := uint64(80)
+	if testing.Short() {
+		seeds = 10
+	}
+	for seed := range seeds {
+		r := rand.New(rand.NewPCG(seed, 78))
+		w, ns := ruled(t, 3)
+		for i, n := range ns {
+			n.cp = []int{0, 1500, 4000}[i]
+			n.crash()
+		}
+		hubs, copies := []*store.Memory{w.hub.st.Clone()}, [][]*store.Memory{{}, {}, {}}
+		ids := []string{"x", "y"}
+		for range 50 {
+			i := r.IntN(len(ns))
+			n, id := ns[i], ids[r.IntN(len(ids))]
+			switch k := r.IntN(30); {
+			case k < 8:
+				n.plus(id, int64(1+r.IntN(9)))
+			case k < 11:
+				tags := []any{}
+				for _, tag := range "pqrs" {
+					if r.IntN(2) == 0 {
+						tags = append(tags, string(tag))
+					}
+				}
+				n.put(id, obj("n", n.number(id), "tags", tags, "text", fmt.Sprint(r.IntN(3), "\n", r.IntN(3), "\n")))
+			case k < 13:
+				n.del(id)
+			case k < 17:
+				n.pull()
+				n.check()
+			case k < 21:
+				n.push()
+			case k < 23:
+				if _, _, err := n.SetRules(w.ctx, "c", value(withVersion(townRules, 1+int(n.Rules("c").Version)))); err != nil {
+					t.Fatal(err)
+				}
+			case k < 24:
+				n.crash()
+			case k < 25:
+				hubs = append(hubs, w.hub.st.Clone())
+				copies[i] = append(copies[i], n.st.Clone())
+			case k < 26:
+				w.hub.Kill()
+				w.hub.st = hubs[r.IntN(len(hubs))].Clone()
+				w.hub.open()
+			case k < 27 && len(copies[i]) > 0:
+				n.Kill()
+				n.st = copies[i][r.IntN(len(copies[i]))].Clone()
+				n.open()
+			case k < 28:
+				v := n.State().LastGen + 1
+				n.pull()
+				if from := n.hello(); from == v && n.State().LastGen == v-1 {
+					n.plus(id, 50)
+					n.plus(id, 1)
+					n.refuse(v)
+				}
+			default:
+				n.push()
+				n.pull()
+				n.check()
+			}
+		}
+		for range 3 {
+			for _, n := range ns {
+				n.push()
+				n.pull()
+			}
+		}
+		w.sync(ns...)
+		w.checkAll(ns...)
 	}
 }
 

@@ -140,6 +140,9 @@ func (c *checker) superblock() (each func(h *head), err error) {
 		if h.lastGen == 0 && len(h.aliases) == 0 { // the log names no id that has not written
 			h.device = sb.head.device
 		}
+		if leaves(c.head.rewinds, sb.head.commit, sb.head.marker.Seq) { // it stood where the feed was left, whose rules are not folded
+			h.rules = sb.head.rules
+		}
 		if h.commit == sb.head.commit && !sameHead(&h, &sb.head) {
 			c.report.add(Finding{Scope: ScopeSuperblock, Row: superblockRow, Reason: fmt.Sprintf("what it says of commit %d is not what the log says", h.commit)})
 		}
