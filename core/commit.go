@@ -452,7 +452,6 @@ func (r *Replica) replayOnce(ctx context.Context, sb *superblock, open opening) 
 	var read int64
 	p := &replaying{r: r, ctx: ctx}
 	var unheld []rewind
-	reruled := map[string]bool{}
 	l, err := open(func(l *changelog.Log, rec changelog.Record) error {
 		if rec.Commit <= from {
 			return nil
@@ -461,7 +460,7 @@ func (r *Replica) replayOnce(ctx context.Context, sb *superblock, open opening) 
 			read += int64(len(it.Data))
 		}
 		p.commit, r.log = rec.Commit, l
-		f := &fold{ctx: ctx, rows: p, log: l, head: &r.head, unheld: &unheld, reruled: reruled}
+		f := &fold{ctx: ctx, rows: p, log: l, head: &r.head, unheld: &unheld}
 		if r.head.device.IsZero() && r.cfg.Role == RoleDevice {
 			f.recall(rec)
 		}

@@ -16,6 +16,10 @@
 //	Accept ─▶ judge ─▶ place ─▶ changelog ─▶ Store.Commit ─▶ verdicts, OnFeed
 //	WriteAs ─▶ form ──┘
 //
+// Field rules (package merge), where a collection has them:
+//
+//	SetRules ─▶ feed ─▶ rules in force ─▶ writes carry what they changed ─▶ rows: state of the feed, state shown
+//
 // Where a hub has lost entries:
 //
 //	device: Trail ─▶ Applied ─▶ handed back ─▶ GoBack        hub: Locate ─▶ TakeBack ─▶ place ─▶ the feed
@@ -36,6 +40,6 @@
 // superblock from the other, both from the log; what a row held before is in quarantine, and listed. Check holds everything against
 // everything, Repair mends what it finds, Config.Repair what stands in the way of opening.
 //
-// The steps, by file: write, nonces, commit, fold, apply, settle, rewind (device), accept, trial, service, feed,
+// The steps, by file: write, nonces, commit, fold, rules, merging, apply, settle, rewind (device), accept, trial, service, feed,
 // handback (hub), read, watch, history, refused, check.
 package core

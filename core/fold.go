@@ -47,7 +47,6 @@ type fold struct {
 	fresh   []*change.Batch                  // own batches of this commit, which the log does not have yet
 	known   map[change.Version]*change.Batch // own batches of before, that were read again
 	due     map[string]change.Key            // objects whose shown state is to be made anew
-	reruled map[string]bool                  // at replay: collections that got other rules, while a page may be newer
 	reshown bool                             // something is shown otherwise of what the commit does not name
 
 	unheld *[]rewind // at replay: confirmations of batches that are not in the log any more, by commit and sequence

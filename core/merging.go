@@ -40,7 +40,7 @@ func (f *fold) graft(v objects.Leaf, parents []change.Version, m *change.Mutatio
 		}
 	}
 	own, first := o.Disown(v.Version)
-	if own && first && !f.reruled[m.Key.Collection] {
+	if own && first {
 		return nil
 	}
 	return f.reshow(m.Key)
@@ -262,14 +262,12 @@ func (f *fold) showRow(row string, k change.Key, prepare func()) error {
 }
 
 // rerule takes up that collections have other rules: the own unsent mutations of their objects are folded by these from now on.
+//
+// At replay the row of this device may be newer, and hide own mutations as confirmed already. Of an object that has others, the shown state
+// is made anew when the feed passes these; where it has none, nothing is left to show then.
 func (f *fold) rerule(collections []string) error {
 	if len(collections) == 0 || f.head.lastGen == 0 && len(f.head.aliases) == 0 {
 		return nil
-	}
-	for _, name := range collections {
-		if f.reruled != nil {
-			f.reruled[name] = true
-		}
 	}
 	own, err := f.unsentOf(collections)
 	if err != nil {

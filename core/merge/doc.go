@@ -165,15 +165,8 @@
 //	watchers     what is shown may be no version's own value: then a turn carries it
 //	retention    a tombstone's row has the state, until the tombstone goes
 //
-// Bytes, in what exists. Object row (package objects): flags bit 0, which readers of today refuse, says that a state follows the pending
-// versions, bit 1 that the shown one follows:
-//
-//	state    = origin 16, gen, from: 0 for a value of its own (length, bytes), else 1 + index of the confirmed leaf that wrote the same
-//	           [value], marks length, bytes
-//	shown    = state, in which an index beyond the confirmed leaves counts pending ones; own n, n × generation, ascending, each
-//	           less the one before: the device's unsent mutations of this object; above 256 of them 0 and the first: the log is asked
-//
-// A confirmed state that is its only leaf's value, from that leaf, without marks, is left out: nearly every object. That the object
-// is deleted is seen by its leaves. Turn (core/fold.go):
-// flags bit 2, and at its end length and value.
+// Bytes, in what exists: the object's row (package objects) has the two states and the names of the device's unsent mutations of it; a
+// confirmed state that is its only leaf's value, from that leaf, without marks, is left out: nearly every object. That the object is
+// deleted is seen by its leaves. Turn (core/fold.go): flags bit 2, and at its end length and value. The rules in force stand in the
+// superblock, and in each rewind (core/rules.go).
 package merge
