@@ -72,15 +72,11 @@ var writing = []Mutant{
 	{
 		Name: "second deletion dropped",
 		File: "core/fold.go",
-		Old: `		if !step(m) {
-			continue
-		}`,
+		Old:  `		if changed, err := step(m); err != nil {`,
 		New: `		if view := f.obj.Visible(); m.Kind == change.Delete && view.Winner >= 0 && view.Deleted {
 			continue
 		}
-		if !step(m) {
-			continue
-		}`,
+		if changed, err := step(m); err != nil {`,
 		Breaks: "deleting what is deleted leaves no version",
 		Rule:   "ANCESTOR 4",
 	},
@@ -168,8 +164,8 @@ var applying = []Mutant{
 	{
 		Name:   "parents ignored",
 		File:   "core/fold.go",
-		Old:    `		f.obj.Graft(v, e.Annotation.EffectiveParents(m))`,
-		New:    `		f.obj.Graft(v, nil)`,
+		Old:    `		err := f.graft(v, e.Annotation.EffectiveParents(m), m)`,
+		New:    `		err := f.graft(v, nil, m)`,
 		Breaks: "each version of the feed stays beside those that it replaces",
 		Rule:   "DESIGN 3, the hub orders, the DAG detects",
 	},

@@ -47,8 +47,8 @@ var loss = []Mutant{
 	{
 		Name:   "loss: watchers not told of it",
 		File:   "core/watch.go",
-		Old:    `			if rewound(&recs[i]) {`,
-		New:    `			if rewound(&recs[i]) && w.ctx == nil {`,
+		Old:    `			if rewound(&recs[i]) || reshown(&recs[i]) {`,
+		New:    `			if reshown(&recs[i]) {`,
 		Breaks: "what a device leaves when it goes back stays in what its watchers have built",
 		Rule:   "DESIGN 4, watch markers",
 	},
