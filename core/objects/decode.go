@@ -154,14 +154,15 @@ func (o *Object) loadState(r *reader, shown bool) *State {
 	at := r.off
 	from := int(r.uvarint(2*MaxLeaves, "place of a state's value"))
 	if from == 0 {
-		if s.Value = r.value(false); r.err == nil && len(s.Value) == 0 {
-			r.failAt(at, change.ErrTooSmall, "a value", 0)
-		}
+		s.Value = r.value(false)
 	} else {
 		var is bool
 		if s.Value, is = o.valueAt(from, shown); r.err == nil && !is {
 			r.failAt(at, change.ErrIndex, "a leaf that has a value", from)
 		}
+	}
+	if r.err == nil && len(s.Value) == 0 {
+		r.failAt(at, change.ErrTooSmall, "a value", 0)
 	}
 	if r.err == nil && from != o.from(s, shown) {
 		r.failAt(at, change.ErrNotMinimal, "the first leaf that wrote the value", from)

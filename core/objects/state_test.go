@@ -66,6 +66,10 @@ func TestStatesRefused(t *testing.T) {
 	if _, err := Decode(only.Encode()); !errors.Is(err, change.ErrNotMinimal) {
 		t.Errorf("a state that its leaf says: %v", err)
 	}
+	bare := &Object{Confirmed: []Leaf{{Version: ver("a1")}, {Version: ver("b1")}}, State: &State{Origin: ver("a1")}}
+	if _, err := Decode(bare.Encode()); !errors.Is(err, change.ErrTooSmall) {
+		t.Errorf("a state without a value: %v", err)
+	}
 	b := stated()[1].Encode()
 	own := slices.Concat(b[:len(b)-2], []byte{0}, []byte{3}, str("b1"), []byte{0})
 	if _, err := Decode(own); !errors.Is(err, change.ErrNotMinimal) {
