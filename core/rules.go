@@ -98,6 +98,9 @@ func (c *cutter) rules() (list []ruling) {
 		if r.rules, err = merge.Parse(r.leaf.Value); err != nil && c.err == nil {
 			c.err = err
 		}
+		if n := len(list); n > 0 && list[n-1].collection >= r.collection && c.err == nil {
+			c.err = errorf(Corrupt, "rules of collections stand in another order")
+		}
 		if c.err != nil {
 			return nil
 		}
