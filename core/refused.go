@@ -9,6 +9,7 @@ import (
 
 	"vsync/core/change"
 	"vsync/core/changelog"
+	"vsync/core/merge"
 	"vsync/core/store"
 )
 
@@ -140,6 +141,9 @@ func (r *Replica) Retry(ctx context.Context, v change.Version) (rec Receipt, err
 		}
 		w, err := r.again(s.ctx, name)
 		if err == nil {
+			err = r.rebase(s, &w, name)
+		}
+		if err == nil {
 			rec.Version, err = r.form(s, &w)
 		}
 		return err
@@ -165,6 +169,34 @@ func (r *Replica) again(ctx context.Context, v change.Version) (w Write, err err
 	h, _, err := change.DecodeHeader(batch)
 	w.Note = h.Note
 	return w, err
+}
+
+// rebase has a write that is made again change what the refused one changed, where its collection has field rules: what it wrote knew
+// nothing of what came since.
+func (r *Replica) rebase(s *stage, w *Write, v change.Version) error {
+	batch, ok, err := r.refusedBatch(s.ctx, v)
+	if err != nil || !ok {
+		return err
+	}
+	changes := map[change.Key][]byte{}
+	if _, err := change.Walk(batch, func(m change.Mutation) bool {
+		changes[m.Key] = bytes.Clone(m.Changes)
+		return true
+	}); err != nil {
+		return err
+	}
+	for i := range w.Ops {
+		op := &w.Ops[i]
+		rules := s.state.rulesOf(op.Key.Collection)
+		if op.Delete || !rules.Merges() || changes[op.Key] == nil {
+			continue
+		}
+		if _, _, err := s.view(op.Key); err != nil {
+			return err
+		}
+		op.Value = bytes.Clone(rules.Apply(shownState(&s.obj), merge.Write{Version: v, Changes: changes[op.Key], Value: op.Value}).Value)
+	}
+	return nil
 }
 
 // settleProblem takes a problem off the list, and returns the name that it is listed by: it may be called by one from before

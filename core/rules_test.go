@@ -322,6 +322,16 @@ func TestRefusedIncrement(t *testing.T) {
 	if ps, err := a.Problems(w.ctx); err != nil || len(ps) != 1 {
 		t.Fatal(ps, err)
 	}
+	b.plus("x", 100)
+	w.sync(a, b)
+	if _, err := a.Retry(w.ctx, v); err != nil { // adds, and does not set what it had
+		t.Fatal(err)
+	}
+	a.wantField("x", "n", 112)
+	w.sync(a, b)
+	b.wantField("x", "n", 112)
+	a.put("x", obj("n", 2))
+	w.sync(a, b)
 	// Refused while what follows is unsent.
 	v = a.plus("x", 10)
 	gens, batches, err := a.Unsent(w.ctx, a.hello(), 1<<20)
