@@ -308,10 +308,26 @@ export interface Status {
   hosting: 'shared' | 'tab';
   /** `memory`: the browser lets nothing be kept (as in some private windows); all is gone with the last tab. Bytes of the whole origin. */
   storage: { mode: 'indexeddb' | 'memory'; usage: number; quota: number; persisted: boolean };
+  /** What the exchange with the hub waits for, also where `phase` is `live`: own writes that are not confirmed. Not there: for nothing. */
+  waiting?: Waiting;
   /** What the hub refused; listed until it is retried or dismissed. */
   problems: readonly Problem[];
   /** Why the exchange does not go on, or why the database is closed. */
   error?: { code: ErrorCode; message: string };
+}
+
+/** What the exchange with the hub waits for. */
+export interface Waiting {
+  /**
+   * `token`: the application's token function. `connection`: the network. `welcome`: a hub that took the connection. `changes`: more
+   * of what the hub has. `confirmation`: the hub's answer to what was written here. `storage`: this device's own storage, which is
+   * slow. `attempt`: `nextAttemptAt`, or until what is held back is tried again. `resume`: resume().
+   */
+  for: 'token' | 'connection' | 'welcome' | 'changes' | 'confirmation' | 'storage' | 'attempt' | 'resume';
+  /** Since when it has come no further; ms since 1970. */
+  since: number;
+  /** It takes longer than it should, seconds in most cases. It is not given up: that is for the bounds of connections. */
+  stalled: boolean;
 }
 
 /** A batch of this device that the hub refused. Its values are here and in the history; nothing shows them otherwise. */

@@ -67,7 +67,8 @@ func New(cfg Config) *Engine {
 	return &Engine{cfg: cfg, gate: make(chan struct{}, 1)}
 }
 
-// Online says that the network may be back: a waiting feed tries at once.
+// Online says that the network may be back or another one, or that the device has slept: a waiting feed tries at once, and one that
+// is connected finds out whether it still is. It does not block.
 func (e *Engine) Online() {
 	if db := e.current(); db != nil && db.watcher != nil {
 		db.watcher.Nudge()

@@ -7,9 +7,12 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"vsync/core/wire"
+	"vsync/edge/clock"
 	"vsync/wasm/port"
 )
 
@@ -388,6 +391,51 @@ func TestTokensComeFromPages(t *testing.T) {
 		return kind == port.Status && fields[0].(map[string]any)["phase"] == "waiting"
 	})
 }
+
+// A page is told what sync waits for; one that goes on after a sleep has a dial that hangs begun anew.
+func TestStatusSaysWhatItWaitsFor(t *testing.T) {
+	dials := make(chan context.Context, 2)
+	e, _ := newEngine(t, func(ctx context.Context, _ string) (wire.Conn, error) {
+		dials <- ctx
+		<-ctx.Done()
+		return nil, context.Cause(ctx)
+	})
+	late := &lateClock{}
+	e.cfg.Clock = late
+	a := e.tab(t)
+	a.hello("notes", "feed", "ws://hub.test")
+	waits := func(what string) (since uint64) {
+		t.Helper()
+		a.hear("waiting for "+what, func(kind int, _ uint64, fields []any) bool {
+			if kind != port.Status {
+				return false
+			}
+			s := fields[0].(map[string]any)
+			waiting := s["waiting"].([]any)
+			since = number(waiting[1])
+			return waiting[0] == what && waiting[2] == false
+		})
+		return since
+	}
+	if since := waits("connection"); since == 0 {
+		t.Error("it does not say since when")
+	}
+	first := <-dials
+	late.by.Store(int64(wire.ProbeGiveUp))
+	a.sayAs(0, port.Wake)
+	<-first.Done()
+	<-dials // the next one may follow too soon for the page to be told of a wait
+	a.answer(a.say(port.Pause))
+	waits("resume")
+}
+
+// lateClock can be set forward.
+type lateClock struct {
+	clock.System
+	by atomic.Int64
+}
+
+func (c *lateClock) Now() time.Time { return time.Now().Add(time.Duration(c.by.Load())) }
 
 func TestWhatCannotBeReadEndsThePort(t *testing.T) {
 	for name, packet := range map[string][]byte{

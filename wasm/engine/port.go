@@ -155,6 +155,8 @@ func (p *Port) frame(r *port.Reader, kind, n uint64) {
 	switch kind {
 	case port.Hidden:
 		go p.db.checkpoint()
+	case port.Wake:
+		p.e.Online()
 	case port.Close:
 		p.close(n)
 	default:

@@ -15,12 +15,12 @@ import (
 
 // status is what pages are told of a database. It is compared with ==.
 type status struct {
-	phase, marker, mode, device, code, message string
+	phase, marker, mode, device, code, message, waits string
 
-	paused                     bool
+	paused, stalled            bool
 	pending                    int
 	oldest, received, expected uint64
-	confirmed, next            uint64
+	confirmed, next, since     uint64
 	listed                     uint64 // which list of problems
 }
 
@@ -130,6 +130,7 @@ func (db *database) status() status {
 		w := db.watcher.Status()
 		s.phase, s.paused, s.received, s.expected = string(w.Phase), w.Paused, w.Received, w.Expected
 		s.next, s.confirmed = millis(w.NextAttemptAt), millis(w.LastConfirmedAt)
+		s.waits, s.since, s.stalled = string(w.Waiting.For), millis(w.Waiting.Since), w.Waiting.Stalled
 		s.code, s.message = string(word(string(w.Fault.Code))), w.Fault.Message
 	}
 	if s.pending > 0 {
@@ -195,7 +196,7 @@ func appendProblems(b []byte, problems []core.Problem) []byte {
 
 // frame encodes a status, with the list of problems if there is one to be told.
 func (s *status) frame(problems []byte) []byte {
-	fields := 14
+	fields := 15 // the most that a map of this kind has
 	if problems == nil {
 		fields--
 	}
@@ -215,6 +216,8 @@ func (s *status) frame(problems []byte) []byte {
 		b = msgpack.AppendUint(msgpack.AppendStr(b, x.key), x.n)
 	}
 	b = msgpack.AppendBool(msgpack.AppendStr(b, "paused"), s.paused)
+	b = msgpack.AppendStr(msgpack.AppendArray(msgpack.AppendStr(b, "waiting"), 3), s.waits)
+	b = msgpack.AppendBool(msgpack.AppendUint(b, s.since), s.stalled)
 	if problems != nil {
 		b = append(msgpack.AppendStr(b, "problems"), problems...)
 	}

@@ -63,6 +63,7 @@
 //	 19 MORE     n of a stream, how many of its ITEMS were consumed since the last MORE
 //	 20 HIDDEN   0: the page is being hidden, and may be gone soon: write a checkpoint
 //	 21 TOKEN    n of the ASK, token str | nil, why there is none str
+//	 22 WAKE     0: the page goes on after it was frozen or hidden, or the network is another: look whether the hub can be reached
 //
 //	engine ─▶ page
 //	 64 OK       n, fields
@@ -76,7 +77,7 @@
 //	ROWS     [str …] devices, [[KEY, value, index of device, generation, TIME, conflict bool] …]: two fields
 //	STATUS   "phase" str, "paused" bool, "pending" uint, "oldest" TIME | 0 of the oldest pending batch, "received", "expected" uint,
 //	         "confirmed" TIME | 0, "next" TIME | 0, "marker" str, "mode" "indexeddb" | "memory", "device" str,
-//	         "code", "message" str of the fault ("": none), and, only when they are others than before, "problems":
+//	         "code", "message" str of the fault ("": none), "waiting" [what for str ("": nothing), since TIME | 0, stalled bool], and, only when they are others than before, "problems":
 //	         [[VERSION, code str, message str, TIME, [[COLLECTION, KEY, value | nil (deletes)] …]] …]
 //
 // A code is one of the SDK's ErrorCode, CHANGED, or INTERNAL. After a page was told that the database is closed (STATUS with phase

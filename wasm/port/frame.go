@@ -29,6 +29,7 @@ const (
 	More    = 19
 	Hidden  = 20
 	Token   = 21
+	Wake    = 22
 
 	OK     = 64
 	Fail   = 65

@@ -4,7 +4,8 @@ import { batch } from './batch.js';
 import { Objects } from './collection.js';
 import { connect, type Connection } from './connect.js';
 import { VsyncError, again } from './errors.js';
-import { CLOSE, DISMISS, HELLO, HIDDEN, PAUSE, PROTOCOL, RESUME } from './frame.js';
+import { CLOSE, DISMISS, HELLO, PAUSE, PROTOCOL, RESUME } from './frame.js';
+import { follow } from './life.js';
 import type { Options } from './options.js';
 import type { Reader } from './reader.js';
 import type { Link } from './request.js';
@@ -84,6 +85,7 @@ class Replica implements Database {
   readonly #link: Link;
   readonly #board: Board;
   readonly #collections = new Map<string, Objects<unknown>>();
+  readonly #unfollow: () => void;
   #closing: Promise<void> | undefined;
 
   constructor(name: string, connection: Connection, board: Board) {
@@ -91,8 +93,10 @@ class Replica implements Database {
     this.#connection = connection;
     this.#link = connection.link;
     this.#board = board;
-    globalThis.addEventListener?.('pagehide', this.#hide);
-    globalThis.document?.addEventListener('visibilitychange', this.#hide);
+    this.#unfollow = follow((kind) => {
+      this.#link.say(kind, 0, 0);
+      this.#link.flush();
+    });
   }
 
   get device(): string {
@@ -144,12 +148,6 @@ class Replica implements Database {
     this.#link.request(kind, 0, undefined, 0, () => undefined).catch(() => undefined);
   }
 
-  readonly #hide = (event: Event): void => {
-    if (event.type === 'visibilitychange' && document.visibilityState !== 'hidden') return;
-    this.#link.say(HIDDEN, 0, 0);
-    this.#link.flush();
-  };
-
   close(): Promise<void> {
     return (this.#closing ??= this.#close());
   }
@@ -172,8 +170,7 @@ class Replica implements Database {
   }
 
   #let(): void {
-    globalThis.removeEventListener?.('pagehide', this.#hide);
-    globalThis.document?.removeEventListener('visibilitychange', this.#hide);
+    this.#unfollow();
     this.#connection.release();
   }
 

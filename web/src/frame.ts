@@ -29,6 +29,7 @@ export const CANCEL = 18;
 export const MORE = 19;
 export const HIDDEN = 20;
 export const TOKEN = 21;
+export const WAKE = 22;
 
 export const OK = 64;
 export const FAIL = 65;

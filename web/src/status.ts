@@ -1,4 +1,4 @@
-import type { ErrorCode, Problem, Receipt, Status, StatusSource } from '../vsync.js';
+import type { ErrorCode, Problem, Receipt, Status, StatusSource, Waiting } from '../vsync.js';
 import { checkFunction } from './arguments.js';
 import type { VsyncError } from './errors.js';
 import { STORAGE_EVERY } from './limits.js';
@@ -21,6 +21,7 @@ interface Told {
   device: string;
   code: string;
   message: string;
+  waiting: [what: '' | Waiting['for'], since: number, stalled: boolean];
   problems: [version: string, code: string, message: string, time: number, changes: [collection: string, id: string, value: Uint8Array<ArrayBuffer> | null][]][];
 }
 
@@ -40,7 +41,7 @@ export class Board implements StatusSource {
   readonly #later: (fn: () => void) => void;
   #told: Told = {
     phase: 'connecting', paused: false, pending: 0, oldest: 0, received: 0, expected: 0, confirmed: 0, next: 0, marker: '', mode: 'indexeddb', device: '',
-    code: '', message: '', problems: [],
+    code: '', message: '', waiting: ['', 0, false], problems: [],
   };
   #problems: readonly Problem[] = Object.freeze([]);
   #storage: Storage = { usage: 0, quota: 0, persisted: false };
@@ -88,7 +89,7 @@ export class Board implements StatusSource {
   /** The last status: closed, and why. */
   close(err: VsyncError | undefined): void {
     if (this.#told.phase === 'closed' && !err) return;
-    this.#told = { ...this.#told, phase: 'closed', received: 0, expected: 0, next: 0, code: err?.code ?? '', message: err?.message ?? '' };
+    this.#told = { ...this.#told, phase: 'closed', received: 0, expected: 0, next: 0, waiting: ['', 0, false], code: err?.code ?? '', message: err?.message ?? '' };
     this.#show();
   }
 
@@ -114,6 +115,8 @@ export class Board implements StatusSource {
     if (told.phase === 'catching-up') status.progress = Object.freeze({ received: told.received, expected: told.expected });
     if (told.confirmed > 0) status.lastConfirmedAt = told.confirmed;
     if (told.next > 0) status.nextAttemptAt = told.next;
+    const [what, since, stalled] = told.waiting;
+    if (what !== '') status.waiting = Object.freeze({ for: what, since, stalled });
     if (told.marker !== '') status.marker = told.marker;
     if (told.code !== '' || told.message !== '') status.error = Object.freeze({ code: (told.code || 'OFFLINE') as ErrorCode, message: told.message });
     return Object.freeze(status);

@@ -308,14 +308,29 @@ test("destroy: a port of its own, force, and what is refused", async () => {
   await rejects(refused, "UNSENT", "3 batches");
 });
 
-test("a hidden page says so at once", async () => {
+test("a page that is hidden or frozen, that goes on, or finds a network, says so at once", async () => {
   const browser = new Browser().install();
-  const { page } = await browser.open();
-  browser.listeners.get("visibilitychange")({ type: "visibilitychange" }); // still visible
+  const { db, page } = await browser.open();
+  const happens = async (type, event = {}) => {
+    browser.listeners.get(type)({ type, ...event });
+    const { kind, n, fields } = await page.next();
+    assert.deepEqual([n, fields], [0, []]);
+    return kind;
+  };
   globalThis.document.visibilityState = "hidden";
-  browser.listeners.get("visibilitychange")({ type: "visibilitychange" });
-  browser.listeners.get("pagehide")({ type: "pagehide" });
-  assert.deepEqual([await page.next(), await page.next()], [{ kind: "HIDDEN", n: 0, fields: [] }, { kind: "HIDDEN", n: 0, fields: [] }]);
+  assert.equal(await happens("visibilitychange"), "HIDDEN");
+  assert.equal(await happens("pagehide"), "HIDDEN");
+  assert.equal(await happens("freeze"), "HIDDEN");
+  assert.equal(await happens("resume"), "WAKE");
+  browser.listeners.get("pageshow")({ type: "pageshow", persisted: false }); // the first time it is shown
+  assert.equal(await happens("pageshow", { persisted: true }), "WAKE");
+  assert.equal(await happens("online"), "WAKE");
+  globalThis.document.visibilityState = "visible";
+  assert.equal(await happens("visibilitychange"), "WAKE");
+  const closing = db.close();
+  page.ok(await page.next("CLOSE"));
+  await closing;
+  assert.deepEqual([...browser.listeners.keys()], []);
 });
 
 test("pause and resume are said", async () => {

@@ -225,6 +225,20 @@ test("the status is there from the beginning, and each is a frozen object of its
   assert.deepEqual(db.status.current.error, { code: "OFFLINE", message: "the hub cannot be reached" });
 });
 
+test("the status says what is waited for, and since when", async () => {
+  const { db, page } = await start(told);
+  assert.ok(!("waiting" in db.status.current));
+  page.status({ waiting: ["confirmation", 4000, false] });
+  await settle();
+  assert.deepEqual(db.status.current.waiting, { for: "confirmation", since: 4000, stalled: false });
+  page.status({ waiting: ["confirmation", 4000, true] });
+  await settle();
+  assert.ok(db.status.current.waiting.stalled && Object.isFrozen(db.status.current.waiting));
+  page.status({ waiting: ["", 0, false] });
+  await settle();
+  assert.ok(!("waiting" in db.status.current));
+});
+
 test("those who subscribe to the status hear of the present one soon, and of each new one", async () => {
   const { db, page } = await start(told);
   const phases = [];
