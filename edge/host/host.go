@@ -29,6 +29,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -53,13 +54,15 @@ type Config struct {
 	Data    string            // directory; made where its parent is there
 	Version string            // of the program, for people
 	Origins []string          // whose pages may connect beside the hub's own; see ParseOrigin
-	Keys    *token.Keys       // by which tokens are judged; nil: nobody is asked for one
+	Keys    *token.Keys       // by which tokens are judged, until SetKeys; nil: nobody is asked for one
 	Log     func(line string) // nil: nothing is told
 
 	Connections int           // at most, all databases together; 0: 10,000
 	Open        int           // databases open at the same time, at most; 0: 128
 	Patience    time.Duration // with the head of a request, a hello, a body; 0: 10 s, 10 s, 1 min
 	Idle        time.Duration // without a connection, until a database is closed; 0: 1 min
+
+	current *atomic.Pointer[token.Keys] // where there are Keys: those of now
 }
 
 func (c *Config) validate() error {
@@ -68,6 +71,10 @@ func (c *Config) validate() error {
 	}
 	if c.Log == nil {
 		c.Log = func(string) {}
+	}
+	if c.Keys != nil {
+		c.current = new(atomic.Pointer[token.Keys])
+		c.current.Store(c.Keys)
 	}
 	if c.Connections <= 0 {
 		c.Connections = defaultConnections

@@ -192,6 +192,21 @@ func (ks *Keys) Encode() []byte {
 	return append(text, '\n')
 }
 
+// Line writes the set as Encode does, in one line: for the environment of a program.
+func (ks *Keys) Line() []byte {
+	text, _ := json.Marshal(ks.set()) // texts alone
+	return text
+}
+
+// Public returns the set without the private halves of keys: what it judges is the same. A key of HS256 has one half, and stays.
+func (ks *Keys) Public() *Keys {
+	rest := &Keys{keys: slices.Clone(ks.keys)}
+	for i := range rest.keys {
+		rest.keys[i].private = nil
+	}
+	return rest
+}
+
 func (ks *Keys) set() jwks {
 	set := jwks{}
 	for _, k := range ks.keys {

@@ -219,9 +219,11 @@ func TestPublicHalf(t *testing.T) {
 	c := Claims{Subject: "anna", Databases: []string{All}, Write: true, Expires: now.Add(time.Hour)}
 	text, _ := ks.Sign(c)
 	var set jwks
-	json.Unmarshal(ks.Encode(), &set)
+	json.Unmarshal(ks.Public().Line(), &set)
+	if set.Keys[0].D != "" || set.Keys[0].X == "" {
+		t.Fatal("the private half is told")
+	}
 	set.Keys = set.Keys[:1]
-	set.Keys[0].D = ""
 	public, _ := json.Marshal(set)
 	half, err := ParseKeys(public)
 	if err != nil {
@@ -229,6 +231,9 @@ func TestPublicHalf(t *testing.T) {
 	}
 	if _, err := half.Verify(text, now); err != nil {
 		t.Error(err)
+	}
+	if g, err := half.Grant(text, "db", now); err != nil || g.Subject != "anna" || g.ReadOnly || g.Expires != uint64(c.Expires.Add(Leeway).UnixMilli()) {
+		t.Errorf("%+v %v", g, err)
 	}
 	if _, err := half.Sign(c); err == nil || !strings.Contains(err.Error(), "public halves") {
 		t.Error(err)

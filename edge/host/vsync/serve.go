@@ -20,7 +20,7 @@ func serveCommand() *command {
 		help: `Serves any number of databases, the page and the feed, and keeps them in a directory. A database is made by the
 first device that asks for it. Without keys it listens on this machine alone, as whoever reaches it may read and write
 everything. With keys (vsync keys makes some) it asks everybody for a token (vsync token), and listens on any address;
-tokens travel readable then, so put something that speaks TLS before it.
+tokens travel readable then, so put something that speaks TLS before it. A file of keys that changes is read again.
 
 Pages of other websites may not use it, unless --origin names them: --origin https://app.example. Ctrl-C, or
 SIGTERM, ends it in order; a second one at once.`,
@@ -65,6 +65,9 @@ func (o *serving) run(ctx context.Context, c *call) error {
 	if err := o.announce(c, listeners[0], keys); err != nil {
 		server.Close()
 		return err
+	}
+	if path := keysFile(o.keys); path != "" {
+		go followKeys(ctx, path, server, c.logger())
 	}
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(listeners...) }()

@@ -21,10 +21,7 @@ import (
 // none.
 func readKeys(path string) (*token.Keys, error) {
 	text := []byte(os.Getenv("VSYNC_KEYS"))
-	if path == "" && !strings.HasPrefix(strings.TrimSpace(string(text)), "{") {
-		path = string(text)
-	}
-	if path != "" {
+	if path = keysFile(path); path != "" {
 		var err error
 		if text, err = os.ReadFile(path); err != nil {
 			return nil, fail(codeUsage, "the keys cannot be read: %v; vsync keys makes some", err)
@@ -34,6 +31,51 @@ func readKeys(path string) (*token.Keys, error) {
 		return nil, nil
 	}
 	return token.ParseKeys(text)
+}
+
+// keysFile is the file that the keys stand in: "" where there is none, or VSYNC_KEYS is the set itself.
+func keysFile(path string) string {
+	if env := os.Getenv("VSYNC_KEYS"); path == "" && !strings.HasPrefix(strings.TrimSpace(env), "{") {
+		return env
+	}
+	return path
+}
+
+// keysEvery is how often a file of keys is looked at: who has changed it waits for it.
+const keysEvery = time.Second
+
+// followKeys gives the hub the keys of a file each time that it has changed. One that cannot be read changes nothing.
+func followKeys(ctx context.Context, path string, hub *host.Server, log func(string)) {
+	look := func() (mark string) {
+		if info, err := os.Stat(path); err == nil {
+			mark = fmt.Sprint(info.ModTime().UnixNano(), info.Size())
+		}
+		return mark
+	}
+	seen := look()
+	ticker := time.NewTicker(keysEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		now := look()
+		if now == seen || now == "" {
+			continue
+		}
+		seen = now
+		keys, err := readKeys(path)
+		if err == nil {
+			err = hub.SetKeys(keys)
+		}
+		if err != nil {
+			log("the keys have changed and cannot be used, so those of before stay: " + err.Error())
+			continue
+		}
+		log("has new keys: " + strings.Join(keys.IDs(), ", "))
+	}
 }
 
 func tokenCommand() *command {
@@ -89,22 +131,33 @@ databases until it expires. The first key of the set that can sign does.
 }
 
 func keysCommand() *command {
-	var alg, remove string
-	kid := ""
+	var alg, remove, kid string
+	var public bool
 	return &command{
 		name: "keys", args: "FILE", brief: "make a key for tokens, before those that are there", min: 1, max: 1, local: true,
 		help: `The file is a set of keys (JWKS), made where it is not there. All keys of it are valid, and the first signs: to
-change keys, add one, start the hub again, and remove the old one when the last token that it signed has expired.
-Who has the file can make tokens.
+change keys, add one, and remove the old one when the last token that it signed has expired. A hub that is served
+with the file takes up what changes. Who has the file can make tokens; --public prints what a hub needs that only
+judges them, such as the secret TOKEN_KEYS of a Worker.
 
   vsync keys keys.json
-  vsync keys keys.json --remove 20261126-120000`,
+  vsync keys keys.json --remove 20261126-120000
+  vsync keys keys.json --public`,
 		flags: func(f *flags) {
 			f.text(&alg, "alg", string(token.EdDSA), "ALG", "EdDSA or HS256 (else EdDSA)")
 			f.text(&kid, "kid", "", "NAME", "the key's name (else the time)")
 			f.text(&remove, "remove", "", "NAME", "remove this key instead")
+			f.bool(&public, "public", "print the set without what signs instead; HS256 has nothing less")
 		},
 		run: func(_ context.Context, c *call) error {
+			if public {
+				set, err := readKeys(c.args[0])
+				if err != nil {
+					return err
+				}
+				_, err = fmt.Fprintf(c.out, "%s\n", set.Public().Line())
+				return output(err)
+			}
 			set, err := changeKeys(c.args[0], token.Alg(alg), kid, remove)
 			if err != nil {
 				return err

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 )
 
 // Keys are made, tokens of them are asked for by the hub, devices sync with one, and services write over HTTP; without, nothing is had.
@@ -73,12 +74,19 @@ func TestTokens(t *testing.T) {
 		}
 	}
 
-	// A key that is gone is gone, for the tokens that it signed.
-	hub.end(syscall.SIGTERM)
+	// The hub takes up what changes in the file: a key that is gone is gone, for the tokens that it signed.
 	s.ok("keys", "keys.json", "--remove", "new")
-	hub = s.serve("--data", "hub", "--keys", "keys.json")
-	s.fails(exitRefused, "UNAUTHENTICATED", "sync", "--data", "c", "--feed", hub.Feed)
+	patience := time.After(20 * time.Second)
+	for status := 0; status != http.StatusUnauthorized; status, _ = ask("GET", "/v1/main/changes", anna, "") {
+		select {
+		case <-patience:
+			t.Fatalf("the key is still good: %d", status)
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+	s.fails(exitRefused, "UNAUTHENTICATED", "sync", "--data", "c")
 	s.ok("sync", "--data", "c", "--token", sign("--subject", "anna", "--db", "*"))
+	hub.end(syscall.SIGTERM)
 }
 
 func TestTokensRefused(t *testing.T) {
@@ -103,6 +111,10 @@ func TestTokensRefused(t *testing.T) {
 	s.env = append(s.env, "VSYNC_KEYS="+text)
 	if out := s.ok("token", "--subject", "anna", "--db", "main"); strings.Count(out, ".") != 2 {
 		t.Errorf("%s", out)
+	}
+	s.ok("keys", "pair.json", "--kid", "a")
+	if public := s.ok("keys", "pair.json", "--public"); strings.Count(public, "\n") != 1 || strings.Contains(public, `"d"`) || !strings.Contains(public, `"x"`) {
+		t.Errorf("%s", public)
 	}
 	var said struct{ Rights string }
 	if err := json.Unmarshal([]byte(s.ok("token", "--subject", "anna", "--db", "main", "--read-only", "--json")), &said); err != nil || said.Rights != "read" {
