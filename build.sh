@@ -24,6 +24,8 @@ usage: ./build.sh <command>
   site            put the static page together in build/site
   edge            build the hub for Cloudflare Workers into build/hub, with the page, and print its sizes
   edge dev        run it on this machine, offline, with its data in .data/edge; flags go to `wrangler dev`: --port N …
+  edge keys       make a key for tokens in .data/edge/keys.json, which dev and deploy take along; flags go to `vsync keys`
+  edge token      print a token by these keys; flags go to `vsync token`: --subject NAME --db NAME …
   edge deploy     put it on Cloudflare, with your account; --dry-run only puts together what would go there
   sim             simulate a thousand new histories, and one for every store call that can go wrong
   sim --seed N    replay the history of a seed with its trace, and what is left of it if it fails and is shrunk
@@ -301,7 +303,7 @@ test_worker() {
   need_workerd
   build_worker_tests
   VSYNC_BIN=$out/vsync VSYNC_WORKER=$out/worker-tests VSYNC_WORKERD=$workerd \
-    go test -tags workerd -count=1 -v -timeout=5m ./edge/e2e -run '^(TestScenarios|TestThroughCuts|TestWorker.*)$' -args -host worker -for 5s
+    go test -tags workerd -count=1 -v -timeout=5m ./edge/e2e -run '^(TestScenarios|TestThroughCuts|TestHTTP|TestWorker.*)$' -args -host worker -for 5s
 }
 
 test_deploy() { wrangler deploy --dry-run --outdir="$out/worker"; }
@@ -389,12 +391,15 @@ edge() {
   case $what in
     build) build_site >&2; build_worker ;;
     dev) edge_dev "$@" ;;
+    keys) build_hub; mkdir -p "$(dirname "$edge_keys")"; "$out/vsync" keys "$edge_keys" "$@" ;;
+    token) build_hub; "$out/vsync" token --keys "$edge_keys" "$@" ;;
     deploy) edge_deploy "$@" ;;
-    *) help >&2; die "edge can build, dev or deploy; it cannot \"$what\"" ;;
+    *) help >&2; die "edge can build, dev, keys, token or deploy; it cannot \"$what\"" ;;
   esac
 }
 
 edge_key=$top/.data/edge/hub.key
+edge_keys=$top/.data/edge/keys.json
 
 # The hub's key is made once. Without it, what was accepted before cannot be proven to be this hub's.
 need_edge_key() {
@@ -409,10 +414,15 @@ edge_dev() {
   local vars=$out/dev.vars
   mkdir -p "$out"
   (umask 077 && printf 'HUB_KEY=%s\nLOG=yes\n' "$(<"$edge_key")" >"$vars")
+  if [[ -s $edge_keys ]]; then
+    build_hub
+    printf "TOKEN_KEYS='%s'\n" "$("$out/vsync" keys "$edge_keys" --public)" >>"$vars"
+  fi
   wrangler dev --env-file "$vars" --persist-to "$top/.data/edge" --show-interactive-dev-session=false "$@"
 }
 
-# A deployment has its key as a secret. It is made here once, and what is kept of it is for moving the databases elsewhere.
+# A deployment has its key as a secret, and what judges tokens as another, where there are keys of tokens; what signs them stays here.
+# It is made here once, and what is kept of it is for moving the databases elsewhere.
 edge_deploy() {
   local flag
   for flag in "$@"; do
@@ -424,6 +434,10 @@ edge_deploy() {
     need_edge_key
     web/node_modules/.bin/wrangler secret put HUB_KEY <"$edge_key"
     say "The hub's key is a secret of the Worker now, and is kept in $edge_key: it is needed to move the databases."
+  fi
+  if [[ -s $edge_keys ]]; then
+    build_hub
+    "$out/vsync" keys "$edge_keys" --public | web/node_modules/.bin/wrangler secret put TOKEN_KEYS
   fi
 }
 

@@ -43,6 +43,19 @@ func (c *Conn) unfit(now uint64, m wire.Message, bytes int) *wire.Error {
 	return c.hub.charge(grant, now, bytes)
 }
 
+// Expires returns when the next grant of a connection ends, in ms since 1970; 0: none does. A host that does not call Tick all the time
+// calls it then.
+func (h *Hub) Expires() (next uint64) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, c := range h.conns {
+		if at := c.granted().Expires; at != 0 && (next == 0 || at < next) {
+			next = at
+		}
+	}
+	return next
+}
+
 // renew takes a new token of the same subject: what it allows, and until when, holds from now on.
 func (c *Conn) renew(ctx context.Context, now uint64, m *wire.Token) error {
 	var grant Grant

@@ -227,6 +227,10 @@ func TestRenew(t *testing.T) {
 		if p, is := m.(*wire.Pong); !is || p.Expires != 2000 || p.Now != 950 {
 			t.Fatalf("%s: %#v", name, m)
 		}
+		other := newDevice('B')
+		if other.greet(t, h, "bert write 3000"); h.Expires() != 2000 {
+			t.Errorf("%s: the next grant ends at %d", name, h.Expires())
+		}
 		d.conn.Tick(1500)
 		d.write(20)
 		_ = d.push(ctx, 1500, 1, 1, wire.FrameBudget)
@@ -236,6 +240,9 @@ func TestRenew(t *testing.T) {
 		d.conn.Tick(2000)
 		if d.conn.ended() == nil {
 			t.Errorf("%s: it lives on", name)
+		}
+		if h.Expires() != 3000 {
+			t.Errorf("%s: then the next grant ends at %d", name, h.Expires())
 		}
 	}
 }

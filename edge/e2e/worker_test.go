@@ -7,18 +7,13 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"nhooyr.io/websocket"
 
-	"vsync/core"
-	"vsync/core/change"
-	"vsync/core/watcher"
 	"vsync/core/wire"
 	"vsync/edge/e2e/judge"
 	"vsync/edge/e2e/program"
@@ -49,52 +44,6 @@ func TestWorkerStore(t *testing.T) {
 	}
 }
 
-// putNote writes a note on a device and waits until the hub has it.
-func putNote(t *testing.T, d *device, id, text string) {
-	t.Helper()
-	value, err := change.Encode(text)
-	if err != nil {
-		t.Fatal(err)
-	}
-	receipt, err := d.Put(program.Soon(t), change.Key{Collection: notes, ID: id}, value)
-	if err == nil {
-		err = d.WaitSynced(program.Soon(t), receipt.Version)
-	}
-	if err != nil {
-		t.Fatalf("%s: %v: %+v", id, err, d.feed.Status())
-	}
-}
-
-// awaitNote waits until a device has a note.
-func awaitNote(t *testing.T, d *device, id, text string) {
-	t.Helper()
-	key := change.Key{Collection: notes, ID: id}
-	for e, err := range d.Watch(program.Soon(t), core.WatchOptions{}) {
-		if err != nil {
-			t.Fatalf("waiting for %s: %v: %+v", key, err, d.feed.Status())
-		}
-		for _, c := range e.Changes {
-			if got, err := change.ToJSON(c.Value); c.Key == key && err == nil && string(got) == strconv.Quote(text) {
-				return
-			}
-		}
-	}
-}
-
-func follower(t *testing.T, addr, name string, seed uint64) *device {
-	t.Helper()
-	d, err := openDevice(program.Soon(t), filepath.Join(t.TempDir(), fmt.Sprint(seed)), program.DatabaseURL(addr, name), seed)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = d.close() })
-	d.follow()
-	if err := d.reach(program.Soon(t), "being live", func(s watcher.Status) bool { return s.Phase == watcher.PhaseLive }); err != nil {
-		t.Fatal(err)
-	}
-	return d
-}
-
 // TestWorkerSleeps: an object falls asleep with its connections open, and nobody notices: not the devices, whose connections are the
 // same before and after, nor who was in the middle of a push that comes in parts, but for a resend.
 func TestWorkerSleeps(t *testing.T) {
@@ -123,7 +72,7 @@ func TestWorkerSleeps(t *testing.T) {
 	for try := 0; ; try++ {
 		raw.write(t, []byte(wire.TextPing))
 		select {
-		case <-time.After(12 * time.Second):
+		case <-time.After(14 * time.Second):
 		case line := <-woken:
 			t.Fatalf("%s, and nobody has said anything", line)
 		}
@@ -328,7 +277,7 @@ func TestWorkerTokens(t *testing.T) {
 		return text
 	}
 	h := program.New(t, t.TempDir())
-	h.Env = []string{"TOKEN_KEYS=" + string(keys.Encode())}
+	h.Options.Keys = keys
 	h.Start()
 	for i, c := range []struct {
 		name, token string
@@ -368,6 +317,60 @@ func TestWorkerTokens(t *testing.T) {
 	}
 }
 
+// TestWorkerExpires: a connection ends with its token, though the object sleeps by then; one that has brought another goes on.
+func TestWorkerExpires(t *testing.T) {
+	t.Parallel()
+	keys, err := (&token.Keys{}).With("test", token.EdDSA, rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sign := func(left time.Duration) string {
+		text, err := keys.Sign(token.Claims{Subject: "anna", Databases: []string{database}, Expires: time.Now().Add(left - token.Leeway)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return text
+	}
+	h := program.New(t, t.TempDir())
+	h.Options.Keys = keys
+	woken := make(chan string, 100)
+	h.OnLine = func(line string) {
+		if strings.Contains(line, "goes on with") {
+			woken <- line
+		}
+	}
+	h.Start()
+	enter := func(device byte) *raw {
+		conn, err := ws.Dialer{}.Dial(program.Soon(t), program.DatabaseURL(h.Addr(), database))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := &raw{conn: conn}
+		hello := r.hello(database, device)
+		hello.Token = sign(15 * time.Second) // it sleeps 10 s after the last frame
+		r.write(t, frameOf(t, hello))
+		r.await(t, wire.TypeWelcome)
+		return r
+	}
+	ends, stays := enter(1), enter(2)
+	long := sign(time.Hour)
+	stays.write(t, frameOf(t, &wire.Token{Token: long}))
+	if p := stays.await(t, wire.TypePong).(*wire.Pong); p.Expires < uint64(time.Now().Add(time.Minute).UnixMilli()) {
+		t.Errorf("%+v", p)
+	}
+	if e := ends.await(t, wire.TypeError).(*wire.Error); e.Code != wire.CodeUnauthenticated {
+		t.Errorf("%+v", e)
+	}
+	select {
+	case line := <-woken:
+		t.Log(line)
+	default:
+		t.Error("the object has not slept")
+	}
+	stays.write(t, frameOf(t, &wire.Ping{N: 7}))
+	stays.await(t, wire.TypePong)
+}
+
 // TestWorkerBoots tells what it takes until a hub that does not run, of a database that is new, says welcome; and one that runs.
 func TestWorkerBoots(t *testing.T) {
 	h := program.Serve(t, t.TempDir())
@@ -396,90 +399,5 @@ func TestWorkerBoots(t *testing.T) {
 	t.Logf("from dialing to welcome, median of %d: %v where the object begins, and a hello takes %v where it runs", len(boots), boots[7], greets[7])
 	if boots[7] > time.Second {
 		t.Error("an object takes too long to begin")
-	}
-}
-
-// A raw is a device that says what it is told to.
-type raw struct {
-	conn   wire.Conn
-	device change.DeviceID
-}
-
-func newRaw(t *testing.T, addr string, name byte) *raw {
-	t.Helper()
-	conn, err := ws.Dialer{}.Dial(program.Soon(t), program.DatabaseURL(addr, database))
-	if err != nil {
-		t.Fatal(err)
-	}
-	r := &raw{conn: conn}
-	t.Cleanup(func() { conn.Close(wire.CloseNormal, "") })
-	r.write(t, frameOf(t, r.hello(database, name)))
-	r.await(t, wire.TypeWelcome)
-	return r
-}
-
-func (r *raw) hello(name string, device byte) *wire.Hello {
-	r.device = change.DeviceID{0: device, 15: 1}
-	return &wire.Hello{Protocol: wire.Protocol, Database: name, Device: r.device, LowestHeld: 1, Credit: wire.DefaultCredit, Agent: "raw"}
-}
-
-// parts are the frames of a push of one batch of this size, more than one.
-func (r *raw) parts(t *testing.T, size int) (frames [][]byte) {
-	t.Helper()
-	value, err := change.Encode(strings.Repeat("v", size))
-	if err != nil {
-		t.Fatal(err)
-	}
-	b := change.Batch{
-		Header:    change.Header{Device: r.device, Gen: 1, Stamp: now()},
-		Mutations: []change.Mutation{{Key: change.Key{Collection: "large", ID: "1"}, Value: value}},
-	}
-	bytes, err := b.Encode(change.Hash{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for p := range wire.SplitPush(1, [][]byte{bytes}, wire.FrameBudget) {
-		frames = append(frames, frameOf(t, p))
-	}
-	if len(frames) < 2 {
-		t.Fatalf("%d parts", len(frames))
-	}
-	return frames
-}
-
-func frameOf(t *testing.T, m wire.Message) []byte {
-	t.Helper()
-	frame, err := wire.Append(nil, m)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return frame
-}
-
-func (r *raw) write(t *testing.T, frame []byte) {
-	t.Helper()
-	if err := r.conn.Write(program.Soon(t), frame); err != nil {
-		t.Fatal(err)
-	}
-}
-
-// await reads until a message of a type comes.
-func (r *raw) await(t *testing.T, typ wire.Type) wire.Message {
-	t.Helper()
-	for {
-		frame, err := r.conn.Read(program.Soon(t))
-		if err != nil {
-			t.Fatalf("waiting for %v: %v", typ, err)
-		}
-		if wire.IsBeat(frame) {
-			continue
-		}
-		m, err := wire.DecodeDown(frame)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if m.Type() == typ {
-			return m
-		}
 	}
 }

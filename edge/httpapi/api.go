@@ -46,6 +46,8 @@ type Config struct {
 	// Origin says whether pages of the request's Origin may read answers; nil: no page of another origin.
 	Origin func(r *http.Request) bool
 
+	Body     int64            // bytes that a request may have; 0: 16 MiB
+	Requests int              // at the same time, long polls among them; 0: 2,000
 	Patience time.Duration    // until a body is whole; 0: 1 min
 	Now      func() time.Time // nil: the clock
 }
@@ -64,7 +66,13 @@ func New(cfg Config) *API {
 	if cfg.Patience <= 0 {
 		cfg.Patience = bodyTime
 	}
-	return &API{cfg: cfg}
+	if cfg.Body <= 0 {
+		cfg.Body = maxBody
+	}
+	if cfg.Requests <= 0 {
+		cfg.Requests = maxRequests
+	}
+	return &API{cfg: cfg, gate: gate{most: cfg.Requests}}
 }
 
 // A route is one thing that can be asked of a database.

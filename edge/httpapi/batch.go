@@ -70,11 +70,14 @@ func (c *call) body() ([]byte, error) {
 	}
 	control := http.NewResponseController(c.w)
 	_ = control.SetReadDeadline(c.cfg.Now().Add(c.cfg.Patience)) // where a host has no deadlines, it has others
-	body, err := io.ReadAll(http.MaxBytesReader(c.w, c.r.Body, maxBody))
+	body, err := io.ReadAll(http.MaxBytesReader(c.w, c.r.Body, c.cfg.Body))
 	var long *http.MaxBytesError
+	var known *core.Error
 	switch {
 	case errors.As(err, &long):
-		return nil, &core.Error{Code: tooLarge, Message: "expected a body of at most 16 MiB, more came: write several batches"}
+		return nil, &core.Error{Code: tooLarge, Message: fmt.Sprintf("expected a body of at most %d bytes, more came: write several batches", c.cfg.Body)}
+	case errors.As(err, &known): // of a host that takes no more bodies
+		return nil, known
 	case err != nil:
 		return nil, invalid("the body did not come whole; nothing was written")
 	}

@@ -7,6 +7,8 @@ import (
 
 // A gate counts the requests that are under way.
 type gate struct {
+	most int
+
 	mu  sync.Mutex
 	all int
 	of  map[string]int // by subject; those that have some
@@ -17,7 +19,7 @@ func (g *gate) enter(subject string) (leave func(), err error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	switch {
-	case g.all >= maxRequests:
+	case g.all >= g.most:
 		return nil, &later{"the hub answers as many requests as it can", retryBusy}
 	case g.of[subject] >= maxOfSubject && subject != "":
 		return nil, &later{fmt.Sprintf("this subject has %d requests under way, which is all it may have", maxOfSubject), retryBusy}

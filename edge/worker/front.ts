@@ -1,16 +1,19 @@
 // The Worker in front of the databases:
 //
-//   GET /                page and SDK, from the assets
-//   GET /v1/health       how it is, as JSON
-//   GET /v1/<database>   upgrade to a WebSocket that carries vsync.1, handed to the object of that database
+//   GET /                  page and SDK, from the assets
+//   GET /v1/health         how it is, as JSON
+//   GET /v1/openapi.json   what the API is, for programs
+//   GET /v1/<database>     upgrade to a WebSocket that carries vsync.1, handed to the object of that database
+//   /v1/<database>/…       the API for services, answered by the same object: package httpapi
 //
 // It is JavaScript: an upgrade cannot pass through Go (syumai/workers has no status 101), and for the rest a Go program would be
 // started anew for each request, which costs 5 ms of processor time where this costs none. The object's Go program, which is
 // there anyway, is the place of all that needs the database.
 //
-// With the secret TOKEN_KEYS, a set of keys as package token reads it, devices show tokens. Without it whoever reaches the Worker may read
-// and write everything: it serves its own machine alone then (wrangler dev, workerd), unless the operator says OPEN_TO = "everyone".
-// It serves pages of its own origin, and those of ORIGINS.
+// With the secret TOKEN_KEYS, a set of keys as package token reads it, whoever comes shows a token, which the object judges. Without it whoever
+// reaches the Worker may read and write everything: it serves its own machine alone then, which is whoever calls it localhost or 127.0.0.1
+// (wrangler dev, workerd), unless the operator says OPEN_TO = "everyone". It serves pages of its own origin, and those of ORIGINS.
+import openapi from '../httpapi/openapi.json';
 import { keyOf, nameOf, type Settings } from './object.js';
 
 export { Database } from './object.js';
@@ -18,7 +21,7 @@ export { Database } from './object.js';
 interface Environment extends Settings {
   DATABASES: DurableObjectNamespace;
   ASSETS?: Fetcher;
-  ORIGINS?: string; // scheme://host or scheme://host:port, with spaces between them
+  ORIGINS?: string; // scheme://host or scheme://host:port, host with * for any part of a name, or null; with spaces between them
   OPEN_TO?: string;
   VERSION?: string;
 }
@@ -28,29 +31,45 @@ const subprotocol = 'vsync.1';
 export default {
   async fetch(request: Request, env: Environment): Promise<Response> {
     const { pathname } = new URL(request.url);
-    if (!pathname.startsWith('/v1/')) return env.ASSETS ? env.ASSETS.fetch(request) : say(404, 'there is no such page');
+    if (!pathname.startsWith('/v1/')) return env.ASSETS ? env.ASSETS.fetch(request) : say(request, 404, '', 'there is no such page');
     const upgrade = request.headers.get('Upgrade')?.toLowerCase() === 'websocket';
     const refusal = refuse(request, env);
-    if (refusal) return refusal;
-    if (!upgrade) return pathname === '/v1/health' ? health(env) : say(426, 'expected a WebSocket', { Upgrade: 'websocket' });
+    if (refusal) return say(request, 403, 'FORBIDDEN', refusal);
     const name = nameOf(request);
-    if (!validName(name)) return say(404, 'the name of a database has 1 to 64 characters of a-z 0-9 . _ -');
-    if (!subprotocols(request).includes(subprotocol)) return say(426, `expected the subprotocol ${subprotocol}`, { 'Sec-WebSocket-Protocol': subprotocol });
+    if (!upgrade && pathname === '/v1/health') return health(env);
+    if (!upgrade && pathname === '/v1/openapi.json') return Response.json(openapi, { headers: { 'Cache-Control': 'no-store', 'X-Content-Type-Options': 'nosniff' } });
+    if (!validName(name) || (upgrade && isAPI(pathname))) return say(request, 404, 'NOT_FOUND', 'the name of a database has 1 to 64 characters of a-z 0-9 . _ -');
+    if (!upgrade && !isAPI(pathname)) return say(request, 426, '', 'expected a WebSocket', { Upgrade: 'websocket' });
+    if (upgrade && !subprotocols(request).includes(subprotocol)) {
+      return say(request, 426, '', `expected the subprotocol ${subprotocol}`, { 'Sec-WebSocket-Protocol': subprotocol });
+    }
     const wrong = fault(env);
-    if (wrong) return say(503, wrong, { 'Retry-After': '30' });
+    if (wrong) return say(request, 503, 'CLOSED', wrong, { 'Retry-After': '30' });
     return env.DATABASES.get(env.DATABASES.idFromName(name)).fetch(request);
   },
 };
 
+/** Whether a path is more than the name of a database. */
+function isAPI(pathname: string): boolean {
+  return pathname.slice('/v1/'.length).includes('/');
+}
+
 /** Says why a request may not come in; nothing if it may. */
-function refuse(request: Request, env: Environment): Response | undefined {
+function refuse(request: Request, env: Environment): string | undefined {
   const url = new URL(request.url);
   if (!env.TOKEN_KEYS && env.OPEN_TO !== 'everyone' && !isLoopback(url.hostname)) {
-    return say(403, 'this hub serves its own machine alone: it asks for no tokens, so everyone could read and write everything. Set the secret TOKEN_KEYS');
+    return 'this hub serves its own machine alone: it asks for no tokens, so everyone could read and write everything. Set the secret TOKEN_KEYS';
   }
   const origin = request.headers.get('Origin');
-  if (origin === null || origin === url.origin || (env.ORIGINS ?? '').split(/\s+/).includes(origin)) return undefined;
-  return say(403, `pages of ${origin} may not use this hub; add it to ORIGINS if they should`);
+  if (origin === null || origin === url.origin || (env.ORIGINS ?? '').split(/\s+/).some((pattern) => matches(pattern, origin))) return undefined;
+  return `pages of ${origin} may not use this hub; add it to ORIGINS if they should`;
+}
+
+/** Whether an origin is one that a pattern means. */
+function matches(pattern: string, origin: string): boolean {
+  if (!pattern.includes('*')) return pattern === origin;
+  const parts = pattern.split('*').map((part) => part.replace(/[^a-z0-9]/gi, '\\$&'));
+  return new RegExp(`^${parts.join('[^/]*')}$`, 'i').test(origin);
 }
 
 function isLoopback(host: string): boolean {
@@ -69,10 +88,15 @@ function subprotocols(request: Request): string[] {
 function fault(env: Environment): string | undefined {
   try {
     keyOf(env);
-    return undefined;
   } catch (err) {
     return (err as Error).message;
   }
+  try {
+    if (env.TOKEN_KEYS && !(JSON.parse(env.TOKEN_KEYS).keys.length > 0)) throw new Error();
+  } catch {
+    return 'the secret TOKEN_KEYS is no set of keys: see ./build.sh edge keys';
+  }
+  return undefined;
 }
 
 /** Databases are objects on their own, so there is no list of them here. */
@@ -82,6 +106,9 @@ function health(env: Environment): Response {
   return Response.json(body, { status: message ? 503 : 200, headers: { 'Cache-Control': 'no-store' } });
 }
 
-function say(status: number, words: string, headers: Record<string, string> = {}): Response {
-  return new Response(words + '\n', { status, headers: { 'Content-Type': 'text/plain; charset=utf-8', 'Access-Control-Allow-Origin': '*', ...headers } });
+/** Says no, to programs as they expect it. */
+function say(request: Request, status: number, code: string, message: string, headers: Record<string, string> = {}): Response {
+  headers = { 'Cache-Control': 'no-store', ...headers };
+  if (code && isAPI(new URL(request.url).pathname)) return Response.json({ code, message }, { status, headers });
+  return new Response(message + '\n', { status, headers: { 'Content-Type': 'text/plain; charset=utf-8', ...headers } });
 }

@@ -10,7 +10,8 @@
 // the event has caused: when an event is over, its batches are stored and its frames are sent, and the platform holds them back until
 // what was stored is on disks.
 //
-//	object_js.go  opening, connections, frames
+//	object_js.go  opening, tokens, connections, frames
+//	api_js.go     the API for services, package httpapi, through syumai/workers
 //	sleep_js.go   what is kept of a connection while the object sleeps, ticks and alarms
 //	seam_js.go    what JavaScript calls, and what it is asked to do
 //	rows/         the store

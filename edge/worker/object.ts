@@ -19,6 +19,13 @@ const answer = 'pong';
 const maxFrame = 1 << 20;
 /** How long a change of a connection may wait until it is attached. While a timer runs, the object does not sleep. */
 const settleAfter = 1000;
+/** How long a device has to say hello: wire.HelloTimeout. */
+const helloTime = 10_000;
+/** How long a body may take to come, and a client may leave a piece of an answer unread. */
+const bodyTime = 60_000;
+const stallTime = 30_000;
+/** Bytes of all bodies together that are on the way; all objects of an isolate share 128 MB. */
+const bodiesLimit = 24 << 20;
 
 const closeNormal = 1000;
 const closeText = 1003;
@@ -30,7 +37,26 @@ const closeFault = 1011;
 const isOpen = 1;
 const isFailed = 2;
 
+// How the reading of a body ends, as api_js.go knows it.
+const bodyCame = 0;
+const bodyBroken = 1;
+const bodyCrowded = 2;
+
+/** What syumai/workers leaves for us, and finds of ours: see api_js.go. */
+interface Binding {
+  handleRequest?(request: Request): Promise<Response>;
+  stream(request: number): ReadableStream;
+}
+
+/** A request to the API under way. */
+interface Asked {
+  request: Request;
+  out?: WritableStreamDefaultWriter<Uint8Array>;
+}
+
 const utf8 = new TextEncoder();
+
+const numberHeader = 'Vsync-Request';
 
 export class Database {
   readonly #state: DurableObjectState;
@@ -38,6 +64,10 @@ export class Database {
   readonly #sockets = new Map<number, WebSocket>();
   readonly #numbers = new WeakMap<WebSocket, number>();
   readonly #cost: Cost = { commits: 0, rowsRead: 0, rowsWritten: 0 };
+  readonly #waiting = new Map<number, ReturnType<typeof setTimeout>>();
+  readonly #asked = new Map<number, Asked>();
+  #bodies = 0;
+  #name = '';
   #last = 0;
   #sent = new Uint8Array(0);
   #go: GoInstance | undefined;
@@ -50,12 +80,16 @@ export class Database {
     if (asleep.length > 0) this.#wakeUp(asleep);
   }
 
-  /** An upgrade that front.ts has judged. */
+  /** An upgrade, or a request to the API, which front.ts has judged. */
   async fetch(request: Request): Promise<Response> {
-    const go = this.#open(nameOf(request));
+    const go = this.#start(nameOf(request));
+    if (request.headers.get('Upgrade') === null) return this.#answer(request);
+    if (!this.#settings.TOKEN_KEYS) this.#open(go);
     const { 0: theirs, 1: ours } = new WebSocketPair();
     this.#state.acceptWebSocket(ours);
-    call(go, 'vsync_connect', this.#number(ours));
+    const number = this.#number(ours);
+    call(go, 'vsync_connect', number);
+    if (this.#settings.TOKEN_KEYS) this.#waiting.set(number, setTimeout(() => call(go, 'vsync_late', number), helloTime));
     return new Response(null, { status: 101, webSocket: theirs, headers: { 'Sec-WebSocket-Protocol': subprotocol } });
   }
 
@@ -79,14 +113,83 @@ export class Database {
 
   alarm(): void {
     const name = this.#storedName();
-    if (name !== undefined) call(this.#open(name), 'vsync_alarm');
+    if (name !== undefined) call(this.#open(this.#start(name)), 'vsync_alarm');
   }
+
+  /** Has the API answer a request: one without its body, which is read when it is asked for. */
+  async #answer(request: Request): Promise<Response> {
+    const number = ++this.#last;
+    const headers = new Headers(request.headers);
+    headers.set(numberHeader, String(number));
+    this.#asked.set(number, { request });
+    return this.#binding.handleRequest!(new Request(request.url, { method: request.method, headers }));
+  }
+
+  /** Reads a body whole, up to a length, and gives it to the program. */
+  async #read(go: GoInstance, number: number, most: number): Promise<void> {
+    const [how, bytes] = await this.#body(this.#asked.get(number)?.request.body ?? null, most);
+    if (!go.exports) return;
+    this.#say(go, bytes);
+    call(go, 'vsync_body', number, how);
+  }
+
+  async #body(stream: ReadableStream<Uint8Array> | null, most: number): Promise<[how: number, bytes: Uint8Array]> {
+    if (!stream) return [bodyCame, new Uint8Array(0)];
+    const reader = stream.getReader();
+    const late = setTimeout(() => void reader.cancel('it takes too long').catch(() => undefined), bodyTime);
+    const parts: Uint8Array[] = [];
+    let size = 0;
+    let ended = false;
+    try {
+      while (!ended && size < most) {
+        const { done, value } = await reader.read();
+        if (done) ended = true;
+        else if (this.#bodies + value.length > bodiesLimit) return [bodyCrowded, new Uint8Array(0)];
+        else {
+          this.#bodies += value.length;
+          size += value.length;
+          parts.push(value);
+        }
+      }
+      return [bodyCame, await new Blob(parts as BlobPart[]).bytes()];
+    } catch {
+      return [bodyBroken, new Uint8Array(0)];
+    } finally {
+      clearTimeout(late);
+      this.#bodies -= size;
+      if (!ended) void reader.cancel('it is too long').catch(() => undefined);
+    }
+  }
+
+  /** Sends a piece of a stream. A client that does not read it is left. */
+  async #piece(go: GoInstance, number: number, bytes: Uint8Array): Promise<void> {
+    const out = this.#asked.get(number)?.out;
+    const stalled = setTimeout(() => void out?.abort('nobody reads it').catch(() => undefined), stallTime);
+    let taken = 0;
+    try {
+      await out?.write(bytes);
+      taken = 1;
+    } catch {
+      // it is gone
+    }
+    clearTimeout(stalled);
+    call(go, 'vsync_wrote', number, taken);
+  }
+
+  readonly #binding: Binding = {
+    stream: (number) => {
+      const { readable, writable } = new TransformStream<Uint8Array, Uint8Array>();
+      const asked = this.#asked.get(number);
+      if (asked) asked.out = writable.getWriter();
+      return readable;
+    },
+  };
 
   /** Goes on with the sockets of an object that slept. */
   #wakeUp(asleep: WebSocket[]): void {
     const name = this.#storedName();
     if (name === undefined) throw new Error('expected the name of the database beside its sockets');
-    const go = this.#open(name);
+    const go = this.#open(this.#start(name));
     for (const socket of asleep) {
       const kept = socket.deserializeAttachment();
       this.#say(go, kept instanceof ArrayBuffer ? new Uint8Array(kept) : new Uint8Array(0));
@@ -96,20 +199,29 @@ export class Database {
     this.#log(`goes on with ${asleep.length} connections of ${name}`);
   }
 
-  /** Starts the program, where it does not run. */
-  #open(name: string): GoInstance {
+  /** Starts the program, where it does not run. Nothing is stored by it. */
+  #start(name: string): GoInstance {
     if (this.#go) return this.#go;
-    this.#storeName(name);
+    this.#name = name;
+    const scope = globalThis as { context?: { binding: Binding } };
+    scope.context = { binding: this.#binding }; // where syumai/workers looks while it is initialized
     const go = start(hub, [rows(this.#state.storage, this.#cost), this.#part]);
+    delete scope.context;
     this.#go = go;
     go.onExit((code) => this.#died(code, go.failure));
     const key = keyOf(this.#settings);
     const said = utf8.encode(name);
     this.#say(go, said, key, utf8.encode(this.#settings.TOKEN_KEYS ?? ''));
-    call(go, 'vsync_open', said.length, key.length);
+    call(go, 'vsync_start', said.length, key.length, this.#storedName() === undefined ? 0 : 1);
+    return go;
+  }
+
+  /** Opens the database, or makes it, where it is not open. */
+  #open(go: GoInstance): GoInstance {
+    if (ask(go, 'vsync_state') === isOpen) return go;
+    call(go, 'vsync_open');
     const state = ask(go, 'vsync_state');
     if (state !== isOpen && state !== isFailed) this.#died(state, new Error('it has not opened its database'));
-    this.#log(`opens ${name}`);
     return go;
   }
 
@@ -138,11 +250,27 @@ export class Database {
       settle: () => {
         setTimeout(() => call(go, 'vsync_settle'), settleAfter);
       },
+      admitted: (number: number) => this.#admitted(number),
+      made: () => {
+        this.#storeName(this.#name);
+        this.#log(`opens ${this.#name}`);
+      },
+      body: (number: number, most: number) => {
+        void this.#read(go, number, most);
+      },
+      piece: (number: number, ptr: number, length: number) => {
+        void this.#piece(go, number, view(go, ptr, length).slice());
+      },
+      served: (number: number) => {
+        void this.#asked.get(number)?.out?.close().catch(() => undefined);
+        this.#asked.delete(number);
+      },
       tell: (ptr: number, length: number) => this.#log(text(go, ptr, length)),
-      wake: (millis: number) => {
-        void this.#state.storage.setAlarm(Date.now() + millis);
+      wake: (at: number) => {
+        void this.#state.storage.setAlarm(at);
       },
     },
+    workers: { ready: () => undefined },
   });
 
   /** Puts bytes where the program looks for what comes with a call. */
@@ -170,11 +298,18 @@ export class Database {
     this.#gone(socket);
   }
 
+  /** A socket waits no longer for its hello, so that the object can sleep. */
+  #admitted(number: number): void {
+    clearTimeout(this.#waiting.get(number));
+    this.#waiting.delete(number);
+  }
+
   #gone(socket: WebSocket): void {
     const number = this.#numbers.get(socket);
     if (number === undefined) return;
     this.#numbers.delete(socket);
     this.#sockets.delete(number);
+    this.#admitted(number);
     // Go may stand in the middle of closing it.
     queueMicrotask(() => this.#go && call(this.#go, 'vsync_gone', number));
   }
@@ -211,9 +346,9 @@ export class Database {
   }
 }
 
-/** The name of the database in /v1/<name>. */
+/** The name of the database in /v1/<name> and /v1/<name>/…. */
 export function nameOf(request: Request): string {
-  return new URL(request.url).pathname.slice('/v1/'.length);
+  return new URL(request.url).pathname.split('/')[2] ?? '';
 }
 
 /** The key by which a hub proves what it has accepted; it is kept outside of the data. */

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"sync"
 	"time"
 
 	"vsync/core"
@@ -31,14 +32,22 @@ const (
 	credit = 4 << 20
 	// connections, at about 2 KB each here and some more in JavaScript.
 	connections = 5_000
+	// waiting for a token are at most so many of them: each for some seconds, in which the object cannot sleep.
+	waiting = 500
 )
 
 // object is the database of this program.
 var object struct {
+	name    string
+	key     []byte
+	keys    *token.Keys // by which tokens are judged; nil: nobody is asked for one
+	made    bool        // there was something stored when the program began
+	begun   sync.Mutex  // held while the database is opened
 	replica *core.Replica
 	hub     *edge.Hub
 	failed  error // of opening
 	sockets map[int32]*socket
+	waiting int           // sockets that have not shown a token
 	ready   []*socket     // those for which the hub may have something
 	kick    chan struct{} // lets pump look at ready
 	sent    []byte        // the frame that was sent last, which many get one after the other
@@ -47,66 +56,75 @@ var object struct {
 // A socket is one connection.
 type socket struct {
 	id      int32
-	conn    *edge.Conn
-	inbox   [][]byte // frames that Receive has not taken yet
-	reading bool     // a goroutine reads the inbox
-	queued  bool     // stands in object.ready
-	changed bool     // since it was attached the last time
-	kept    string   // what is attached
+	conn    *edge.Conn // nil until it is admitted
+	inbox   [][]byte   // frames that Receive has not taken yet
+	reading bool       // a goroutine reads the inbox
+	queued  bool       // stands in object.ready
+	changed bool       // since it was attached the last time
+	kept    string     // what is attached
 }
 
-// start opens the database. It returns at once; state tells what came of it.
-func start(name string, key, keys []byte) {
+// start begins without the database: it is opened, or made, for who may have it.
+func start(name string, key, keys []byte, made bool) {
+	object.name, object.key, object.made = name, key, made
 	object.sockets = map[int32]*socket{}
 	object.kick = make(chan struct{}, 1)
-	go func() {
-		if err := open(name, key, keys); err != nil {
-			fmt.Fprintf(os.Stderr, "vsync: the database %s cannot be opened: %v\n", name, err)
-			object.failed = err
+	if len(keys) > 0 {
+		var err error
+		if object.keys, err = token.ParseKeys(keys); err != nil {
+			fail(fmt.Errorf("the secret TOKEN_KEYS: %w", err))
 		}
-		go pump()
-	}()
+	}
+	serveAPI()
+	go pump()
 }
 
-func open(name string, key, keys []byte) error {
-	ctx := context.Background()
-	auth, err := judge(name, keys)
-	if err != nil {
-		return err
+func fail(err error) {
+	fmt.Fprintf(os.Stderr, "vsync: the database %s cannot be opened: %v\n", object.name, err)
+	object.failed = err
+}
+
+// begin opens the database, or makes it. Its error is that of the first time.
+func begin() error {
+	object.begun.Lock()
+	defer object.begun.Unlock()
+	if object.hub == nil && object.failed == nil {
+		jsMade()
+		if err := open(); err != nil {
+			fail(err)
+		}
 	}
+	return object.failed
+}
+
+func open() error {
+	ctx := context.Background()
 	st, err := rows.Open(ctx)
 	if err != nil {
 		return err
 	}
-	object.replica, err = core.Open(ctx, st, core.Config{
-		Role: core.RoleHub, Database: name, Now: now, Rand: rand.Reader, Durability: store.Strict, HubKey: key,
+	replica, err := core.Open(ctx, st, core.Config{
+		Role: core.RoleHub, Database: object.name, Now: now, Rand: rand.Reader, Durability: store.Strict, HubKey: object.key,
 		CheckpointBytes: checkpointBytes, StepBytes: stepBytes, Go: behindOthers,
 	})
 	if err != nil {
 		return err
 	}
-	object.hub = edge.NewHub(object.replica, edge.Config{
-		Database: name, Auth: auth, Connections: connections, Credit: credit, Recent: recentBytes, Joining: joiningBytes, Beats: true,
+	object.replica = replica
+	object.hub = edge.NewHub(replica, edge.Config{
+		Database: object.name, Auth: auth(), Connections: connections, Credit: credit, Recent: recentBytes, Joining: joiningBytes, Beats: true,
 	})
 	return nil
 }
 
-// judge returns what judges the tokens of a database; nil where there are no keys, and so no tokens.
-func judge(database string, keys []byte) (func(context.Context, string) (edge.Grant, error), error) {
-	if len(keys) == 0 {
-		return nil, nil
-	}
-	set, err := token.ParseKeys(keys)
-	if err != nil {
-		return nil, fmt.Errorf("the secret TOKEN_KEYS: %w", err)
+// auth is what judges tokens; nil where there are no keys, and so no tokens.
+func auth() func(context.Context, string) (edge.Grant, error) {
+	if object.keys == nil {
+		return nil
 	}
 	return func(_ context.Context, text string) (edge.Grant, error) {
-		c, err := set.VerifyFor(text, database, time.Now())
-		if err != nil {
-			return edge.Grant{}, err
-		}
-		return edge.Grant{Subject: c.Subject, ReadOnly: !c.Write, Expires: uint64(max(c.Expires.UnixMilli(), 1))}, nil
-	}, nil
+		return object.keys.Grant(text, object.name, time.Now())
+	}
 }
 
 // behindOthers starts work when all goroutines that can run have run: a commit then takes along what they all want stored.
@@ -136,16 +154,60 @@ func state() int32 {
 	return isOpen
 }
 
-// connect takes a new socket.
+// connect takes a new socket. Where tokens are asked for, it waits for one before anything is opened, or made, for it.
 func connect(id int32) {
-	if object.failed != nil {
-		frame, end := edge.TurnAway(object.failed)
-		jsSend(id, address(frame), int32(len(frame)))
-		jsClose(id, int32(end.Code), end.Reason)
-		return
-	}
 	s := &socket{id: id, changed: true}
+	switch {
+	case object.failed != nil:
+		s.turnAway(object.failed)
+	case object.keys == nil:
+		s.enter(object.hub.Connect(now(), edge.Peer{Wake: s.wake}))
+	case object.waiting >= waiting:
+		s.turnAway(&core.Error{Code: core.Code(wire.CodeRateLimited), Message: "too many connections wait to show a token; come back later"})
+	default:
+		object.waiting++
+		object.sockets[id] = s
+	}
+}
+
+// admit judges the token of a hello, opens the database for it, and enters the socket.
+func (s *socket) admit(hello []byte) error {
+	m, err := wire.DecodeUp(hello)
+	if err != nil {
+		return err
+	}
+	said, is := m.(*wire.Hello)
+	if !is {
+		return &core.Error{Code: core.Protocol, Message: fmt.Sprintf("expected hello as the first message, got %v", m.Type())}
+	}
+	if _, err := object.keys.Grant(said.Token, object.name, time.Now()); err != nil {
+		return err
+	}
+	if err := begin(); err != nil {
+		return err
+	}
+	if object.sockets[s.id] != s {
+		return nil // it has gone meanwhile
+	}
+	object.waiting--
+	jsAdmitted(s.id)
 	s.enter(object.hub.Connect(now(), edge.Peer{Wake: s.wake}))
+	return nil
+}
+
+// late says that a socket has had its time to say hello.
+func late(id int32) {
+	if s := object.sockets[id]; s != nil && s.conn == nil {
+		s.turnAway(&core.Error{Code: core.Protocol, Message: fmt.Sprintf("expected hello within %v", wire.HelloTimeout)})
+	}
+}
+
+// turnAway says why there is no hub for a socket, in the protocol's words.
+func (s *socket) turnAway(err error) {
+	frame, end := edge.TurnAway(err)
+	jsSend(s.id, address(frame), int32(len(frame)))
+	jsClose(s.id, int32(end.Code), end.Reason)
+	s.leave()
 }
 
 // enter makes the socket one of the object's. The hub may have something for it already.
@@ -179,14 +241,31 @@ func (s *socket) read() {
 		frame := s.inbox[0]
 		s.inbox = s.inbox[1:]
 		provoke(frame)
+		if s.conn == nil {
+			if err := s.admit(frame); err != nil {
+				s.turnAway(err)
+			}
+			if s.conn == nil {
+				s.inbox = nil
+				return
+			}
+		}
 		if err := s.conn.Receive(context.Background(), now(), frame); err != nil {
 			s.inbox = nil // the connection is over, and pump closes it
 		}
 	}
 	s.reading, s.inbox = false, nil
 	s.touch()
+	check()
+}
+
+// check ends the object where its storage is lost: it opens it anew then.
+func check() {
+	if object.replica == nil {
+		return
+	}
 	if failed := object.replica.State().Failed; failed != nil {
-		panic(fmt.Errorf("the storage is lost: %w", failed)) // the object ends, and opens it anew
+		panic(fmt.Errorf("the storage is lost: %w", failed))
 	}
 }
 
@@ -261,6 +340,8 @@ func gone(id int32) {
 func (s *socket) leave() {
 	if s.conn != nil {
 		s.conn.Close()
+	} else if object.sockets[s.id] == s {
+		object.waiting--
 	}
 	delete(object.sockets, s.id)
 	s.conn = nil

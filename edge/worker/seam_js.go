@@ -28,10 +28,10 @@ func jsAttach(socket int32, bytes unsafe.Pointer, length int32)
 //go:wasmimport vsync_object settle
 func jsSettle()
 
-// wake asks for vsync_alarm in so many milliseconds, whether the object sleeps or not.
+// wake asks for vsync_alarm at a time, in ms since 1970, whether the object sleeps or not.
 //
 //go:wasmimport vsync_object wake
-func jsWake(millis int32)
+func jsWake(at float64)
 
 // beaten returns when the platform last answered a beat of a socket, in ms since 1970; 0: never.
 //
@@ -42,6 +42,31 @@ func jsBeaten(socket int32) float64
 //
 //go:wasmimport vsync_object tell
 func jsTell(line string)
+
+// admitted says that a socket has shown its token, and is waited for no longer.
+//
+//go:wasmimport vsync_object admitted
+func jsAdmitted(socket int32)
+
+// made says that the database is opened, or made: its name is to be kept.
+//
+//go:wasmimport vsync_object made
+func jsMade()
+
+// body asks for the body of a request, up to a length: vsync_body follows.
+//
+//go:wasmimport vsync_object body
+func jsBody(request, most int32)
+
+// piece sends a piece of the stream that answers a request: vsync_wrote follows.
+//
+//go:wasmimport vsync_object piece
+func jsPiece(request int32, bytes unsafe.Pointer, length int32)
+
+// served says that a request is answered, or all of its stream is sent.
+//
+//go:wasmimport vsync_object served
+func jsServed(request int32)
 
 // room is where object.ts puts what it says next; it is used again for the next.
 var room []byte
@@ -59,17 +84,25 @@ func exportRoom(length int32) uint32 {
 	return uint32(uintptr(unsafe.Pointer(unsafe.SliceData(room))))
 }
 
-// open opens the database; the room holds its name, the hub's key, and the keys of tokens, if there are any.
+// start begins; the room holds the database's name, the hub's key, and the keys of tokens, if there are any. Made: something is stored.
 //
-//go:wasmexport vsync_open
-func exportOpen(nameLength, keyLength int32) {
+//go:wasmexport vsync_start
+func exportStart(nameLength, keyLength, made int32) {
 	defer ward()
 	said := append([]byte(nil), room...)
 	key, keys := said[nameLength:nameLength+keyLength], said[nameLength+keyLength:]
-	start(string(said[:nameLength]), key, keys)
+	start(string(said[:nameLength]), key, keys, made != 0)
 }
 
-// state tells whether the database is opening (0), open (1) or cannot be opened (2): sockets are told why then.
+// open opens the database, or makes it.
+//
+//go:wasmexport vsync_open
+func exportOpen() {
+	defer ward()
+	go begin()
+}
+
+// state tells whether the database is not open (0), open (1) or cannot be opened (2): sockets are told why then.
 //
 //go:wasmexport vsync_state
 func exportState() int32 {
@@ -101,6 +134,14 @@ func exportFrame(socket int32) {
 	take(socket, append([]byte(nil), room...)) // the replica may keep it
 }
 
+// late says that a socket has had its time to show a token.
+//
+//go:wasmexport vsync_late
+func exportLate(socket int32) {
+	defer ward()
+	late(socket)
+}
+
 // gone says that a socket is closed.
 //
 //go:wasmexport vsync_gone
@@ -115,6 +156,22 @@ func exportGone(socket int32) {
 func exportSettle() {
 	defer ward()
 	settle()
+}
+
+// body gives a request its body, which the room holds; or else how is not 0.
+//
+//go:wasmexport vsync_body
+func exportBody(request, how int32) {
+	defer ward()
+	bodyArrived(request, how, room)
+}
+
+// wrote tells whether a piece of a stream was taken (1), or nobody reads it (0).
+//
+//go:wasmexport vsync_wrote
+func exportWrote(request, taken int32) {
+	defer ward()
+	pieceTaken(request, taken != 0)
 }
 
 // alarm does what wake asked for.

@@ -23,7 +23,7 @@ const (
 var rest struct {
 	ticked  uint64 // when all connections were looked after last
 	settles bool   // vsync_settle was asked for
-	armed   bool   // vsync_alarm was asked for
+	alarm   uint64 // for when vsync_alarm was asked for, ms since 1970; 0: it was not, or an object before has forgotten
 	logged  int64  // bytes of the log when stored was set
 	stored  uint64 // when logged was seen to have grown
 	written int64  // bytes of the log that stand in pages
@@ -76,7 +76,7 @@ func settle() {
 
 // tick looks after all connections, every now and then.
 func tick() {
-	if at := now(); at >= rest.ticked+tickEvery || at < rest.ticked {
+	if at := now(); object.hub != nil && (at >= rest.ticked+tickEvery || at < rest.ticked) {
 		rest.ticked = at
 		lookAfterAll(at)
 	}
@@ -92,21 +92,34 @@ func lookAfterAll(at uint64) {
 	object.hub.Tick(at)
 }
 
-// arm asks for an alarm, if there is something that has to be done without a frame.
+// arm asks for an alarm, if there is something that has to be done without a frame: the earliest. There is one alarm an object, and each
+// that is set costs a row; one that comes too early is set again.
 func arm() {
-	if rest.armed || object.hub == nil {
+	if object.hub == nil {
 		return
 	}
 	note()
-	stats := object.hub.Stats()
-	switch {
-	case rest.logged-rest.written >= idleBytes:
-		rest.armed = true
-		jsWake(int32(quiet.Milliseconds()))
-	case stats.Behind > 0 || stats.Streaming < stats.Connections:
-		rest.armed = true
-		jsWake(int32(lookAfter.Milliseconds()))
+	at, stats := now(), object.hub.Stats()
+	next := object.hub.Expires()
+	if rest.logged-rest.written >= idleBytes {
+		next = earlier(next, at+uint64(quiet.Milliseconds()))
 	}
+	if stats.Behind > 0 || stats.Streaming < stats.Connections {
+		next = earlier(next, at+uint64(lookAfter.Milliseconds()))
+	}
+	if next == 0 || rest.alarm != 0 && rest.alarm <= next {
+		return
+	}
+	rest.alarm = max(next, at+tickEvery)
+	jsWake(float64(rest.alarm))
+}
+
+// earlier of two times, of which 0 is none.
+func earlier(a, b uint64) uint64 {
+	if a == 0 || b != 0 && b < a {
+		return b
+	}
+	return a
 }
 
 // note sees whether the log has grown.
@@ -118,7 +131,7 @@ func note() {
 
 // alarm does what waits for time to pass.
 func alarm() {
-	rest.armed = false
+	rest.alarm = 0
 	if object.hub == nil {
 		return
 	}

@@ -6,12 +6,14 @@ import (
 	"os/exec"
 	"strconv"
 	"testing"
+
+	"vsync/edge/token"
 )
 
 // A host is one of the ways in which a hub runs.
 type host interface {
 	// command serves a directory on a port; the process says so in a line that listens knows.
-	command(dir string, port int, flags []string) *exec.Cmd
+	command(dir string, port int, o Options, flags []string) *exec.Cmd
 	listens(line, addr string) bool
 	// file is the SQLite file of a database, which is there.
 	file(dir, database string) (string, error)
@@ -19,16 +21,22 @@ type host interface {
 	key(dir string) ([]byte, error)
 }
 
+// Options are what both hosts can be told.
+type Options struct {
+	Keys    *token.Keys // by which tokens are judged; nil: nobody is asked for one
+	Origins []string    // whose pages may connect beside the hub's own
+}
+
 // A Hub is a hub as a server: one port and one directory, and process after process.
 type Hub struct {
 	*Process
-	Dir    string
-	OnLine func(line string) // told what it logs; set before Start
-	Env    []string          // in its environment beside what it needs; set before Start
-	t      testing.TB
-	host   host
-	port   int
-	flags  []string
+	Dir     string
+	OnLine  func(line string) // told what it logs; set before Start
+	Options Options           // set before Start
+	t       testing.TB
+	host    host
+	port    int
+	flags   []string
 }
 
 // Serve starts a hub, which answers when it returns. It is killed with the test at the latest.
@@ -93,8 +101,7 @@ func (h *Hub) Addr() string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(
 // Start starts a hub that does not run.
 func (h *Hub) Start() {
 	h.t.Helper()
-	cmd := h.host.command(h.Dir, h.port, h.flags)
-	cmd.Env = append(cmd.Env, h.Env...)
+	cmd := h.host.command(h.Dir, h.port, h.Options, h.flags)
 	h.Process = Start(h.t, cmd)
 	h.Await(h.t, "where it listens", func(line string) bool { return h.host.listens(line, h.Addr()) })
 	go func(p *Process) { // what it logs later must not hold it up

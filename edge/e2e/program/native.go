@@ -11,8 +11,16 @@ import (
 // native is the hub's own program: `vsync serve`.
 type native struct{}
 
-func (native) command(dir string, port int, flags []string) *exec.Cmd {
-	return Command(append([]string{"serve", "--host", "127.0.0.1", "--port", strconv.Itoa(port), "--data", dir}, flags...)...)
+func (native) command(dir string, port int, o Options, flags []string) *exec.Cmd {
+	args := []string{"serve", "--host", "127.0.0.1", "--port", strconv.Itoa(port), "--data", dir}
+	for _, origin := range o.Origins {
+		args = append(args, "--origin", origin)
+	}
+	cmd := Command(append(args, flags...)...)
+	if o.Keys != nil {
+		cmd.Env = append(cmd.Env, "VSYNC_KEYS="+string(o.Keys.Line()))
+	}
+	return cmd
 }
 
 func (native) listens(line, addr string) bool { return strings.Contains(line, "ws://"+addr) }

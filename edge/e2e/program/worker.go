@@ -41,14 +41,17 @@ func findWorker() (w worker, err error) {
 	return w, nil
 }
 
-func (w worker) command(dir string, port int, flags []string) *exec.Cmd {
+func (w worker) command(dir string, port int, o Options, flags []string) *exec.Cmd {
 	key, err := makeKey(dir)
 	if err != nil {
 		panic(err) // the test's own directory
 	}
 	cmd := exec.Command(w.workerd, append([]string{"serve", "--experimental", filepath.Join(w.built, w.variant, "hub.capnp"),
 		"--socket-addr=http=127.0.0.1:" + strconv.Itoa(port), "--directory-path=disk=" + filepath.Join(dir, "objects"), "--control-fd=1"}, flags...)...)
-	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "TMPDIR=" + os.TempDir(), "HUB_KEY=" + key, "LOG=yes"}
+	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "TMPDIR=" + os.TempDir(), "HUB_KEY=" + key, "LOG=yes", "ORIGINS=" + strings.Join(o.Origins, " ")}
+	if o.Keys != nil {
+		cmd.Env = append(cmd.Env, "TOKEN_KEYS="+string(o.Keys.Public().Line()))
+	}
 	return cmd
 }
 
