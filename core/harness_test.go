@@ -195,8 +195,13 @@ func (n *node) hello() change.Generation {
 // meet finds the place of the hub's feed from which the device goes on; what the hub lost is handed back before anything is left.
 func (n *node) meet() (handed, taken int, wentBack bool) {
 	n.w.t.Helper()
-	var back change.Place
-	for round := range 4 {
+	hello, err := n.Hello(n.w.ctx)
+	if err != nil {
+		n.w.t.Fatal(err)
+	}
+	back := hello.Back
+	owing := false
+	for round := range 6 {
 		m := n.State().Marker
 		begin, err := n.w.hub.Locate(n.w.ctx, Whereabouts{Marker: m, Back: back})
 		if err == nil {
@@ -209,18 +214,23 @@ func (n *node) meet() (handed, taken int, wentBack bool) {
 		if codeOf(err) != UnknownMarker || terr != nil {
 			n.w.t.Fatal(err, terr)
 		}
-		if begin, err = n.w.hub.Locate(n.w.ctx, Whereabouts{m, trail, back}); err != nil {
+		begin, err = n.w.hub.Locate(n.w.ctx, Whereabouts{m, trail, back})
+		if codeOf(err) == UnknownMarker && n.State().Owing && !owing {
+			owing = true
+			begin, err = n.w.hub.Locate(n.w.ctx, Whereabouts{Marker: change.Marker{Epoch: m.Epoch, Seq: back.Seq, Hash: back.Hash}, Trail: trail})
+		}
+		if err != nil {
 			n.w.t.Fatal(err)
 		}
-		if round > 0 {
-			if err := n.GoBack(n.w.ctx, begin); err != nil {
+		if handed > 0 {
+			if err := n.GoBack(n.w.ctx, begin, back); err != nil {
 				n.w.t.Fatal(err)
 			}
 			n.check()
 			continue
 		}
 		orphans := new(Orphans)
-		for at := (AppliedCursor{Seq: begin.Seq}); ; {
+		for at := (AppliedCursor{Seq: begin.Seq, Left: owing}); ; {
 			entries, next, err := n.Applied(n.w.ctx, at, 3000)
 			if err != nil {
 				n.w.t.Fatal(err)
@@ -234,6 +244,11 @@ func (n *node) meet() (handed, taken int, wentBack bool) {
 			}
 			back = change.Place{Seq: head.Seq, Hash: head.Hash}
 			handed, taken = handed+len(entries), taken+took
+		}
+		if owing {
+			if err := n.Owe(n.w.ctx, back); err != nil {
+				n.w.t.Fatal(err)
+			}
 		}
 	}
 	n.w.t.Fatal("a marker that stays unknown")

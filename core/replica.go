@@ -115,6 +115,7 @@ type head struct {
 	aliases  []alias          // ids that it had before, oldest first
 	trials   []trial          // RoleHub: batches that an engine may have died at; one a device, at most maxTrials
 	rewinds  []rewind         // RoleDevice: where it went back in the feed, the latest last
+	back     change.Place     // RoleDevice: the end of the hub's feed when it had got back what was left of it; until it is applied, that is owed
 	settled  []change.Version // RoleDevice: former ids, up to where they were handed back or written again
 	revived  []revived        // RoleDevice: what it wrote again of former ids, in the order of commits
 	rules    []ruling         // in force, by collection
@@ -280,6 +281,7 @@ type State struct {
 	ConfirmedGen change.Generation // own generations that the applied feed has passed
 	Pending      int               // own batches that the applied feed has not passed
 	Former       int               // of them, those of ids that were given up, which were at the hub then
+	Owing        bool              // what the replica has left of the feed may have to be handed back once more
 	Commit       uint64
 	LogBytes     int64 // written since the store was opened
 	Failed       error // the store is lost: nothing more can be written
@@ -294,6 +296,7 @@ func (r *Replica) State() State {
 		Commit: h.commit, LogBytes: r.log.Size(), Failed: failed}
 	if r.cfg.Role == RoleDevice {
 		s.ConfirmedGen, s.Pending, s.Former = r.pending(h)
+		s.Owing = h.owing()
 	}
 	return s
 }

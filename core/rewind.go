@@ -34,7 +34,12 @@ import (
 //	                   ‖ n uv × (device 16 ‖ gen uv ‖ device 16 ‖ gen uv)   what is written again behind it, and as what
 //	                   ‖ n uv × (device 16 ‖ gen uv)   former ids: up to where they were handed back, or are written again
 //	                   ‖ n uv × (device 16 ‖ gen uv)   versions of former ids that are pending no more
-//	                   ‖ rules in force, where there are any: see rules.go
+//	                   ‖ rules in force, where there are any, or back is named: see rules.go
+//	                   ‖ seq uv ‖ hash 16              back, the end of the hub's feed when it had got all back; absent: as before
+//
+// The hub may lose again what it got back, before the device that has left it applies it anew. So that stays owed until the device has
+// applied all of the feed that the hub had then. Meanwhile hello names that place: a hub that does not know it gets all back once more,
+// what was left as well as what is applied.
 
 // rewind says that in a commit the feed behind a sequence was left.
 type rewind struct {
@@ -142,6 +147,19 @@ func (c *cutter) version() (v change.Version) {
 	return v
 }
 
+func (c *cutter) place() (p change.Place) {
+	p.Seq = c.uvarint()
+	copy(p.Hash[:], c.take(16))
+	return p
+}
+
+func appendPlace(b []byte, p change.Place) []byte {
+	return append(binary.AppendUvarint(b, p.Seq), p.Hash[:]...)
+}
+
+// owing says that the hub may lose once more what it got back of this replica, which has left it.
+func (h *head) owing() bool { return h.marker.Seq < h.back.Seq }
+
 func appendVersion(b []byte, v change.Version) []byte {
 	return binary.AppendUvarint(append(b, v.Device[:]...), uint64(v.Gen))
 }
@@ -197,6 +215,10 @@ func (f *fold) goBack(data []byte) (err error) {
 	if len(c.b) > 0 {
 		rules = c.rules()
 	}
+	back := f.head.back
+	if len(c.b) > 0 {
+		back = c.place()
+	}
 	if c.err != nil {
 		return errorf(Corrupt, "a rewind in the log is cut short")
 	}
@@ -213,7 +235,7 @@ func (f *fold) goBack(data []byte) (err error) {
 	if !dominated { // else what is left of the feed has said it
 		f.head.rules = rules
 	}
-	f.head.marker, f.head.revived, f.head.settled = m, again, dealt
+	f.head.marker, f.head.revived, f.head.settled, f.head.back = m, again, dealt, back
 	f.head.rewinds = addRewind(f.head.rewinds, rewind{f.head.commit + 1, m.Seq})
 	return nil
 }
@@ -294,7 +316,10 @@ func (r *Replica) eachItem(ctx context.Context, from, upTo uint64, visit func(co
 // AppliedCursor is a place in what a device has applied.
 type AppliedCursor struct {
 	Seq    uint64 // what comes behind it is read
+	Left   bool   // so is all that was left, in the order in which it was applied; Seq then only counts what was read
+	behind uint64 // Left: what Seq was at the beginning
 	commit uint64 // in which to look for it
+	item   int    // Left: items of the commit that were read
 }
 
 // Applied returns entries of the feed that were applied, as they came, behind a place: about maxBytes of them and at least one
@@ -306,44 +331,78 @@ func (r *Replica) Applied(ctx context.Context, at AppliedCursor, maxBytes int) (
 	r.mu.Lock()
 	gone, upTo := r.head.rewinds, r.head.commit
 	r.mu.Unlock()
-	size := 0
-	f := &fold{ctx: ctx, log: r.log}
+	if at.Left && at.commit == 0 {
+		at.behind = at.Seq
+	}
+	size, in, n := 0, uint64(0), 0
 	err = r.eachItem(ctx, at.commit, upTo, func(commit uint64, it changelog.Item) (bool, error) {
-		if it.Kind != changelog.ItemEntry && it.Kind != changelog.ItemConfirm {
-			return true, nil
+		if commit != in {
+			in, n = commit, 0
 		}
-		seq, w := binary.Uvarint(it.Data)
-		if seq <= at.Seq || leaves(gone, commit, seq) {
-			return true, nil
+		n++
+		if takes, err := at.takes(gone, commit, n, it); !takes {
+			return err == nil, err
 		}
-		if seq != at.Seq+1 {
-			return false, errorf(Corrupt, "commit %d holds sequence %d of the feed, and %d expected", commit, seq, at.Seq+1)
-		}
-		bytes := it.Data[w:]
-		if it.Kind == changelog.ItemConfirm {
-			_, e, err := f.confirmOf(it)
-			if err == nil {
-				bytes, err = e.Encode()
-			}
-			if err != nil {
-				return false, err
-			}
+		bytes, err := r.entryBytes(ctx, it)
+		if err != nil {
+			return false, err
 		}
 		if len(entries) > 0 && size+len(bytes) > maxBytes {
 			return false, nil
 		}
 		entries, size = append(entries, bytes), size+len(bytes)
-		at = AppliedCursor{seq, commit}
+		at = AppliedCursor{at.Seq + 1, at.Left, at.behind, commit, n}
 		return true, nil
 	})
 	return entries, at, typed(err, "reading what was applied")
 }
 
+// takes says whether an item is to be read, the n-th of its commit.
+func (at *AppliedCursor) takes(gone []rewind, commit uint64, n int, it changelog.Item) (bool, error) {
+	if it.Kind != changelog.ItemEntry && it.Kind != changelog.ItemConfirm {
+		return false, nil
+	}
+	seq, _ := binary.Uvarint(it.Data)
+	left := leaves(gone, commit, seq)
+	switch {
+	case at.Left:
+		return (commit > at.commit || n > at.item) && (left || seq > at.behind), nil
+	case left || seq <= at.Seq:
+		return false, nil
+	case seq != at.Seq+1:
+		return false, errorf(Corrupt, "commit %d holds sequence %d of the feed, and %d expected", commit, seq, at.Seq+1)
+	}
+	return true, nil
+}
+
+// entryBytes is the entry that an item of the log stands for.
+func (r *Replica) entryBytes(ctx context.Context, it changelog.Item) ([]byte, error) {
+	if it.Kind == changelog.ItemEntry {
+		_, w := binary.Uvarint(it.Data)
+		return it.Data[w:], nil
+	}
+	_, e, err := (&fold{ctx: ctx, log: r.log}).confirmOf(it)
+	if err != nil {
+		return nil, err
+	}
+	return e.Encode()
+}
+
+// Owe notes, of a replica that owes what it has left of the feed, where the feed of the hub ended when it had got that back once more.
+func (r *Replica) Owe(ctx context.Context, back change.Place) error {
+	return r.submit(ctx, &request{alone: true, strict: true, form: func(s *stage) error {
+		data := rewindData(s.state.marker, nil, nil, nil, nil, s.state.rules, &back)
+		s.add(changelog.ItemRewind, data)
+		return s.goBack(data)
+	}})
+}
+
 // GoBack leaves all that was applied of the feed behind a place, in one commit: see above. The marker is one of those places that
-// Trail names, with the hub's epoch now.
+// Trail names, with the hub's epoch now; back is where the hub's feed ended when it had got back what is left. Until the replica has
+// applied that, it owes what it has left.
 //
 // Errors: UNKNOWN_MARKER where it is another; CORRUPT where the log cannot be read.
-func (r *Replica) GoBack(ctx context.Context, m change.Marker) error {
+func (r *Replica) GoBack(ctx context.Context, m change.Marker, back change.Place) error {
 	if r.cfg.Role != RoleDevice {
 		return errorf(Invalid, "a hub's replica follows no feed")
 	}
@@ -358,11 +417,11 @@ func (r *Replica) GoBack(ctx context.Context, m change.Marker) error {
 		if here := (change.Place{Seq: m.Seq, Hash: m.Hash}); here != (change.Place{}) && !slices.Contains(places, here) {
 			return errorf(UnknownMarker, "this replica never was at sequence %d with hash %s", m.Seq, m.Hash)
 		}
-		return r.formRewind(ctx, s, m)
+		return r.formRewind(ctx, s, m, back)
 	}})
 }
 
-func (r *Replica) formRewind(ctx context.Context, s *stage, m change.Marker) error {
+func (r *Replica) formRewind(ctx context.Context, s *stage, m change.Marker, back change.Place) error {
 	b, err := r.stretchBehind(ctx, s, m.Seq)
 	if err != nil {
 		return err
@@ -404,13 +463,13 @@ func (r *Replica) formRewind(ctx context.Context, s *stage, m change.Marker) err
 		dropped = append(dropped, versions...)
 	}
 	slices.SortFunc(dropped, change.Version.Compare)
-	data := rewindData(m, rows, nil, dealtWith, slices.Compact(dropped), then.rules)
+	data := rewindData(m, rows, nil, dealtWith, slices.Compact(dropped), then.rules, &back)
 	s.add(changelog.ItemRewind, data)
 	s.wrote = true // what was confirmed may have to be pushed
 	return s.goBack(data)
 }
 
-func rewindData(m change.Marker, rows map[string][]byte, names map[change.Version]change.Version, settled, dropped []change.Version, rules []ruling) []byte {
+func rewindData(m change.Marker, rows map[string][]byte, names map[change.Version]change.Version, settled, dropped []change.Version, rules []ruling, back *change.Place) []byte {
 	marker := m.Encode()
 	data := append(binary.AppendUvarint(nil, uint64(len(marker))), marker...)
 	data = binary.AppendUvarint(data, uint64(len(rows)))
@@ -428,8 +487,11 @@ func rewindData(m change.Marker, rows map[string][]byte, names map[change.Versio
 			data = appendVersion(data, v)
 		}
 	}
-	if len(rules) > 0 {
+	if len(rules) > 0 || back != nil {
 		data = appendRules(data, rules)
+	}
+	if back != nil {
+		data = appendPlace(data, *back)
 	}
 	return data
 }
@@ -480,7 +542,7 @@ func (r *Replica) revive(ctx context.Context) error {
 		for _, a := range s.state.aliases {
 			settled = append(settled, change.Version{Device: a.Old, Gen: a.Common})
 		}
-		data := rewindData(s.state.marker, rows, names, settled, slices.SortedFunc(maps.Keys(names), change.Version.Compare), s.state.rules)
+		data := rewindData(s.state.marker, rows, names, settled, slices.SortedFunc(maps.Keys(names), change.Version.Compare), s.state.rules, nil)
 		s.add(changelog.ItemRewind, data)
 		if err := s.goBack(data); err != nil {
 			return err

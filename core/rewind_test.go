@@ -253,7 +253,7 @@ func TestGoBackOnlyToWhereItWas(t *testing.T) {
 	a.put("k", 2)
 	w.sync(a)
 	for _, m := range []change.Marker{a.State().Marker, {Epoch: 1, Seq: 1, Hash: change.Hash{1}}, {Epoch: 1, Seq: 9}} {
-		if err := a.GoBack(w.ctx, m); codeOf(err) != UnknownMarker {
+		if err := a.GoBack(w.ctx, m, change.Place{}); codeOf(err) != UnknownMarker {
 			t.Errorf("%v: %v", m, err)
 		}
 	}
@@ -543,5 +543,61 @@ func TestReentryIdThatOwnBatchesName(t *testing.T) {
 			}
 			n.crash()
 		}
+	}
+}
+
+// What a device has handed back and left, the hub loses again before the device has applied it anew: it has it still, and hands it back
+// until it is there, whatever is lost in between.
+func TestHubLosesAgainWhatItGotBack(t *testing.T) {
+	w := newWorld(t)
+	a, b, c := w.device(), w.device(), w.device()
+	a.put("k", 0)
+	w.sync(a, b, c)
+	backup := w.hub.st.Clone()
+	a.put("former", 1)
+	b.put("gone", 1)
+	a.refuse(a.put("never", 1).Gen)
+	w.sync(a, b)
+	if err := a.Reenter(w.ctx); err != nil { // nobody pushes again what has its former id
+		t.Fatal(err)
+	}
+	b.Kill()
+	for round, next := range []*store.Memory{backup, backup, nil, backup, nil} {
+		w.replace(next)
+		c.put("c", round)
+		c.push()
+		if handed, _, back := a.meet(); handed < 3 || !back && round == 0 {
+			t.Fatal(round, handed, back)
+		}
+		if s := a.State(); !s.Owing || s.Marker.Seq > 1 {
+			t.Fatal(round, s)
+		}
+		if round%2 == 1 {
+			a.crash()
+			if err := a.Checkpoint(w.ctx); err != nil {
+				t.Fatal(err)
+			}
+		}
+		a.crash()
+		w.hub.check()
+	}
+	if handed, _, _ := a.meet(); handed > 0 {
+		t.Error("it hands back what the hub has")
+	}
+	w.sync(a, c)
+	w.sync(a, c)
+	for _, n := range []*node{a, c, w.hub} {
+		n.want("former", "1")
+		n.want("gone", "1")
+		n.want("never", "-")
+		n.want("c", "4")
+		n.crash()
+	}
+	if s := a.State(); s.Owing || s.Pending > 0 {
+		t.Error(s)
+	}
+	problems, err := a.Problems(w.ctx)
+	if err != nil || len(problems) != 1 {
+		t.Error(problems, err)
 	}
 }

@@ -20,6 +20,7 @@ type HelloState struct {
 	Base     change.Generation // own generations up to here are common with the hub, or confirmed
 	BaseHash change.Hash
 	Own      []change.Hash     // of Base+1, Base+2, …
+	Back     change.Place      // where the hub's feed has to end, or to have been, unless what this replica has left is lost there; zero: nothing is
 	Held     change.Generation // lowest own generation whose bytes are here, up to the last
 }
 
@@ -32,6 +33,9 @@ func (r *Replica) Hello(ctx context.Context) (HelloState, error) {
 	h, base := r.head, r.helloBase
 	r.mu.Unlock()
 	s := HelloState{Device: h.device, Lineage: h.lineage, Marker: h.marker, Held: r.log.Held(h.device, h.lastGen)}
+	if h.owing() {
+		s.Back = h.back
+	}
 	rec, err := readDevice(ctx, r.tables, h.device)
 	if err != nil {
 		return s, typed(err, "connecting")

@@ -30,6 +30,7 @@ import (
 //	        40: the tabs that wrote last: n uv × (tab 8 ‖ highest counter uv ‖ device 16 ‖ generation uv)
 //	        47: what was written again of former ids: n uv × (device 16 ‖ gen uv ‖ device 16 ‖ gen uv ‖ commit uv)
 //	        48: former ids, up to where they were handed back: n uv × (device 16 ‖ gen uv)
+//	        50: the end of the hub's feed when it had got back what the device has left: seq uv ‖ hash 16
 //	        46: where the device went back to an earlier place of the feed: n uv × (commit uv ‖ seq uv)
 //	        49: the rules in force: see rules.go
 //	        45: the tables that have a last page, so that one that is missing is missed
@@ -55,6 +56,7 @@ const (
 	moreRevived = 47
 	moreSettled = 48
 	moreRules   = 49
+	moreBack    = 50
 )
 
 var (
@@ -295,6 +297,9 @@ func (sb *superblock) appendMore(b []byte) []byte {
 	if len(h.rules) > 0 {
 		b = appendField(b, moreRules, appendRules(nil, h.rules))
 	}
+	if h.owing() {
+		b = appendField(b, moreBack, appendPlace(nil, h.back))
+	}
 	if sb.lasts != "" {
 		b = appendField(b, moreLasts, []byte(sb.lasts))
 	}
@@ -342,6 +347,8 @@ func (sb *superblock) readMore(r *cutter) error {
 			}
 		case moreRules:
 			h.rules = c.rules()
+		case moreBack:
+			h.back = c.place()
 		case moreLasts:
 			sb.lasts = string(c.take(len(c.b)))
 		default:

@@ -62,6 +62,7 @@ type lost uint8
 const (
 	nothing    lost = iota
 	unknown         // it did not know the marker
+	owing           // nor up to where it had got back what was left
 	handedBack      // and has got back what this device has
 )
 
@@ -118,6 +119,9 @@ func (c *Course) Leaving() bool { return c.leaving }
 // Trail reports whether the next hello names earlier places: see Config.
 func (c *Course) Trail() bool { return c.lost >= unknown }
 
+// Owing reports whether the hub gets back what was left, too: see Config.
+func (c *Course) Owing() bool { return c.lost == owing }
+
 // HandedBack reports whether the hub has got back what it lost: see Config.
 func (c *Course) HandedBack() bool { return c.lost == handedBack }
 
@@ -160,9 +164,12 @@ func (c *Course) After(now time.Time, s *Session) Step {
 	step := Step{Phase: PhaseWaiting, Fault: Fault{Code: r.Code, Message: r.Text, Gen: r.Gen, Seq: r.Seq}}
 	switch r.Outcome {
 	case Again:
+		if c.lost == owing { // it is not any more
+			c.lost = nothing
+		}
 		return c.directly(step)
-	case Unknown, HandedBack, Replayed:
-		c.lost = map[Outcome]lost{Unknown: unknown, HandedBack: handedBack, Replayed: nothing}[r.Outcome]
+	case Unknown, Forgotten, HandedBack, Replayed:
+		c.lost = map[Outcome]lost{Unknown: unknown, Forgotten: owing, HandedBack: handedBack, Replayed: nothing}[r.Outcome]
 		c.back = s.handing.back // zero but of one that handed back
 		if r.Outcome == Replayed {
 			c.own = trouble{} // parents that the hub lost may be named since

@@ -18,6 +18,7 @@ type fakeReplica struct {
 	device    change.DeviceID
 	lineage   change.Lineage
 	marker    change.Marker
+	back      change.Place  // owed until marker is there
 	own       [][]byte      // own batches from generation 1
 	hashes    []change.Hash // theirs
 	confirmed change.Generation
@@ -55,6 +56,9 @@ func (r *fakeReplica) Hello(context.Context) (core.HelloState, error) {
 	h := core.HelloState{Device: r.device, Lineage: r.lineage, Marker: r.marker, Base: r.confirmed, Held: 1}
 	if r.confirmed > 0 {
 		h.BaseHash = r.hashes[r.confirmed-1]
+	}
+	if r.marker.Seq < r.back.Seq {
+		h.Back = r.back
 	}
 	h.Own = slices.Clone(r.hashes[r.confirmed:])
 	return h, nil
@@ -187,11 +191,18 @@ func (r *fakeReplica) Applied(_ context.Context, at core.AppliedCursor, _ int) (
 	return r.applied[at.Seq-1 : at.Seq], at, nil
 }
 
-func (r *fakeReplica) GoBack(_ context.Context, to change.Marker) error {
+func (r *fakeReplica) Owe(_ context.Context, back change.Place) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.back = back
+	return nil
+}
+
+func (r *fakeReplica) GoBack(_ context.Context, to change.Marker, back change.Place) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.rewinds = append(r.rewinds, to)
-	r.marker = to
+	r.marker, r.back = to, back
 	return nil
 }
 

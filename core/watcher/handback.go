@@ -16,7 +16,13 @@ import (
 //
 //	hello, marker ─▶ UNKNOWN_MARKER ─▶ hello, marker, trail ─▶ replay from F ─▶ handback … handed
 //	              ─▶ hello, marker, trail, back ─┬▶ resume: nothing was lost
-//	                                             └▶ replay from F ─▶ GoBack to F ─▶ hello, marker F ─▶ resume
+//	                                             └▶ replay from F ─▶ GoBack to F ─▶ hello, marker F, back ─▶ resume
+//
+// The last hello, and all until the feed is applied up to back, name back: the hub may have lost that again.
+//
+//	hello, marker, back ─▶ UNKNOWN_MARKER ─▶ hello, marker, trail, back ─┬▶ replay: as above
+//	                                                                     └▶ UNKNOWN_MARKER: back is what it does not know
+//	              ─▶ hello, back as the marker, trail ─▶ replay from F ─▶ handback of what was left, too … handed ─▶ as above
 type handing struct {
 	at      core.AppliedCursor // read from the replica
 	ready   []*wire.Handback   // cut into frames
@@ -31,7 +37,7 @@ type handing struct {
 func (s *Session) replay(ctx context.Context, m *wire.Welcome) {
 	if !s.cfg.HandedBack {
 		s.stage = handingBack
-		s.handing.at = core.AppliedCursor{Seq: m.Marker.Seq}
+		s.handing.at = core.AppliedCursor{Seq: m.Marker.Seq, Left: s.owing}
 		s.handing.from, s.handing.done = m.Marker.Seq, m.Marker.Seq
 		s.budget = m.Limits.PushBudget()
 		s.handOn(ctx)
@@ -39,7 +45,7 @@ func (s *Session) replay(ctx context.Context, m *wire.Welcome) {
 	}
 	to := m.Marker
 	to.Epoch = m.Epoch
-	if err := s.replica.GoBack(ctx, to); err != nil {
+	if err := s.replica.GoBack(ctx, to, s.cfg.Back); err != nil {
 		s.fail(err)
 		return
 	}
@@ -65,6 +71,12 @@ func (s *Session) handOn(ctx context.Context) {
 		h.at = next
 	}
 	if h.end && len(h.ready) == 0 && len(h.waiting) == 0 {
+		if s.owing {
+			if err := s.replica.Owe(ctx, h.back); err != nil {
+				s.fail(err)
+				return
+			}
+		}
 		s.end(Result{Outcome: HandedBack, Text: "the hub has lost entries; what this replica has of them is handed back"})
 	}
 }

@@ -138,21 +138,29 @@ func TestCourseOfALoss(t *testing.T) {
 		want Outcome
 		code wire.Code
 	}{
-		"the first time":              {Config{}, []wire.Message{lost}, Unknown, wire.CodeUnknownMarker},
-		"a hub of old":                {Config{Trail: true}, []wire.Message{lost}, Refused, wire.CodeUnknownMarker},
-		"lost again":                  {Config{Trail: true, HandedBack: true, Back: place}, []wire.Message{lost}, Unknown, wire.CodeUnknownMarker},
-		"handed back":                 {Config{Trail: true}, []wire.Message{welcome(0, 0), &wire.Handed{Seq: 1, Taken: 1, Head: place}, &wire.Handed{Seq: 2, Head: place}}, HandedBack, ""},
-		"answers nothing":             {Config{Trail: true}, []wire.Message{welcome(0, 0), &wire.Handed{Seq: 2, Head: place}}, Faulty, wire.CodeProtocol},
-		"streams":                     {Config{Trail: true}, []wire.Message{welcome(0, 0), &wire.Changes{Seq: 1, Entries: [][]byte{make([]byte, 100)}}}, Faulty, wire.CodeProtocol},
-		"full":                        {Config{Trail: true}, []wire.Message{welcome(0, 0), &wire.Error{Code: wire.CodeQuota, Text: "full"}}, Held, wire.CodeQuota},
-		"goes":                        {Config{Trail: true}, []wire.Message{welcome(0, 0), &wire.Bye{Why: wire.WhyClosing}}, Ended, ""},
-		"back to the beginning":       {Config{Trail: true, HandedBack: true, Back: place}, []wire.Message{welcome(0, 0)}, Replayed, ""},
-		"a place never named":         {Config{Trail: true}, []wire.Message{welcome(1, 7)}, Faulty, wire.CodeProtocol},
-		"replays without being asked": {Config{}, []wire.Message{welcome(0, 0)}, Refused, wire.CodeUnknownMarker},
+		"the first time":                 {Config{}, []wire.Message{lost}, Unknown, wire.CodeUnknownMarker},
+		"a hub of old":                   {Config{Trail: true}, []wire.Message{lost}, Refused, wire.CodeUnknownMarker},
+		"lost again":                     {Config{Trail: true, HandedBack: true, Back: place}, []wire.Message{lost}, Unknown, wire.CodeUnknownMarker},
+		"forgets what was left":          {Config{Trail: true}, []wire.Message{lost}, Forgotten, wire.CodeUnknownMarker},
+		"has got back what was left":     {Config{Trail: true, Owing: true}, []wire.Message{welcome(0, 0), &wire.Handed{Seq: 1, Head: place}, &wire.Handed{Seq: 2, Head: change.Place{Seq: 10}}}, HandedBack, ""},
+		"has what was left":              {Config{Trail: true, Owing: true}, []wire.Message{&wire.Welcome{Protocol: 1, Lineage: change.Lineage{1}, Epoch: 2, Mode: wire.ModeResume, Marker: change.Marker{Epoch: 2, Seq: 9, Hash: change.Hash{9}}, Head: 9}}, Again, ""},
+		"a hub of old, to which is owed": {Config{Trail: true, Owing: true}, []wire.Message{lost}, Refused, wire.CodeUnknownMarker},
+		"handed back":                    {Config{Trail: true}, []wire.Message{welcome(0, 0), &wire.Handed{Seq: 1, Taken: 1, Head: place}, &wire.Handed{Seq: 2, Head: place}}, HandedBack, ""},
+		"answers nothing":                {Config{Trail: true}, []wire.Message{welcome(0, 0), &wire.Handed{Seq: 2, Head: place}}, Faulty, wire.CodeProtocol},
+		"streams":                        {Config{Trail: true}, []wire.Message{welcome(0, 0), &wire.Changes{Seq: 1, Entries: [][]byte{make([]byte, 100)}}}, Faulty, wire.CodeProtocol},
+		"full":                           {Config{Trail: true}, []wire.Message{welcome(0, 0), &wire.Error{Code: wire.CodeQuota, Text: "full"}}, Held, wire.CodeQuota},
+		"goes":                           {Config{Trail: true}, []wire.Message{welcome(0, 0), &wire.Bye{Why: wire.WhyClosing}}, Ended, ""},
+		"back to the beginning":          {Config{Trail: true, HandedBack: true, Back: place}, []wire.Message{welcome(0, 0)}, Replayed, ""},
+		"a place never named":            {Config{Trail: true}, []wire.Message{welcome(1, 7)}, Faulty, wire.CodeProtocol},
+		"replays without being asked":    {Config{}, []wire.Message{welcome(0, 0)}, Refused, wire.CodeUnknownMarker},
 	} {
 		k := newTalk(t)
 		k.r.lineage = change.Lineage{1}
 		k.r.marker = change.Marker{Epoch: 1, Seq: 2, Hash: change.Hash{2}}
+		owes := c.cfg.Owing || c.want == Forgotten
+		if owes {
+			k.r.back = place
+		}
 		k.r.applied = [][]byte{make([]byte, 80), make([]byte, 90)}
 		c.cfg.Database, c.cfg.Agent = "db", "test"
 		k.s = New(k.r, c.cfg)
@@ -169,8 +177,23 @@ func TestCourseOfALoss(t *testing.T) {
 		if r := k.s.Result(); r.Outcome != c.want || r.Code != c.code {
 			t.Errorf("%s: %+v", name, r)
 		}
+		if owes && (k.r.back.Seq == 10) != (c.want == HandedBack) {
+			t.Errorf("%s: it owes up to %v", name, k.r.back)
+		}
 		if back := len(k.r.rewinds); back != map[bool]int{true: 1}[c.want == Replayed] {
 			t.Errorf("%s: it went back %d times", name, back)
+		}
+	}
+}
+
+// A hub loses again what it got back: the device learns in two steps what of it, and begins again with what it has left.
+func TestCourseOfALossOfWhatWasLeft(t *testing.T) {
+	c := newCourse()
+	for i, o := range []Outcome{Unknown, Forgotten, Ended, HandedBack, Unknown, Forgotten, Again} {
+		c.After(epoch, past(Result{Outcome: o}, nil))
+		owing := o == Forgotten || o == Ended
+		if c.Owing() != owing || c.Trail() != (o != Again) || c.HandedBack() != (o == HandedBack) {
+			t.Errorf("%d, %v: trail %v, owing %v, handed back %v", i, o, c.Trail(), c.Owing(), c.HandedBack())
 		}
 	}
 }

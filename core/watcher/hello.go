@@ -3,6 +3,7 @@ package watcher
 import (
 	"context"
 
+	"vsync/core/change"
 	"vsync/core/wire"
 )
 
@@ -20,6 +21,14 @@ func (s *Session) sayHello(ctx context.Context) {
 			return
 		}
 	}
+	back := have.Back
+	if s.cfg.HandedBack {
+		back = s.cfg.Back
+	}
+	if s.owing = s.cfg.Owing && back != (change.Place{}); s.owing {
+		have.Marker.Seq, have.Marker.Hash, back = back.Seq, back.Hash, change.Place{}
+	}
+	have.Back = back
 	s.hello = have
 	s.applied = have.Marker.Seq
 	s.settled = s.replica.State().ConfirmedGen
@@ -37,6 +46,6 @@ func (s *Session) sayHello(ctx context.Context) {
 		Credit:     s.cfg.Credit,
 		Agent:      s.cfg.Agent,
 		Trail:      s.trail,
-		Back:       s.cfg.Back,
+		Back:       back,
 	})
 }

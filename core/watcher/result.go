@@ -26,6 +26,7 @@ const (
 	Faulty                    // the stream cannot be applied at sequence Seq: ask again; then it is held there
 	Unknown                   // the hub does not know the marker: hello at once, with a trail
 	HandedBack                // it was given all that it lost: hello at once
+	Forgotten                 // the hub does not know up to where it got back what was left: hello at once, and it gets that again
 	Replayed                  // what it lost was left: hello at once
 	Lost                      // own generation Gen cannot be read: learn what the hub has, then re-entry with what is left
 	Held                      // no token, too many requests, no space: the queue waits
@@ -34,7 +35,7 @@ const (
 )
 
 func (o Outcome) String() string {
-	return [...]string{"running", "ended", "again", "reentered", "superseded", "parted", "rejected", "faulty", "unknown", "handed back", "replayed", "lost", "held", "refused", "failed"}[o]
+	return [...]string{"running", "ended", "again", "reentered", "superseded", "parted", "rejected", "faulty", "unknown", "handed back", "forgotten", "replayed", "lost", "held", "refused", "failed"}[o]
 }
 
 // A Result says why a session ended, to programs and to people.
@@ -177,9 +178,13 @@ func (s *Session) refused(m *wire.Error) {
 	case wire.CodeVersion, wire.CodeUnknownMessage, wire.CodeInvalid, wire.CodeOtherHub:
 		r.Outcome = Refused
 	case wire.CodeUnknownMarker:
-		r.Outcome = Refused // by a hub that does not know trails
-		if !s.cfg.Trail || s.cfg.HandedBack {
+		switch {
+		case !s.cfg.Trail || s.cfg.HandedBack:
 			r.Outcome = Unknown
+		case s.hello.Back != change.Place{}:
+			r.Outcome = Forgotten
+		default:
+			r.Outcome = Refused // by a hub that does not know trails
 		}
 	case wire.CodeUnauthenticated, wire.CodeRateLimited, wire.CodeQuota:
 		r.Outcome = Held

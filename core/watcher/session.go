@@ -18,7 +18,8 @@ type Replica interface {
 	Reenter(ctx context.Context) error
 	Trail(ctx context.Context) ([]change.Place, error)
 	Applied(ctx context.Context, at core.AppliedCursor, maxBytes int) ([][]byte, core.AppliedCursor, error)
-	GoBack(ctx context.Context, to change.Marker) error
+	GoBack(ctx context.Context, to change.Marker, back change.Place) error
+	Owe(ctx context.Context, back change.Place) error
 	State() core.State
 	OnUnsent(fn func())
 }
@@ -52,6 +53,9 @@ type Config struct {
 	// it has that and still does not know the marker, what it lost is left.
 	HandedBack bool
 	Back       change.Place
+	// Owing has hello name, as if it were the marker, the place where the hub's feed ended when it had got back what the replica has left
+	// since: the hub does not know that place, and so gets back what was left, too.
+	Owing bool
 }
 
 type stage uint8
@@ -75,6 +79,7 @@ type Session struct {
 
 	hello   core.HelloState // what Open said
 	trail   []change.Place  // and the earlier places, if it named any
+	owing   bool            // and that it owes what it has left: its marker there is none
 	handing handing
 	budget  int      // bytes of a frame that hands back
 	control [][]byte // frames that go before pushes
@@ -292,7 +297,8 @@ func (s *Session) Live() bool { return s.Settled() && s.applied >= s.head }
 // the welcome have been applied; while entries are handed back, how many of those are.
 func (s *Session) Progress() (received, expected uint64) {
 	if s.stage == handingBack {
-		return s.handing.done - s.handing.from, s.applied - s.handing.from
+		expected = s.applied - s.handing.from
+		return min(s.handing.done-s.handing.from, expected), expected
 	}
 	if !s.Settled() || s.head <= s.start {
 		return 0, 0

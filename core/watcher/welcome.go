@@ -21,6 +21,10 @@ func (s *Session) welcome(ctx context.Context, now time.Time, m *wire.Welcome) {
 		s.replay(ctx, m)
 		return
 	}
+	if s.owing {
+		s.end(Result{Outcome: Again, Text: "the hub has again what this replica was to hand back"})
+		return
+	}
 	done, err := s.replica.Settle(ctx, core.Welcome{
 		Lineage: m.Lineage, Epoch: m.Epoch, Common: m.Common, Last: m.Last, LastHash: m.Hash, Head: m.Head,
 	})

@@ -32,6 +32,14 @@ type device struct {
 	backup *backup
 	feed   *model // that its store stands in, as far as is known
 	at     uint64 // its place there
+	owes   []stood
+}
+
+// stood is where a device stood in a feed before it left that. What it had there it has still, and hands back until the hub is known
+// to have it for good.
+type stood struct {
+	feed *model
+	at   uint64
 }
 
 // seen is what an application read of an object some time ago.
@@ -45,6 +53,7 @@ type backup struct {
 	mem   *store.Memory
 	holds map[string]uint64
 	maybe map[string]bool
+	owes  []stood
 }
 
 func (s *Sim) newDevice() {
@@ -90,7 +99,7 @@ func (d *device) pump() {
 	case d.sess == nil && s.now >= d.dialAt && s.hub.r != nil:
 		d.sess = watcher.New(d.r, watcher.Config{Database: database, Agent: d.name, Credit: uint64(s.plan.credit),
 			Rest: d.course.Rest(), Linger: d.course.Linger(), Parting: d.course.Parting(), Leaving: d.course.Leaving(),
-			Trail: d.course.Trail(), HandedBack: d.course.HandedBack(), Back: d.course.Back()})
+			Trail: d.course.Trail(), Owing: d.course.Owing(), HandedBack: d.course.HandedBack(), Back: d.course.Back()})
 		d.conn = s.connect(d)
 		d.sess.Open(s.ctx, s.time())
 		d.noticed()
@@ -275,7 +284,7 @@ func (s *Sim) cloneOne() {
 	b := d.copy()
 	s.did("clone")
 	e := s.addDevice(b.mem, b.holds, b.maybe)
-	e.feed, e.at = d.feed, d.at
+	e.feed, e.at, e.owes = d.feed, d.at, b.owes
 	s.logf("%s is a copy of %s", e.name, d.name)
 	e.start()
 	e.begun()
@@ -283,7 +292,7 @@ func (s *Sim) cloneOne() {
 
 // copy takes a copy of the store while it is in use.
 func (d *device) copy() *backup {
-	return &backup{mem: d.mem.Clone(), holds: maps.Clone(d.holds), maybe: maps.Clone(d.maybe)}
+	return &backup{mem: d.mem.Clone(), holds: maps.Clone(d.holds), maybe: maps.Clone(d.maybe), owes: slices.Clip(d.owes)}
 }
 
 // restoreOne takes a backup, or goes back to one: what was written since is lost, unless it was sent.
@@ -304,7 +313,7 @@ func (s *Sim) restoreOne() {
 	d.down(0)
 	b := d.backup
 	d.mem = b.mem.Clone()
-	d.holds, d.maybe = maps.Clone(b.holds), maps.Clone(b.maybe)
+	d.holds, d.maybe, d.owes = maps.Clone(b.holds), maps.Clone(b.maybe), b.owes
 	d.held, d.late = nil, nil
 	if s.chance(50) { // else the application keeps its marker elsewhere, and has seen what is gone
 		d.watch = newObserver(d)

@@ -107,10 +107,18 @@ func (d *device) stand() {
 	if d.r == nil || d.lost() {
 		return
 	}
-	at := d.r.State().Marker
-	if m := d.s.feedOf(at); m != nil { // compare says so, if not
-		d.feed, d.at = m, at.Seq
+	st := d.r.State()
+	m := d.s.feedOf(st.Marker)
+	switch {
+	case m == nil: // compare says so
+		return
+	case !st.Owing:
+		d.owes = nil
+	case st.Marker.Seq < d.at:
+		d.owes = append(d.owes, stood{d.feed, d.at})
+		d.s.count("owing")
 	}
+	d.feed, d.at = m, st.Marker.Seq
 }
 
 // kept is all that is in the feed, or in the store of a device, as far as it once was in the feed.
@@ -123,6 +131,9 @@ func (s *Sim) kept() map[string]bool {
 	for _, d := range s.devices {
 		if d.feed != nil {
 			d.feed.list(all, d.at)
+		}
+		for _, o := range d.owes {
+			o.feed.list(all, o.at)
 		}
 		for n := range d.holds {
 			if s.writes[n].came {
@@ -271,6 +282,8 @@ func (s *Sim) afterLoss(o watcher.Outcome) {
 	switch o {
 	case watcher.Unknown:
 		s.count("unknown place")
+	case watcher.Forgotten:
+		s.count("lost again")
 	case watcher.Replayed:
 		s.count("went back")
 	}
