@@ -32,6 +32,7 @@ const (
 	Protocol       Code = "PROTOCOL"        // the other side broke the protocol
 	OtherHub       Code = "OTHER_HUB"       // the hub is not the one that this replica belongs to
 	UnknownMarker  Code = "UNKNOWN_MARKER"  // a resume marker that names no known place
+	TooOld         Code = "TOO_OLD"         // what was asked for lies before what history holds
 	Gap            Code = "GAP"             // something that should have come before is missing
 	WrongHash      Code = "HASH"            // a hash chain does not fit
 	VersionUnknown Code = "VERSION"         // a format or protocol of another version

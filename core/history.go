@@ -75,13 +75,10 @@ func (r *Replica) version(ctx context.Context, key change.Key, v change.Version)
 	}
 	h.Time, h.Note = head.Stamp, head.Note
 	// Within one commit, items stand in order: their index makes the place unique.
-	i := slices.IndexFunc(rec.Items, func(it changelog.Item) bool {
-		b := changelog.BatchBytes(it)
-		return len(b) > 0 && len(batch) > 0 && &b[0] == &batch[0]
-	})
-	ann, err := r.annotationOf(ctx, v, rec.Items[max(i, 0)])
+	i := itemOf(&rec, batch)
+	ann, err := r.annotationOf(ctx, v, rec.Items[i])
 	h.Parents = slices.Clone(ann.EffectiveParents(&change.Mutation{Index: index, Parents: h.Parents}))
-	return h, rec.Commit<<20 | uint64(max(i, 0)), true, err
+	return h, rec.Commit<<20 | uint64(i), true, err
 }
 
 // annotationOf is what the hub said of a version whose batch stands in an item of the log, as far as it is needed for its parents.
@@ -162,15 +159,19 @@ func (r *Replica) MergeBase(ctx context.Context, key change.Key) (HistoryEntry, 
 	if err != nil {
 		return HistoryEntry{}, false, err
 	}
+	return r.mergeBase(ctx, key, e.Frontier)
+}
+
+func (r *Replica) mergeBase(ctx context.Context, key change.Key, leaves []change.Version) (HistoryEntry, bool, error) {
 	lookup := func(ctx context.Context, v change.Version) (dag.Node, bool, error) {
 		h, at, ok, err := r.version(ctx, key, v)
 		return dag.Node{Version: v, Parents: h.Parents, Deleted: h.Deleted, Position: at}, ok, err
 	}
-	ordered, err := r.ordered(ctx, lookup, e.Frontier)
+	ordered, err := r.ordered(ctx, lookup, leaves)
 	if err != nil {
 		return HistoryEntry{}, false, typed(err, "looking for the merge base of "+key.String())
 	}
-	base, ok, err := dag.MergeBase(ctx, ordered, e.Frontier)
+	base, ok, err := dag.MergeBase(ctx, ordered, leaves)
 	if err != nil || !ok {
 		return HistoryEntry{}, false, typed(err, "looking for the merge base of "+key.String())
 	}

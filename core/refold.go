@@ -28,6 +28,8 @@ type refolding struct {
 
 	each func(h *head) // called after each commit; nil: nobody looks
 
+	cut func(changelog.Record) changelog.Record // what of a commit is folded; nil: all
+
 	rows map[string][]byte
 }
 
@@ -90,6 +92,9 @@ func (g *refolding) run(ctx context.Context) (map[string][]byte, head, error) {
 
 func (g *refolding) record(f *fold, rec changelog.Record) error {
 	f.recall(rec)
+	if g.cut != nil {
+		rec = g.cut(rec)
+	}
 	if err := f.record(rec); errors.Is(err, &Error{Code: VersionUnknown}) {
 		return err
 	} else if err != nil {

@@ -17,7 +17,8 @@ type Op struct {
 	Key    change.Key
 	Delete bool
 	Value  []byte // canonical msgpack; nothing in a deletion
-	// Seen are the versions that the writer had before him, and that this one replaces. Nil: whatever is there now.
+	// Seen are the versions that the writer had before him, and that this one replaces. Nil: whatever is there now; of a conflict under
+	// Keep, what is shown.
 	// Empty and not nil: nothing, so that whatever is there stays beside it.
 	Seen []change.Version
 }
@@ -248,10 +249,10 @@ func (s *stage) view(key change.Key) (objects.View, had, error) {
 // parents are the versions that a mutation replaces, and the row of its object.
 func (s *stage) parents(op *Op) ([]change.Version, had, error) {
 	v, h, err := s.view(op.Key)
-	now := v.Frontier()
 	if op.Seen == nil || err != nil {
-		return now, h, err
+		return plainParents(&v, s.state.rulesOf(op.Key.Collection)), h, err
 	}
+	now := v.Frontier()
 	seen := make([]change.Version, 0, len(op.Seen))
 	for _, v := range op.Seen {
 		v = s.today(v, now)
