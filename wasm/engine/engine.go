@@ -10,7 +10,7 @@
 // The first HELLO opens the database, the last CLOSE closes it. Pages that vanish are given a moment to come back, as a reload is
 // exactly that; the checkpoint is written at once.
 //
-// By file: life (open, close, lose), port (frames in), requests, streams, rows, status.
+// By file: life (open, close, lose), rules, port (frames in), requests, streams, conflicts, past, rows, status.
 package engine
 
 import (

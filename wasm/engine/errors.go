@@ -24,7 +24,7 @@ func fail(code core.Code, format string, args ...any) *core.Error {
 var words = map[core.Code]bool{
 	core.Closed: true, core.Aborted: true, core.Invalid: true, core.LocalOnly: true, core.KeyTooLong: true, core.ValueTooLarge: true,
 	core.BatchTooLarge: true, core.Quota: true, core.StorageLost: true, core.Corrupt: true, core.Locked: true, core.Internal: true,
-	core.Forbidden: true, core.Protocol: true, core.OtherHub: true, core.UnknownMarker: true, core.VersionUnknown: true,
+	core.Forbidden: true, core.Protocol: true, core.OtherHub: true, core.UnknownMarker: true, core.VersionUnknown: true, core.TooOld: true,
 	unsent: true, changed: true, unauthenticated: true, "RATE_LIMITED": true,
 }
 

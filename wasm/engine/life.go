@@ -19,6 +19,7 @@ type options struct {
 	durability string // "relaxed" or "strict"
 	token      bool   // the page can be asked for a token
 	agent      string
+	rules      ruled // of collections; of an open database what all pages have said
 }
 
 func (o *options) validate() error {
@@ -70,10 +71,12 @@ type database struct {
 	board   board
 	running sync.WaitGroup // goroutines of the database itself
 
-	mu    sync.Mutex
-	ports map[*Port]bool
-	end   *core.Error // why requests fail now; nil: they do not
-	leave func()      // stops the closing that waits for a page to come back
+	mu      sync.Mutex
+	ports   map[*Port]bool
+	raise   chan struct{} // has a value when rules may be written; nil: local only
+	end     *core.Error   // why requests fail now; nil: they do not
+	unruled []string      // collections whose rules are to be written
+	leave   func()        // stops the closing that waits for a page to come back
 
 	checked   bool  // a checkpoint was written, or found needless, since the opening
 	checkedAt int64 // size of the log then
@@ -101,7 +104,7 @@ func (e *Engine) join(p *Port, o options) (*database, error) {
 	defer func() { <-e.gate }()
 	db := e.current()
 	if db != nil {
-		wrong := db.opt.differs(&o)
+		wrong := db.differs(&o)
 		if wrong != nil && db.used() {
 			return nil, wrong
 		}
@@ -116,8 +119,19 @@ func (e *Engine) join(p *Port, o options) (*database, error) {
 			return nil, err
 		}
 	}
+	db.adopt(o.rules)
 	db.add(p)
 	return db, nil
+}
+
+// differs says what of a page's options does not fit those that the database is open with.
+func (db *database) differs(o *options) error {
+	if err := db.opt.differs(o); err != nil {
+		return err
+	}
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	return db.opt.rules.differs(o.rules)
 }
 
 // used says that a page has the database open.
@@ -131,6 +145,7 @@ var closed = fail(core.Closed, "the database was closed: open it again")
 
 func (e *Engine) open(ctx context.Context, o options) (*database, error) {
 	db := &database{e: e, opt: o, ports: map[*Port]bool{}}
+	db.opt.rules = ruled{}
 	db.ctx, db.cancel = context.WithCancel(context.Background())
 	lost := make(chan struct{})
 	lose := sync.OnceFunc(func() { close(lost) })
@@ -203,7 +218,9 @@ func (db *database) connect() error {
 	}
 	db.watcher = w
 	w.Subscribe(func(watcher.Status) { db.board.nudge() })
+	db.raise = make(chan struct{}, 1)
 	db.running.Go(func() { w.Run(db.ctx) })
+	db.running.Go(db.writeRules)
 	return nil
 }
 

@@ -189,12 +189,16 @@ func (p *Port) first(r *port.Reader, kind, n uint64) {
 		p.cancel()
 		return
 	}
-	o := readOptions(r)
+	o, wrong := readOptions(r)
 	if r.Err() != nil {
 		return
 	}
 	p.token = o.token
-	db, err := p.e.join(p, o)
+	var db *database
+	err := wrong
+	if err == nil {
+		db, err = p.e.join(p, o)
+	}
 	if err != nil {
 		p.fail(n, err)
 		p.cancel()
@@ -205,7 +209,8 @@ func (p *Port) first(r *port.Reader, kind, n uint64) {
 	p.write(msgpack.AppendStr(port.Frame(nil, port.OK, n, 1), db.replica.State().Device.String()))
 }
 
-func readOptions(r *port.Reader) (o options) {
+// readOptions reads what a page opens a database with; wrong is what of it cannot be taken.
+func readOptions(r *port.Reader) (o options, wrong error) {
 	for range r.Map() {
 		switch key := r.Str(); key {
 		case "name":
@@ -218,11 +223,13 @@ func readOptions(r *port.Reader) (o options) {
 			o.token = r.Bool()
 		case "agent":
 			o.agent = r.Str()
+		case "collections":
+			o.rules = readRules(r, &wrong)
 		default:
 			r.Fail("an option that this engine knows, not " + key)
 		}
 	}
-	return o
+	return o, wrong
 }
 
 // close lets the page go, and answers when that is done.

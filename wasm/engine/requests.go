@@ -38,6 +38,8 @@ func (p *Port) request(r *port.Reader, kind, n uint64) {
 	case port.Dismiss, port.Retry:
 		version := r.Str()
 		p.answer(r, n, func(c *call) ([]byte, error) { return p.settle(c, n, version, kind == port.Retry) })
+	case port.Revert, port.Undo, port.Diff, port.Blame, port.Past:
+		p.historyRequest(r, kind, n)
 	default:
 		p.streamRequest(r, kind, n)
 	}

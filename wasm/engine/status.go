@@ -3,6 +3,7 @@ package engine
 import (
 	"bytes"
 	"context"
+	"errors"
 	"sync"
 	"time"
 
@@ -35,6 +36,7 @@ type board struct {
 	listed   uint64 // counts its versions
 	at       string // marker at which the list was read
 	dirty    bool   // it was changed here
+	wrong    error  // of what is done without a page asking for it; told where nothing else is
 }
 
 func (b *board) signal() chan struct{} {
@@ -54,6 +56,17 @@ func (b *board) nudge() {
 func (b *board) changed() {
 	b.mu.Lock()
 	b.dirty = true
+	b.mu.Unlock()
+	b.nudge()
+}
+
+// complain notes what went wrong in something that no page waits for.
+func (b *board) complain(err error) {
+	if errors.Is(err, context.Canceled) {
+		return
+	}
+	b.mu.Lock()
+	b.wrong = err
 	b.mu.Unlock()
 	b.nudge()
 }
@@ -132,6 +145,11 @@ func (db *database) status() status {
 		s.next, s.confirmed = millis(w.NextAttemptAt), millis(w.LastConfirmedAt)
 		s.waits, s.since, s.stalled = string(w.Waiting.For), millis(w.Waiting.Since), w.Waiting.Stalled
 		s.code, s.message = string(word(string(w.Fault.Code))), w.Fault.Message
+	}
+	if s.code == "" && s.message == "" && db.board.wrong != nil {
+		var code core.Code
+		code, s.message = explain(db.board.wrong)
+		s.code = string(code)
 	}
 	if s.pending > 0 {
 		s.oldest = db.oldest(state.ConfirmedGen + 1)

@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"errors"
+	"iter"
 	"slices"
 
 	"vsync/core"
@@ -26,6 +27,15 @@ func (p *Port) streamRequest(r *port.Reader, kind, n uint64) {
 	case port.History:
 		key, limit := readKey(r), r.Uint()
 		p.stream(r, n, func(c *call) error { return p.history(c, n, key, limit) })
+	case port.Conflicts:
+		q := core.ScanRange{Collection: r.Str()}
+		p.stream(r, n, func(c *call) error { return p.conflicts(c, n, q) })
+	case port.LiveConflicts:
+		collection := r.Str()
+		p.stream(r, n, func(c *call) error { return p.liveConflicts(c, n, collection) })
+	case port.ScanPast:
+		when, q := readWhen(r), readQuery(r)
+		p.stream(r, n, func(c *call) error { return p.scanPast(c, n, when, q) })
 	default:
 		r.Fail("a request that this engine knows")
 	}
@@ -48,8 +58,12 @@ func (p *Port) stream(r *port.Reader, n uint64, do func(c *call) error) {
 
 // scan sends the objects of a range, as they were at one moment.
 func (p *Port) scan(c *call, n uint64, q core.ScanRange) error {
+	return p.sendRows(c, n, c.db.replica.Scan(c.ctx, q))
+}
+
+func (p *Port) sendRows(c *call, n uint64, list iter.Seq2[core.Entry, error]) error {
 	var rows rows
-	for e, err := range c.db.replica.Scan(c.ctx, q) {
+	for e, err := range list {
 		if err != nil {
 			return err
 		}

@@ -28,8 +28,8 @@
 // Numbers of requests are the page's: 1, 2, 3 …, each once.
 //
 //	page ─▶ engine
-//	  1 HELLO    n, protocol (1), {"name" str, "feed" str, "durability" str, "token" bool, "agent" str}
-//	                                                        ─▶ OK device str. Comes first; STATUS comes before the OK
+//	  1 HELLO    n, protocol (1), {"name" str, "feed" str, "durability" str, "token" bool, "agent" str, "collections" {COLLECTION rules
+//	             bin …}}                                    ─▶ OK device str. Comes first; STATUS comes before the OK
 //	  2 DESTROY  n, protocol (1), name str, force bool      ─▶ OK. Comes first, instead of HELLO; nothing follows
 //	  3 GET      n, COLLECTION, KEY                         ─▶ OK value | nil
 //	  4 GETMANY  n, COLLECTION, [KEY …]                     ─▶ OK [value | nil …]
@@ -64,6 +64,17 @@
 //	 20 HIDDEN   0: the page is being hidden, and may be gone soon: write a checkpoint
 //	 21 TOKEN    n of the ASK, token str | nil, why there is none str
 //	 22 WAKE     0: the page goes on after it was frozen or hidden, or the network is another: look whether the hub can be reached
+//	 30 CONFLICTS n, COLLECTION                             ─▶ ITEMS [CONFLICT …] …, END
+//	 31 LIVECONFLICTS n, COLLECTION                         ─▶ ITEMS part, [CONFLICT …], [KEY …] …, never END. Parts are those of LIVE
+//	       CONFLICT [KEY, base value | nil, [[VERSION, TIME, value | nil (deleted)] …]], the side that is shown first
+//	 32 REVERT   n, COLLECTION, KEY, VERSION, note str      ─▶ OK VERSION
+//	 33 UNDO     n, VERSION, COLLECTION, [KEY …], note str  ─▶ OK VERSION. Without keys all that the batch wrote
+//	 34 DIFF     n, COLLECTION, KEY, VERSION, VERSION ("": what is shown)
+//	                                                        ─▶ OK [[[str …] path, value | nil, value | nil] …]
+//	 35 BLAME    n, COLLECTION, KEY                         ─▶ OK [[[str …] path, value, VERSION, TIME, note str, older bool] …]
+//	 36 PAST     n, WHEN, COLLECTION, [KEY …]               ─▶ OK ROWS: of those that were there
+//	 37 SCANPAST n, WHEN, QUERY                             ─▶ ITEMS ROWS …, END
+//	       WHEN  the marker of an event, or a TIME
 //
 //	engine ─▶ page
 //	 64 OK       n, fields

@@ -31,6 +31,15 @@ const (
 	Token   = 21
 	Wake    = 22
 
+	Conflicts     = 30
+	LiveConflicts = 31
+	Revert        = 32
+	Undo          = 33
+	Diff          = 34
+	Blame         = 35
+	Past          = 36
+	ScanPast      = 37
+
 	OK     = 64
 	Fail   = 65
 	Items  = 66
@@ -166,6 +175,15 @@ func (r *Reader) Str() string {
 	}
 	r.fail(want)
 	return ""
+}
+
+// IsStr says that a string is what comes.
+func (r *Reader) IsStr() bool {
+	if r.err != nil || r.off >= len(r.b) {
+		return false
+	}
+	c := r.b[r.off]
+	return c >= 0xa0 && c <= 0xbf || c >= 0xd9 && c <= 0xdb
 }
 
 // Bin takes bytes.

@@ -1,0 +1,201 @@
+package engine
+
+import (
+	"errors"
+	"slices"
+
+	"vsync/core"
+	"vsync/core/change"
+	"vsync/core/wire/msgpack"
+	"vsync/wasm/port"
+)
+
+// conflicts sends the conflicts of a collection.
+func (p *Port) conflicts(c *call, n uint64, q core.ScanRange) error {
+	var list conflictList
+	for x, err := range c.db.replica.Conflicts(c.ctx, q) {
+		if err != nil {
+			return err
+		}
+		if list.add(&x); list.full() {
+			if err := p.items(c, list.take(port.Frame(nil, port.Items, n, 1))); err != nil {
+				return err
+			}
+		}
+	}
+	if list.n == 0 {
+		return nil
+	}
+	return p.items(c, list.take(port.Frame(nil, port.Items, n, 1)))
+}
+
+// liveConflicts sends the conflicts of a collection, and what becomes of them.
+func (p *Port) liveConflicts(c *call, n uint64, collection string) error {
+	if collection == "" {
+		return fail(core.Invalid, "conflicts are those of a collection")
+	}
+	for {
+		err := p.followConflicts(c, n, collection)
+		if !errors.Is(err, errAgain) {
+			return err
+		}
+	}
+}
+
+func conflictFrame(n uint64, part int, list *conflictList, gone []string) []byte {
+	b := list.take(msgpack.AppendUint(port.Frame(nil, port.Items, n, 3), uint64(part)))
+	b = msgpack.AppendArray(b, len(gone))
+	for _, id := range gone {
+		b = msgpack.AppendStr(b, id)
+	}
+	return b
+}
+
+func (p *Port) followConflicts(c *call, n uint64, collection string) error {
+	r := c.db.replica
+	v, err := r.View()
+	if err != nil {
+		return err
+	}
+	marker := v.Marker() // what comes after it is seen again: what is listed may be newer
+	v.Release()
+	known := map[string]bool{}
+	var list conflictList
+	for x, err := range r.Conflicts(c.ctx, core.ScanRange{Collection: collection}) {
+		if err != nil {
+			return err
+		}
+		known[x.Key.ID] = true
+		if list.add(&x); list.full() {
+			if err := p.items(c, conflictFrame(n, port.Piece, &list, nil)); err != nil {
+				return err
+			}
+		}
+	}
+	if err := p.items(c, conflictFrame(n, port.Whole, &list, nil)); err != nil {
+		return err
+	}
+	for e, err := range r.Watch(c.ctx, core.WatchOptions{Collection: collection, From: marker}) {
+		if err != nil {
+			return err
+		}
+		if e.Initial {
+			return errAgain
+		}
+		if err := p.conflictChanges(c, n, &e, known); err != nil {
+			return err
+		}
+	}
+	return c.ctx.Err()
+}
+
+// conflictChanges sends what an event changes of the conflicts that are known.
+func (p *Port) conflictChanges(c *call, n uint64, e *core.Event, known map[string]bool) error {
+	var list conflictList
+	var gone []string
+	for i := range e.Changes {
+		x := &e.Changes[i]
+		if !x.Conflict && !known[x.Key.ID] {
+			continue
+		}
+		now, is, err := c.db.replica.Conflict(c.ctx, x.Key)
+		switch {
+		case err != nil:
+			return err
+		case is:
+			known[x.Key.ID] = true
+			list.add(&now)
+		case known[x.Key.ID]:
+			delete(known, x.Key.ID)
+			gone = append(gone, x.Key.ID)
+		}
+	}
+	if list.n == 0 && len(gone) == 0 {
+		return nil
+	}
+	return p.items(c, conflictFrame(n, port.Delta, &list, gone))
+}
+
+// conflictList gathers conflicts. The zero value has none.
+type conflictList struct {
+	n     int
+	bytes []byte
+}
+
+func (l *conflictList) add(x *core.Conflict) {
+	b := msgpack.AppendStr(msgpack.AppendArray(l.bytes, 3), x.Key.ID)
+	var base []byte
+	if x.Base != nil && !x.Base.Deleted {
+		base = x.Base.Value
+	}
+	b = msgpack.AppendArray(port.Value(b, base, base != nil), len(x.Sides))
+	for i := range x.Sides {
+		s := &x.Sides[i]
+		b = msgpack.AppendUint(msgpack.AppendStr(msgpack.AppendArray(b, 3), s.Version.String()), s.Time)
+		b = port.Value(b, s.Value, !s.Deleted)
+	}
+	l.bytes = b
+	l.n++
+}
+
+func (l *conflictList) full() bool { return len(l.bytes) >= port.MaxItems }
+
+// take appends what was gathered, and begins anew.
+func (l *conflictList) take(b []byte) []byte {
+	b = append(msgpack.AppendArray(slices.Grow(b, len(l.bytes)+8), l.n), l.bytes...)
+	l.n, l.bytes = 0, l.bytes[:0]
+	return b
+}
+
+// historyRequest begins a request about what was.
+func (p *Port) historyRequest(r *port.Reader, kind, n uint64) {
+	var wrong error
+	version := func() (v change.Version) {
+		text := r.Str()
+		if text == "" && kind == port.Diff {
+			return v
+		}
+		v, err := change.ParseVersion(text)
+		if err != nil && wrong == nil {
+			wrong = fail(core.Invalid, "%q is no version: give one that the history of the object names", text)
+		}
+		return v
+	}
+	switch kind {
+	case port.Revert:
+		key, v, note := readKey(r), version(), r.Str()
+		p.written(r, n, wrong, func(c *call) (core.Receipt, error) { return c.db.replica.Revert(c.ctx, key, v, note) })
+	case port.Undo:
+		v, collection, ids, note := version(), r.Str(), r.Strs(), r.Str()
+		var keys []change.Key
+		for _, id := range ids {
+			keys = append(keys, change.Key{Collection: collection, ID: id})
+		}
+		p.written(r, n, wrong, func(c *call) (core.Receipt, error) { return c.db.replica.Undo(c.ctx, v, keys, note) })
+	case port.Diff:
+		key, from, to := readKey(r), version(), version()
+		p.answer(r, n, func(c *call) ([]byte, error) {
+			if wrong != nil {
+				return nil, wrong
+			}
+			return diff(c, n, key, from, to)
+		})
+	case port.Blame:
+		key := readKey(r)
+		p.answer(r, n, func(c *call) ([]byte, error) { return blame(c, n, key) })
+	case port.Past:
+		when, collection, ids := readWhen(r), r.Str(), r.Strs()
+		p.answer(r, n, func(c *call) ([]byte, error) { return past(c, n, when, collection, ids) })
+	}
+}
+
+// written answers a request that writes a batch.
+func (p *Port) written(r *port.Reader, n uint64, wrong error, do func(c *call) (core.Receipt, error)) {
+	p.answer(r, n, func(c *call) ([]byte, error) {
+		if wrong != nil {
+			return nil, wrong
+		}
+		rec, err := do(c)
+		return msgpack.AppendStr(port.Frame(nil, port.OK, n, 1), rec.Version.String()), err
+	})
+}
