@@ -134,6 +134,24 @@ func (r *Replica) Rules(collection string) *merge.Rules {
 	return r.head.rulesOf(collection)
 }
 
+// CanonicalRules reads rules as an application gives them, and returns them as they are written.
+//
+// Errors: INVALID for what are no rules, or no rules for this collection.
+func CanonicalRules(collection string, rules []byte) ([]byte, error) {
+	parsed, err := merge.Parse(rules)
+	if err != nil {
+		return nil, wrapf(Invalid, err, "the rules of the collection %q cannot be written", collection)
+	}
+	key := change.Key{Collection: collection, ID: "x"}
+	if err := validKey(key); err != nil {
+		return nil, err
+	}
+	if key.System() {
+		return nil, errorf(Invalid, "%q is the system's own, and has no rules: name a collection of the application", collection)
+	}
+	return parsed.Encode(), nil
+}
+
 // SetRules writes the rules of a collection, as package merge reads them, if their version is higher than that of those in force and of
 // what was written here and is not sent yet; written says whether. They are in force from their place in the feed on, so without a
 // feed never.
@@ -143,17 +161,14 @@ func (r *Replica) SetRules(ctx context.Context, collection string, rules []byte)
 	if r.cfg.Role != RoleDevice {
 		return rec, false, errorf(Invalid, "a hub's replica takes rules from devices, and writes none of its own")
 	}
-	parsed, err := merge.Parse(rules)
-	if err != nil {
-		return rec, false, wrapf(Invalid, err, "the rules of the collection %q cannot be written", collection)
-	}
-	key := change.Key{Collection: change.RulesCollection, ID: collection}
-	if err := validKey(change.Key{Collection: collection, ID: "x"}); err != nil {
+	if rules, err = CanonicalRules(collection, rules); err != nil {
 		return rec, false, err
 	}
-	if (change.Key{Collection: collection}).System() {
-		return rec, false, errorf(Invalid, "%q is the system's own, and has no rules: name a collection of the application", collection)
+	parsed, err := merge.Parse(rules)
+	if err != nil {
+		return rec, false, err
 	}
+	key := change.Key{Collection: change.RulesCollection, ID: collection}
 	err = r.submit(ctx, &request{strict: r.cfg.Durability == store.Strict, weight: 400 + len(rules), form: func(s *stage) (err error) {
 		if written, err = s.raises(key, parsed); err != nil || !written {
 			return err

@@ -7,7 +7,6 @@ import (
 
 	"vsync/core"
 	"vsync/core/change"
-	"vsync/core/merge"
 	"vsync/core/watcher"
 	"vsync/wasm/port"
 )
@@ -25,18 +24,15 @@ func readRules(r *port.Reader, wrong *error) ruled {
 	out := ruled{}
 	for range r.Map() {
 		name, value := r.Str(), r.Bin()
-		rules, err := merge.Parse(value)
 		if r.Err() != nil {
 			break
 		}
-		if err == nil {
-			err = change.Key{Collection: name, ID: "x"}.Validate()
-		}
+		rules, err := core.CanonicalRules(name, value)
 		if err != nil {
-			*wrong = fail(core.Invalid, "collections: the rules of %q cannot be taken: %v", name, err)
+			*wrong = err
 			continue
 		}
-		out[name] = rules.Encode()
+		out[name] = rules
 	}
 	return out
 }
