@@ -64,9 +64,7 @@ func (r *Replica) Conflict(ctx context.Context, key change.Key) (c Conflict, ok 
 		return c, false, nil
 	}
 	c.Key = key
-	leaves := slices.Clone(v.Leaves)
-	slices.SortFunc(leaves, objects.Leaf.Order)
-	for _, l := range leaves {
+	for _, l := range objects.Ranked(v.Leaves) {
 		c.Sides = append(c.Sides, Side{Version: l.Version, Time: l.Stamp, Deleted: l.Deleted, Value: l.Value})
 	}
 	base, has, err := r.mergeBase(ctx, key, v.Frontier())

@@ -167,10 +167,11 @@ func (r *Replica) together(ctx context.Context, key change.Key, vs []change.Vers
 		if err != nil {
 			return nil, err
 		}
-		leaves = append(leaves, objects.Leaf{Version: v, Stamp: h.Time, Deleted: h.Deleted, Value: h.Value})
+		if !h.Deleted {
+			leaves = append(leaves, objects.Leaf{Version: v, Stamp: h.Time, Value: h.Value})
+		}
 	}
-	slices.SortFunc(leaves, objects.Leaf.Order)
-	leaves = slices.DeleteFunc(leaves, func(l objects.Leaf) bool { return l.Deleted })
+	leaves = objects.Ranked(leaves)
 	rules := r.Rules(key.Collection)
 	if len(leaves) == 0 {
 		return nil, nil

@@ -443,17 +443,6 @@ func (l Leaf) Beats(m Leaf) bool {
 	return cmp.Or(l.Version.Device.Compare(m.Version.Device), cmp.Compare(l.Version.Gen, m.Version.Gen)) > 0
 }
 
-// Order sorts by the winner rule: the leaf that is shown comes first.
-func (l Leaf) Order(m Leaf) int {
-	switch {
-	case l.Beats(m):
-		return -1
-	case m.Beats(l):
-		return 1
-	}
-	return 0
-}
-
 // Same reports whether two leaves wrote the same: leaves with equal values are no conflict.
 func (l Leaf) Same(m Leaf) bool {
 	return l.Deleted == m.Deleted && bytes.Equal(l.Value, m.Value)

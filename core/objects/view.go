@@ -85,3 +85,16 @@ func (v *View) Frontier() []change.Version {
 	slices.SortFunc(frontier, change.Version.Compare)
 	return frontier
 }
+
+// Ranked returns leaves in the order of the winner rule: the one that is shown comes first. There are few.
+func Ranked(leaves []Leaf) []Leaf {
+	out := make([]Leaf, 0, len(leaves))
+	for i := range leaves {
+		at := len(out)
+		for at > 0 && leaves[i].Beats(out[at-1]) {
+			at--
+		}
+		out = slices.Insert(out, at, leaves[i])
+	}
+	return out
+}
