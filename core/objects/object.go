@@ -317,6 +317,9 @@ func (o *Object) RenamePending(old change.DeviceID, common change.Generation, fi
 					hides = append(hides, Hidden{old, h.First, common, first})
 					h.First = common + first.Gen
 				}
+				if h.First > h.Last { // these were lost, and what is written in their place is of other objects
+					continue
+				}
 				h.Device, h.First, h.Last = next, h.First-common, h.Last-common
 			}
 			hides = append(hides, h)

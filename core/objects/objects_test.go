@@ -335,6 +335,18 @@ func TestRenamedByTheirFirst(t *testing.T) {
 	sees(t, o, "", "y4<a1-2>y1,y1,", "y4", "y4", false)
 }
 
+// The end of what was folded was lost with a segment of the log; what is written in its place is of other objects, and the chain ends with
+// what was common.
+func TestRenamedBehindWhatWasLost(t *testing.T) {
+	o := &Object{}
+	for _, c := range []struct{ v, parents string }{{"a1", ""}, {"a2", "a1"}, {"a3", "a2"}, {"a4", "a3"}} {
+		write(o, c.v, 10, c.parents)
+	}
+	sees(t, o, "", "a4<a1-3,", "a4", "a4", false)
+	o.RenamePending(ver("a1").Device, 2, ver("z2")) // a3 was z1, which is of another object
+	sees(t, o, "", "z2<a1-2>z2,", "z2", "z2", false)
+}
+
 func TestPendingIsBounded(t *testing.T) {
 	o := &Object{}
 	o.Graft(leaf("m1", 5), nil)
