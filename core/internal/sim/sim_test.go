@@ -165,6 +165,10 @@ func manySeeds(first uint64, n, patience int, over func() bool) (sum Stats, fail
 				}
 				if failure != nil {
 					failures = append(failures, failure)
+					if patience > 1 { // they are explained when enough were found
+						line, _, _ := strings.Cut(failure.Text, "\n")
+						fmt.Printf("seed %d fails at %.200s\n", failure.Seed, line)
+					}
 				}
 				mu.Unlock()
 			}
