@@ -297,6 +297,47 @@ func TestUnsentOverWhatComesAgain(t *testing.T) {
 	w.sync(a, b, c)
 }
 
+// A device goes back twice, the second time further. What it wrote over an entry that the first time has left is over it still when that
+// comes again.
+func TestUnsentOverWhatWasLeftBefore(t *testing.T) {
+	for _, touched := range []bool{true, false} {
+		w := newWorld(t)
+		a, b, c := w.device(), w.device(), w.device()
+		b.put("other", 1)
+		if touched {
+			b.put("k", 1)
+		}
+		w.sync(a, b)
+		first := w.hub.st.Clone()
+		b.put("k", 2)
+		w.sync(a, b)
+		a.put("k", 3)
+		back := func(st *store.Memory) {
+			t.Helper()
+			w.replace(st)
+			c.put("c", w.hub.Head().Seq)
+			c.push()
+			if _, _, back := a.meet(); !back {
+				t.Fatal("it did not go back")
+			}
+			a.check()
+			a.crash()
+			a.check()
+		}
+		back(first)
+		back(nil)
+		a.pull()
+		b.pull()
+		a.pull()
+		a.want("k", "3")
+		w.sync(a, b, c)
+		for _, n := range []*node{a, b, c, w.hub} {
+			n.want("k", "3")
+			n.crash()
+		}
+	}
+}
+
 // A parent that the hub will never know, because its writer has written another batch of that name since, is left out in the end.
 func TestParentThatIsLostForEver(t *testing.T) {
 	w := newWorld(t)
