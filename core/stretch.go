@@ -1,0 +1,119 @@
+package core
+
+import (
+	"context"
+
+	"vsync/core/change"
+	"vsync/core/changelog"
+)
+
+// stretch is what a stretch of the feed was about.
+type stretch struct {
+	left    map[change.Version]bool
+	touched map[string]bool // rows
+	kept    map[string]bool // rows that say of refusals there what stays: that they were settled, or were of a former id
+
+	former map[string][]change.Version // of objects: versions that this device wrote under an id that it gave up
+}
+
+// stretchBehind reads what was applied of the feed behind a sequence, also what was left before.
+func (r *Replica) stretchBehind(ctx context.Context, s *stage, seq uint64) (*stretch, error) {
+	b := &stretch{map[change.Version]bool{}, map[string]bool{}, map[string]bool{}, map[string][]change.Version{}}
+	at := AppliedCursor{Seq: seq}
+	for {
+		entries, next, err := r.Applied(ctx, at, 1<<20)
+		if err != nil {
+			return nil, err
+		}
+		if len(entries) == 0 {
+			return b, b.leftBefore(ctx, r, seq)
+		}
+		at = next
+		for _, bytes := range entries {
+			if err := b.add(ctx, r, s, bytes); err != nil {
+				return nil, err
+			}
+		}
+	}
+}
+
+// leftBefore adds what an earlier rewind has left: it may come again still, and the rows of that rewind say so no more when one to an
+// earlier place follows.
+func (b *stretch) leftBefore(ctx context.Context, r *Replica, seq uint64) error {
+	return r.eachItem(ctx, 1, r.State().Commit, func(commit uint64, it changelog.Item) (bool, error) {
+		switch {
+		case it.Kind == changelog.ItemRewind:
+			return true, b.rowsOf(it.Data, seq)
+		case !r.hasLeft(commit, it):
+			return true, nil
+		case it.Kind == changelog.ItemEntry:
+			at, e, err := entryOf(it)
+			if err == nil && at > seq {
+				b.left[e.Version] = true
+			}
+			return true, err
+		default:
+			c := &cutter{b: it.Data}
+			at := c.uvarint()
+			c.byte()
+			if v := c.version(); at > seq && c.err == nil {
+				b.left[v] = true
+			}
+			return true, c.err
+		}
+	})
+}
+
+// rowsOf adds the objects of a rewind to this place or a later one.
+func (b *stretch) rowsOf(rewind []byte, seq uint64) error {
+	c := &cutter{b: rewind}
+	m, err := change.DecodeMarker(c.bytes())
+	if err != nil || m.Seq < seq {
+		return err
+	}
+	for range c.count(2) {
+		row := string(c.bytes())
+		c.bytes()
+		if row != "" && row[0] == tableObjects {
+			b.touched[row] = true
+		}
+	}
+	return c.err
+}
+
+func (b *stretch) add(ctx context.Context, r *Replica, s *stage, bytes []byte) error {
+	e, err := change.DecodeEntry(bytes)
+	if err != nil {
+		return err
+	}
+	b.left[e.Version] = true
+	b.touched[deviceRow(e.Version.Device)] = true
+	batch := e.Body
+	if e.Kind == change.EntryVoid {
+		rows := []string{versionRow(tableSettled, e.Version)}
+		if problem := versionRow(tableProblems, e.Version); s.isAlias(e.Version) { // nobody pushes it again, to be refused again
+			rows = append(rows, problem)
+		} else {
+			b.touched[problem] = true
+		}
+		for _, row := range rows {
+			if was, err := s.get(row); err != nil {
+				return err
+			} else if was != nil {
+				b.kept[row] = true
+			}
+		}
+		if batch, _, _, err = r.log.Find(ctx, e.Version); err != nil || len(batch) == 0 {
+			return err
+		}
+	}
+	_, err = change.Walk(batch, func(m change.Mutation) bool {
+		row := objectRow(m.Key)
+		b.touched[row] = true
+		if s.isAlias(e.Version) {
+			b.former[row] = append(b.former[row], e.Version)
+		}
+		return true
+	})
+	return err
+}
