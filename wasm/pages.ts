@@ -1,9 +1,16 @@
 // The pages of an engine, and the packets that they and it exchange: the other half of pages_js.go. See wasm/port.
 import { ask, call, view, type GoInstance, type Part } from './seam.js';
 
+/** What packets come from and go to: a MessagePort, or a BroadcastChannel that only one page shares, which ignores what is transferred. */
+export interface Wire {
+  onmessage: ((event: MessageEvent) => void) | null;
+  postMessage(message: unknown, transfer?: Transferable[]): void;
+  close(): void;
+}
+
 /** Posts packets to the pages of one engine. */
 export class Pages {
-  #ports = new Map<number, MessagePort>();
+  #ports = new Map<number, Wire>();
   #due = new Set<number>();
   #go!: GoInstance;
   #last = 0;
@@ -32,7 +39,7 @@ export class Pages {
   }
 
   /** Serves a page. The port's messages are the engine's from now on. */
-  open(port: MessagePort, gone: Promise<unknown>): void {
+  open(port: Wire, gone: Promise<unknown>): void {
     const page = ++this.#last;
     this.#ports.set(page, port);
     call(this.#go, 'vsync_pages_open', page);

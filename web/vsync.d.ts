@@ -70,17 +70,20 @@ export interface OpenOptions {
    */
   durability?: 'relaxed' | 'strict';
   /**
-   * Where the engine runs. `shared`: in a SharedWorker, one for all tabs. `tab`: in a worker of this page, which then has the database
-   * to itself (other tabs get LOCKED). `auto` (default): shared where the browser can, else tab.
+   * Where the engine runs. `shared`: in a SharedWorker, one for all tabs. `leader`: in a worker of one tab, which the tabs elect among
+   * themselves; when it goes, another one leads. `tab`: in a worker of this page, which then has the database to itself (other tabs get
+   * LOCKED). `auto` (default): shared where the browser can, else leader.
    */
-  hosting?: 'auto' | 'shared' | 'tab';
+  hosting?: 'auto' | 'shared' | 'leader' | 'tab';
   /** Gives up opening: `open` rejects with ABORTED. Without effect on a database that is open. */
   signal?: AbortSignal;
 }
 
 /**
- * An open database. After `close()`, and after the engine was lost, every call rejects, and every iteration and subscription ends,
- * with CLOSED or ENGINE_LOST.
+ * An open database. When its engine is lost (its tab was closed, its worker killed), another one is started or found, and asked for what
+ * was not answered: a write takes effect once, a subscription and a watcher go on where they were. What cannot go on (`scan` and
+ * `history` that have begun, `Problem.retry` and `dismiss`) rejects with ENGINE_LOST. After `close()`, and after no engine could be had,
+ * every call rejects, and every iteration and subscription ends, with CLOSED or ENGINE_LOST.
  */
 export interface Database extends AsyncDisposable {
   readonly name: string;
@@ -305,7 +308,11 @@ export interface Status {
   nextAttemptAt?: number;
   /** How far the hub's feed is applied here. Two replicas with the same marker hold the same, apart from unsent writes. */
   marker?: string;
-  hosting: 'shared' | 'tab';
+  /**
+   * `shared`: the engine runs in a SharedWorker. `leader`: in a worker of this page, which other tabs use too. `follower`: another tab leads, or
+   * another tab's shared worker of another build has it. `tab`: in a worker of this page alone. It changes when an engine is lost.
+   */
+  hosting: 'shared' | 'leader' | 'follower' | 'tab';
   /** `memory`: the browser lets nothing be kept (as in some private windows); all is gone with the last tab. Bytes of the whole origin. */
   storage: { mode: 'indexeddb' | 'memory'; usage: number; quota: number; persisted: boolean };
   /** What the exchange with the hub waits for, also where `phase` is `live`: own writes that are not confirmed. Not there: for nothing. */
@@ -374,9 +381,9 @@ export type ErrorCode =
   | 'CORRUPT'
   /** There are changes that the hub does not have. */
   | 'UNSENT'
-  /** Another engine has the database: another tab without shared workers, or one with another build. Close that tab. */
+  /** Another engine has the database to itself: of a tab that opened it with hosting `tab`, or of another program. Close that tab. */
   | 'LOCKED'
-  /** The engine's worker ended or could not start. What was confirmed is stored; open the database again. */
+  /** The engine's worker ended, and no other could start or be found. What was confirmed is stored; open the database again. */
   | 'ENGINE_LOST'
   /** The hub wants a token, or another one. */
   | 'UNAUTHENTICATED'

@@ -207,8 +207,20 @@ func (p *Port) follow(c *call, n uint64, q core.ScanRange, marker string, w *win
 	return c.ctx.Err()
 }
 
-// watch sends events: batches, each whole.
+// watch sends events: batches, each whole. One that begins now is told first where that is, so that the page can go on from there in
+// another engine though nothing has happened.
 func (p *Port) watch(c *call, n uint64, o core.WatchOptions) error {
+	if o.From == core.FromNow {
+		v, err := c.db.replica.View()
+		if err != nil {
+			return err
+		}
+		o.From = v.Marker()
+		v.Release()
+		if err := p.items(c, eventFrame(n, &core.Event{Marker: o.From})); err != nil {
+			return err
+		}
+	}
 	for e, err := range c.db.replica.Watch(c.ctx, o) {
 		if err != nil {
 			return err

@@ -4,17 +4,28 @@
 //
 // # Around the packets
 //
-// One worker holds the engine of one database: a SharedWorker named "vsync:" and the database's name, or, where there is none, a
-// dedicated worker of the page. What is posted is an object as long as there is no engine, then packets only:
+// One worker holds the engine of one database: a SharedWorker named "vsync:" and the database's name, or a dedicated worker of a
+// page, of that name too. What is posted is an object as long as there is no engine, then packets only:
 //
 //	page ─▶ {vsync: 1, wasm: URL, tab: NAME}   the first message. A dedicated worker gets it with the port to talk over among the
-//	                                           transferred; in a SharedWorker it comes over the port itself. NAME is a Web Lock
-//	                                           that the page holds as long as it lives: the engine waits for it, and so learns
-//	                                           of the page's end.
+//	                                           transferred, and with `door`, whether other pages may use it; in a SharedWorker
+//	                                           it comes over the port itself. NAME is a Web Lock that the page holds as long as
+//	                                           it needs the engine, which waits for it, and so learns of the page's end.
 //	page ◀─ {engine: NAME}                     the engine runs, and holds this Web Lock as long as it lives: a page that is
 //	                                           granted it (mode "shared") knows that the engine is dead
 //	page ◀─ {lost: TEXT}                       it cannot be started, or ended by itself; nothing else comes
 //	both    Uint8Array                         a packet
+//
+// A page that cannot have a port to the worker, because another tab leads or a worker of another build has the database, comes to the
+// engine's door, a BroadcastChannel "vsync:door:" and the database's name, and gets a channel of its own instead of a port:
+//
+//	page ─▶ {knock: true}                      at the door: is there an engine?
+//	page ◀─ {open: NAME}                       there is the one that holds this lock; also said when it starts
+//	page ─▶ {vsync, wasm, tab, to, engine}     at the door: the first message, to that engine. All else goes over the channel `to`
+//
+// A page whose engine is gone finds the next one, says HELLO to it, and then again all requests that were not answered, in their order
+// and with their numbers, but for those that cannot be done twice: DISMISS and RETRY, and SCAN and HISTORY of which something has
+// come. WRITE has a name for that. WATCH goes on from the last marker.
 //
 // A packet is one or more frames, one behind the other; packets and frames arrive in order. A sender gathers what it has to say in
 // one turn of its event loop into one packet, and transfers its buffer.
@@ -49,7 +60,8 @@
 //	       pieces since the last whole are void, and come anew
 //	 10 WATCH    n, COLLECTION ("": all), prefix str, from str ("start", "now", a marker)
 //	                                                        ─▶ ITEMS marker str, flags, device str, TIME, note str, [str …] devices,
-//	                                                           [CHANGE …] …, never END. flags: 1 initial, 2 reset, 4 local
+//	                                                           [CHANGE …] …, never END. flags: 1 initial, 2 reset, 4 local.
+//	                                                           From "now", the first one has no changes, and says where that is
 //	       CHANGE [COLLECTION, KEY, value | nil, deleted bool, index of device, generation, conflict bool]
 //	 11 HISTORY  n, COLLECTION, KEY, limit (0: all)         ─▶ ITEMS [[VERSION, [VERSION …] parents, TIME, deleted bool,
 //	                                                           value | nil, note str] …] …, END

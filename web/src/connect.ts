@@ -1,28 +1,48 @@
-// From a name to an engine that listens: lock, worker, first messages. See wasm/port.
+// From a name to an engine that listens: lock, worker or door, first messages. See wasm/port. revive.ts goes on when it is gone.
+import { follow, knock } from './door.js';
 import { VsyncError } from './errors.js';
-import { forget, host, wasm, type Hosting } from './host.js';
-import { SILENCE } from './limits.js';
-import { hold, whenFree } from './locks.js';
-import { Link, aborted, type Listener } from './request.js';
+import { choose, dedicated, forget, runs, shared, wasm, type Host, type Wanted } from './host.js';
+import { DOOR, LEADER_SILENCE, SILENCE } from './limits.js';
+import { bounded, hold, random, whenFree } from './locks.js';
+import { aborted } from './request.js';
 
-export interface Connection {
-  link: Link;
-  hosting: Hosting;
-  /** Lets go of everything. The link should be at its end. */
+/** What comes from an engine that was reached. */
+export interface Receiver {
+  packet(packet: Uint8Array<ArrayBuffer>): void;
+  /** It is gone; told once. */
+  lost(err: VsyncError): void;
+}
+
+/** An engine that runs, and knows of this page. */
+export interface Reached {
+  host: Host;
+  /** The lock that it holds. */
+  engine: string;
+  /** Lets go of everything. */
   release(): void;
 }
 
-/** Resolves when the engine runs, before HELLO. Rejects with INVALID, ENGINE_LOST, ABORTED. */
-export async function connect(name: string, wanted: 'auto' | Hosting, listener: Listener, signal?: AbortSignal): Promise<Connection> {
-  if (signal?.aborted) throw aborted(signal);
+/** What an engine's end is called, by whoever has used it. */
+export const lostEngine = (why = 'as its worker has ended'): VsyncError =>
+  new VsyncError('ENGINE_LOST', `the engine is gone, ${why}: open the database again. What was confirmed is stored; of a write that was not, look it up`);
+
+/**
+ * Resolves when an engine runs, before anything is said to it but where it finds this page. `not` are the locks of engines that do not
+ * have the database, so that another one is looked for; undefined if there is none. Rejects with INVALID, ENGINE_LOST, ABORTED.
+ */
+export async function reach(name: string, wanted: Wanted, not: readonly string[], receiver: Receiver, signal: AbortSignal): Promise<Reached | undefined> {
+  if (signal.aborted) throw aborted(signal);
+  const kind = choose(name, wanted);
   const tab = `vsync:tab:${random()}`;
   const letGo = await hold(tab);
+  const greet = (host: Host, silence?: number): Promise<Reached | undefined> => greeted(name, host, tab, letGo, receiver, signal, silence);
   try {
+    if (not.length > 0) return await atDoor(name, not, greet, signal, letGo);
     for (;;) {
-      const connection = await greet(name, wanted, tab, listener, signal);
-      if (!connection) continue;
-      const { link, hosting, release } = connection;
-      return { link, hosting, release: () => (release(), letGo()) };
+      const host = kind === 'leader' ? await elect(name, signal) : kind === 'tab' ? dedicated(name, 'tab') : shared(name);
+      // A shared worker that is about to end takes pages and is gone; an engine that has answered at the door may be gone since.
+      const reached = await greet(host, kind === 'shared' ? SILENCE : undefined);
+      if (reached) return reached;
     }
   } catch (err) {
     letGo();
@@ -30,29 +50,74 @@ export async function connect(name: string, wanted: 'auto' | Hosting, listener: 
   }
 }
 
-/** Gets a worker and says the first word. Undefined if nobody has answered: a shared worker that is about to end takes pages and is gone. */
-async function greet(name: string, wanted: 'auto' | Hosting, tab: string, listener: Listener, signal?: AbortSignal): Promise<Connection | undefined> {
-  const { hosting, port, say, onError, release } = host(name, wanted);
-  const link = new Link(port, listener);
+/** Looks for the engine that has the database while others have not. */
+async function atDoor(name: string, not: readonly string[], greet: (host: Host) => Promise<Reached | undefined>, signal: AbortSignal, letGo: () => void): Promise<Reached | undefined> {
+  if (typeof BroadcastChannel !== 'function') return letGo(), undefined;
+  const patience = bounded(signal, DOOR);
+  const engine = await knock(name, not, patience.signal).finally(patience.end);
+  if (signal.aborted) throw aborted(signal);
+  const reached = engine === undefined ? undefined : await greet(follow(name, engine));
+  if (!reached) letGo();
+  return reached;
+}
+
+/**
+ * The tab that has the lock "vsync:leader:" + name starts the worker, and the others follow. Whoever is not answered at the door waits for
+ * the lock as well: its holder may vanish before it has an engine.
+ */
+async function elect(name: string, signal: AbortSignal): Promise<Host> {
+  if (runs(name)) return dedicated(name, 'leader');
+  const patience = bounded(signal, LEADER_SILENCE);
+  const crown = hold(`vsync:leader:${name}`, patience.signal);
+  const found = knock(name, [], patience.signal);
+  const first = await Promise.race([crown.then((resign) => ({ resign, engine: undefined }), () => found.then(() => undefined)), found.then((engine) => ({ resign: undefined, engine }))]);
+  patience.end();
+  if (first?.resign) {
+    if (!runs(name)) return dedicated(name, 'leader', first.resign);
+    first.resign(); // another opening of this page was faster
+    return dedicated(name, 'leader');
+  }
+  void crown.then((resign) => resign(), () => undefined); // it may have been granted since
+  if (signal.aborted) throw aborted(signal);
+  if (first?.engine !== undefined) return follow(name, first.engine);
+  throw new VsyncError('ENGINE_LOST', `another tab of this site holds the engine of "${name}", and has not answered for ${LEADER_SILENCE / 1000} s: close that tab, or bring it to the front, and open the database again`);
+}
+
+/** Says the first word. Undefined if nobody has answered. */
+async function greeted(name: string, host: Host, tab: string, letGo: () => void, receiver: Receiver, signal: AbortSignal, silence: number | undefined): Promise<Reached | undefined> {
+  const { port } = host;
   const heard = new AbortController();
+  let over = false;
+  const lose = (err: VsyncError): void => {
+    if (over) return;
+    over = true;
+    forgetting(name, host);
+    receiver.lost(err);
+  };
+  const release = (): void => {
+    over = true;
+    port.onmessage = null;
+    host.release();
+  };
   const engine = await new Promise<string | undefined>((resolve, reject) => {
-    const lost = (err: VsyncError): void => {
-      forget(name);
+    const fail = (err: VsyncError): void => {
+      if (heard.signal.aborted) return lose(err);
+      forgetting(name, host);
       reject(err);
-      link.end(err);
     };
-    onError((err) => heard.signal.aborted || lost(err));
-    signal?.addEventListener('abort', () => reject(aborted(signal)), { signal: heard.signal });
-    if (hosting === 'shared') {
-      const timer = setTimeout(resolve, SILENCE, undefined);
+    host.onError((err) => heard.signal.aborted || fail(err));
+    signal.addEventListener('abort', () => reject(aborted(signal)), { signal: heard.signal });
+    if (silence !== undefined) {
+      const timer = setTimeout(resolve, silence, undefined);
       heard.signal.addEventListener('abort', () => clearTimeout(timer));
     }
+    if (host.engine !== undefined) heard.signal.addEventListener('abort', whenFree(host.engine, () => resolve(undefined)));
     port.onmessage = ({ data }: MessageEvent<unknown>) => {
-      if (data instanceof Uint8Array) link.receive(data as Uint8Array<ArrayBuffer>);
+      if (data instanceof Uint8Array) receiver.packet(data as Uint8Array<ArrayBuffer>);
       else if (isMessage(data, 'engine')) resolve(data.engine);
-      else if (isMessage(data, 'lost')) lost(new VsyncError('ENGINE_LOST', data.lost));
+      else if (isMessage(data, 'lost')) fail(new VsyncError('ENGINE_LOST', data.lost));
     };
-    say({ vsync: 1, wasm: wasm(), tab });
+    host.say({ vsync: 1, wasm: wasm(), tab });
   }).catch((err: unknown) => {
     release();
     throw err;
@@ -61,18 +126,15 @@ async function greet(name: string, wanted: 'auto' | Hosting, tab: string, listen
     release();
     return undefined;
   }
-  const stopWaiting = whenFree(engine, () => {
-    forget(name);
-    link.end(new VsyncError('ENGINE_LOST', 'the engine is gone, as its worker has ended: open the database again. What was confirmed is stored; of a write that was not, look it up'));
-  });
-  return { link, hosting, release: () => (stopWaiting(), release()) };
+  const stopWaiting = whenFree(engine, () => lose(lostEngine()));
+  return { host, engine, release: () => (stopWaiting(), release(), letGo()) };
+}
+
+/** A worker that failed is not used by those who open after this. */
+function forgetting(name: string, host: Host): void {
+  if (host.hosting !== 'shared' && host.hosting !== 'follower') forget(name);
 }
 
 function isMessage<K extends string>(data: unknown, key: K): data is Record<K, string> {
   return typeof data === 'object' && data !== null && typeof (data as Record<string, unknown>)[key] === 'string';
-}
-
-/** A name that no other page has. */
-function random(): string {
-  return Array.from(crypto.getRandomValues(new Uint8Array(12)), (byte) => byte.toString(16).padStart(2, '0')).join('');
 }

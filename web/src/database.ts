@@ -2,59 +2,51 @@ import type { Batch, Collection, Database, Receipt, WatchEvent, WatchOptions } f
 import { checkCollection, fieldsOf, signalOf } from './arguments.js';
 import { batch } from './batch.js';
 import { Objects } from './collection.js';
-import { connect, type Connection } from './connect.js';
 import { VsyncError, again } from './errors.js';
 import { CLOSE, DISMISS, HELLO, PAUSE, PROTOCOL, RESUME } from './frame.js';
 import { follow } from './life.js';
 import type { Options } from './options.js';
-import type { Reader } from './reader.js';
-import type { Link } from './request.js';
+import { Link } from './request.js';
+import { Session } from './revive.js';
 import { Board, persist } from './status.js';
 import { answer } from './token.js';
 import { watch } from './watch.js';
 import { retry, synced } from './write.js';
 
-/** An engine that this page shook hands with. */
+/** A database whose engine, and each that follows it, this page shakes hands with. */
 export async function openDatabase(name: string, options: Options): Promise<Database> {
-  // What comes before the database is there, STATUS and ASK, is kept for it.
-  const early: (() => void)[] = [];
   let database: Replica | undefined;
-  const whenOpen = (fn: () => void): void => void (database ? fn() : early.push(fn));
-  let status: ((r: Reader) => void) | undefined;
-  const connection = await connect(
-    name,
-    options.hosting,
-    {
-      status: (r) => (status ? status(r) : r.skip()),
-      ask: (n) => answer(connection.link, n, options.token),
-      lost: (err) => whenOpen(() => database!.lost(err)),
-    },
-    options.signal,
-  );
-  const { link } = connection;
+  const link: Link = new Link({
+    status: (r) => board.read(r),
+    ask: (n) => answer(link, n, options.token),
+    lost: (err) => database?.lost(err),
+  });
   const board = new Board(
-    connection.hosting,
     {
       retry: async (version) => retry(link, version),
-      dismiss: async (version) => link.request(DISMISS, 1, (w) => void w.str(version), 0, () => undefined, { write: true }),
+      dismiss: async (version) => link.request(DISMISS, 1, (w) => void w.str(version), 0, () => undefined, { write: true, once: true }),
     },
     (fn) => link.later(fn),
   );
-  status = (r) => board.read(r);
-  try {
-    await hello(link, name, options);
-  } catch (err) {
-    connection.release();
-    throw err;
-  }
-  database = new Replica(name, connection, board);
-  for (const fn of early) fn();
+  const session = new Session({
+    name,
+    wanted: options.hosting,
+    link,
+    first: (signal) => hello(link, name, options, board.current.paused, signal),
+    met: (hosting) => board.host(hosting),
+    seeking: (why) => board.seek(why),
+    closed: () => board.closed,
+  });
+  await session.begin(options.signal);
+  database = new Replica(name, link, session, board);
+  if (link.over) database.lost(link.over);
   void persist().then(() => board.look(true));
   return database;
 }
 
-function hello(link: Link, name: string, options: Options): Promise<void> {
-  return link.request(
+/** Shakes hands. An engine that follows another one does not know that the exchange with the hub was paused. */
+async function hello(link: Link, name: string, options: Options, paused: boolean, signal: AbortSignal): Promise<void> {
+  await link.first(
     HELLO,
     2,
     (w) => {
@@ -71,31 +63,37 @@ function hello(link: Link, name: string, options: Options): Promise<void> {
       w.bool(options.token !== undefined);
       field('agent', globalThis.navigator?.userAgent ?? '');
     },
-    1,
-    (r) => r.skip(), // the device, which STATUS said before
-    { signal: options.signal },
+    1, // the device, which STATUS said before
+    signal,
   );
+  if (paused) await link.first(PAUSE, 0, () => undefined, 0, signal);
 }
 
 const closed = (): VsyncError => new VsyncError('CLOSED', 'the database was closed: open it again');
 
 class Replica implements Database {
   readonly name: string;
-  readonly #connection: Connection;
   readonly #link: Link;
+  readonly #session: Session;
   readonly #board: Board;
   readonly #collections = new Map<string, Objects<unknown>>();
   readonly #unfollow: () => void;
   #closing: Promise<void> | undefined;
 
-  constructor(name: string, connection: Connection, board: Board) {
+  constructor(name: string, link: Link, session: Session, board: Board) {
     this.name = name;
-    this.#connection = connection;
-    this.#link = connection.link;
+    this.#link = link;
+    this.#session = session;
     this.#board = board;
-    this.#unfollow = follow((kind) => {
-      this.#link.say(kind, 0, 0);
-      this.#link.flush();
+    this.#unfollow = follow({
+      say: (kind) => {
+        this.#link.say(kind, 0, 0);
+        this.#link.flush();
+      },
+      sleep: (how) => {
+        if (how === 'cached' || session.hosting === 'leader') session.sleep();
+      },
+      wake: () => session.wake(),
     });
   }
 
@@ -163,7 +161,7 @@ class Replica implements Database {
     }
   }
 
-  /** The port is over, by close() or because the engine is gone. */
+  /** The link is over, by close() or because the engine is gone. */
   lost(err: VsyncError): void {
     this.#board.close(this.#closing ? undefined : err);
     this.#let();
@@ -171,7 +169,7 @@ class Replica implements Database {
 
   #let(): void {
     this.#unfollow();
-    this.#connection.release();
+    this.#session.release();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -1,12 +1,13 @@
-import { connect } from './connect.js';
 import { VsyncError } from './errors.js';
 import { DESTROY, PROTOCOL } from './frame.js';
+import { Link } from './request.js';
+import { Session } from './revive.js';
 
 /** Deletes the replica of a database, over a port of its own. */
 export async function destroyDatabase(name: string, force: boolean): Promise<void> {
-  const { link, release } = await connect(name, 'auto', { status: (r) => r.skip(), ask: () => undefined, lost: () => undefined });
-  try {
-    await link.request(
+  const link = new Link({ status: (r) => r.skip(), ask: () => undefined, lost: () => undefined });
+  const first = (signal: AbortSignal): Promise<void> =>
+    link.first(
       DESTROY,
       3,
       (w) => {
@@ -15,10 +16,13 @@ export async function destroyDatabase(name: string, force: boolean): Promise<voi
         w.bool(force);
       },
       0,
-      () => undefined,
+      signal,
     );
+  const session = new Session({ name, wanted: 'auto', link, first });
+  try {
+    await session.begin(undefined);
   } finally {
     link.end(new VsyncError('CLOSED', 'the database was destroyed'));
-    release();
+    session.release();
   }
 }

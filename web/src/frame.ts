@@ -66,7 +66,8 @@ export class Outbox {
     this.#post = post;
   }
 
-  frame(kind: number, n: number, fields: number, write?: Fields): void {
+  /** With keep, returns the frame as bytes of its own. */
+  frame(kind: number, n: number, fields: number, write?: Fields, keep?: boolean): Uint8Array | undefined {
     if (this.#open) throw invalid('a getter in a value used the database: read first, and pass a plain value');
     const w = this.#writer;
     const start = w.off;
@@ -82,7 +83,19 @@ export class Outbox {
     } finally {
       this.#open = false;
     }
-    if (w.off >= PACKET) this.flush();
+    const kept = keep ? w.buf.slice(start, w.off) : undefined;
+    this.#written();
+    return kept;
+  }
+
+  /** Adds a frame that was kept. */
+  again(frame: Uint8Array): void {
+    this.#writer.raw(frame, 0, frame.length);
+    this.#written();
+  }
+
+  #written(): void {
+    if (this.#writer.off >= PACKET) this.flush();
     else if (!this.#queued) {
       this.#queued = true;
       queueMicrotask(this.flush);

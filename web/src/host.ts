@@ -1,12 +1,27 @@
-// Where the engine runs: a SharedWorker for all tabs, or a worker of this page.
+// Where the engine runs: a SharedWorker for all tabs, a dedicated worker of the tab that leads, or one of this page alone. door.ts is the
+// way to an engine that this page has not started.
+import type { Status } from '../vsync.js';
 import { VsyncError, invalid } from './errors.js';
+import type { Port } from './request.js';
 
-export type Hosting = 'shared' | 'tab';
+/** Where an application wants the engine. */
+export type Wanted = 'auto' | 'shared' | 'leader' | 'tab';
+
+/** How this page has it. */
+export type Hosting = Status['hosting'];
+
+/** A port that packets come from. */
+export interface Wire extends Port {
+  onmessage: ((event: MessageEvent<unknown>) => void) | null;
+  close(): void;
+}
 
 /** A way to an engine that may still have to start. */
 export interface Host {
   hosting: Hosting;
-  port: MessagePort;
+  port: Wire;
+  /** The lock of the engine, where it is known before that has answered. */
+  engine?: string;
   /** Says the first message, over which the engine learns of this page. */
   say(message: object): void;
   /** Calls fn if the worker's script cannot be loaded or run. */
@@ -15,8 +30,17 @@ export interface Host {
   release(): void;
 }
 
-/** Workers of this page, by database: one each, however often the page opens it. */
-const workers = new Map<string, { worker: Worker; users: number }>();
+/** A worker of this page. */
+interface Running {
+  worker: Worker;
+  hosting: 'leader' | 'tab';
+  users: number;
+  /** Lets another tab lead. */
+  resign(): void;
+}
+
+/** The workers of this page, by database: one each, however often the page opens it. */
+const workers = new Map<string, Running>();
 
 /**
  * The engine's worker and its WebAssembly. In this form, bundlers copy the files and put their own addresses here; offline.ts has the
@@ -25,17 +49,15 @@ const workers = new Map<string, { worker: Worker; users: number }>();
 const script = new URL('./vsync-worker.js', import.meta.url);
 const engine = new URL('./vsync.wasm', import.meta.url);
 
-export function host(name: string, wanted: 'auto' | Hosting): Host {
+/** Which of the three it is to be, as far as the browser can. Throws INVALID. */
+export function choose(name: string, wanted: Wanted): 'shared' | 'leader' | 'tab' {
   checkOrigin();
-  const running = workers.has(name) && wanted !== 'shared';
-  try {
-    if (wanted !== 'tab' && !running && typeof SharedWorker === 'function') return shared(name);
-    if (wanted === 'shared') throw invalid('hosting: this browser has no SharedWorker: leave hosting out, or choose "tab"');
-    return tab(name);
-  } catch (err) {
-    if (err instanceof VsyncError) throw err;
-    throw new VsyncError('ENGINE_LOST', `the browser did not start the worker ${script.href}: ${String(err)}`, { cause: err });
-  }
+  const running = workers.get(name);
+  if (running && wanted === 'auto') return running.hosting;
+  if (wanted !== 'auto' && wanted !== 'shared') return wanted;
+  if (typeof SharedWorker === 'function') return 'shared';
+  if (wanted === 'shared') throw invalid('hosting: this browser has no SharedWorker: leave hosting out, or choose "leader" or "tab"');
+  return typeof BroadcastChannel === 'function' ? 'leader' : 'tab';
 }
 
 export const wasm = (): string => engine.href;
@@ -50,9 +72,9 @@ function checkOrigin(): void {
   );
 }
 
-function shared(name: string): Host {
+export function shared(name: string): Host {
   // extendedLifetime keeps the engine through a reload of the only tab, where browsers know it.
-  const worker = new SharedWorker(script, { name: `vsync:${name}`, extendedLifetime: true } as WorkerOptions);
+  const worker = started(() => new SharedWorker(script, { name: `vsync:${name}`, extendedLifetime: true } as WorkerOptions));
   const { port } = worker;
   return {
     hosting: 'shared',
@@ -63,31 +85,49 @@ function shared(name: string): Host {
   };
 }
 
-function tab(name: string): Host {
+function started<T>(start: () => T): T {
+  try {
+    return start();
+  } catch (err) {
+    throw new VsyncError('ENGINE_LOST', `the browser did not start the worker ${script.href}: ${String(err)}`, { cause: err });
+  }
+}
+
+/** Whether a worker of this page has the database. */
+export const runs = (name: string): boolean => workers.has(name);
+
+/** A worker of this page; resign is called when nobody in it needs the worker any more. */
+export function dedicated(name: string, hosting: 'leader' | 'tab', resign: () => void = () => undefined): Host {
   let here = workers.get(name);
   if (!here) {
-    here = { worker: new Worker(script, { name: `vsync:${name}` }), users: 0 };
+    here = { worker: started(() => new Worker(script, { name: `vsync:${name}` })), hosting, users: 0, resign };
     workers.set(name, here);
   }
   here.users++;
   const { worker } = here;
   const { port1, port2 } = new MessageChannel();
-  let released = false;
+  const release = once(() => {
+    port1.close();
+    if (--here.users > 0) return;
+    worker.terminate();
+    if (workers.get(name) === here) workers.delete(name);
+    here.resign();
+  });
   return {
-    hosting: 'tab',
+    hosting: here.hosting,
     port: port1,
-    say: (message) => worker.postMessage(message, [port2]),
+    say: (message) => worker.postMessage({ ...message, door: here.hosting === 'leader' }, [port2]),
     onError: (fn) => worker.addEventListener('error', (event) => fn(failed(event)), { once: true }),
-    release: () => {
-      if (released) return;
-      released = true;
-      port1.close();
-      here.users--;
-      if (here.users === 0) {
-        worker.terminate();
-        if (workers.get(name) === here) workers.delete(name);
-      }
-    },
+    release,
+  };
+}
+
+function once(fn: () => void): () => void {
+  let done = false;
+  return () => {
+    if (done) return;
+    done = true;
+    fn();
   };
 }
 

@@ -38,3 +38,22 @@ export const KEEP_BUFFER = 1 << 20;
 
 /** The least time in ms between two looks at how full the browser's storage is: it asks another process. */
 export const STORAGE_EVERY = 10_000;
+
+/** How many engines are asked for the same before it fails: one that ends each engine must not end them for ever. */
+export const MAX_ENGINES = 4;
+
+/** Waits in ms before each try to get another engine when one is gone; behind the last one the database is given up. */
+export const REVIVALS = [0, 100, 400, 1_000, 3_000, 5_000];
+
+/** An engine that lived for so many ms was a sound one. The next one after one that did not is waited for a while, at most the second. */
+export const STEADY = 10_000;
+export const MAX_REST = 10_000;
+
+/** How often, in ms, one asks at the door which engine has the database, when no answer came. */
+export const KNOCK_EVERY = 500;
+
+/** How long, in ms, one waits at the door of an engine that has the database while ours has not: it answers at once, or not at all. */
+export const DOOR = 500;
+
+/** How long, in ms, a follower waits for the engine of another tab, which may still be loading it. */
+export const LEADER_SILENCE = 30_000;

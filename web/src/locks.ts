@@ -7,12 +7,12 @@ function manager(): LockManager {
   throw invalid('browsers give Web Locks to secure pages only, and the database needs them so that one engine writes at a time: serve the page over https, or from localhost');
 }
 
-/** Takes a lock of this page's own, which nobody else has; resolves with the way to let go of it. */
-export function hold(name: string): Promise<() => void> {
+/** Takes a lock, and waits for it where others have it; resolves with the way to let go of it. A signal ends the waiting. */
+export function hold(name: string, signal?: AbortSignal): Promise<() => void> {
   const locks = manager();
   return new Promise((resolve, reject) => {
     locks
-      .request(name, () => new Promise<void>((release) => resolve(() => release())))
+      .request(name, signal ? { signal } : {}, () => new Promise<void>((release) => resolve(release)))
       .catch((err: unknown) => reject(new VsyncError('INVALID', `the browser gives this page no Web Lock: ${String(err)}. Frames that are sandboxed get none`, { cause: err })));
   });
 }
@@ -26,4 +26,26 @@ export function whenFree(name: string, fn: () => void): () => void {
     })
     .catch(() => undefined); // stopped
   return () => stop.abort();
+}
+
+/** A name that no other page has. */
+export function random(): string {
+  return Array.from(crypto.getRandomValues(new Uint8Array(12)), (byte) => byte.toString(16).padStart(2, '0')).join('');
+}
+
+/** A signal that is aborted with another one, after so many ms, or by end(), which is to be called. */
+export function bounded(other: AbortSignal, ms: number): { signal: AbortSignal; end(): void } {
+  const own = new AbortController();
+  const timer = setTimeout(() => own.abort(), ms);
+  const follow = (): void => own.abort(other.reason);
+  other.addEventListener('abort', follow);
+  if (other.aborted) follow();
+  return {
+    signal: own.signal,
+    end: () => {
+      clearTimeout(timer);
+      other.removeEventListener('abort', follow);
+      own.abort();
+    },
+  };
 }

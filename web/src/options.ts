@@ -1,7 +1,7 @@
 import type { OpenOptions } from '../vsync.js';
 import { checkText, fieldsOf, signalOf } from './arguments.js';
 import { describe, invalid, quote } from './errors.js';
-import type { Hosting } from './host.js';
+import type { Wanted } from './host.js';
 import type { Token } from './token.js';
 
 /** OpenOptions, checked and completed. */
@@ -9,7 +9,7 @@ export interface Options {
   feed: string; // "" for none
   token: Token;
   durability: 'relaxed' | 'strict';
-  hosting: 'auto' | Hosting;
+  hosting: Wanted;
   signal: AbortSignal | undefined;
 }
 
@@ -23,15 +23,14 @@ export function openOptions(options: OpenOptions | undefined): Options {
     feed: feed === undefined ? '' : feedAddress(feed),
     token,
     durability: oneOf('open: durability', durability, ['relaxed', 'strict']),
-    hosting: oneOf('open: hosting', hosting, ['auto', 'shared', 'tab']),
+    hosting: oneOf('open: hosting', hosting, ['auto', 'shared', 'leader', 'tab']),
     signal: signalOf('open', options),
   };
 }
 
 function oneOf<T extends string>(what: string, value: T, words: readonly T[]): T {
   if (words.includes(value)) return value;
-  const planned = what === 'open: hosting' && (value as string) === 'leader' ? ', which is planned and not in this version' : '';
-  throw invalid(`${what}: expected ${words.map((word) => `"${word}"`).join(' or ')}, got ${describe(value)}${planned}`);
+  throw invalid(`${what}: expected ${words.map((word) => `"${word}"`).join(' or ')}, got ${describe(value)}`);
 }
 
 const SOCKET: Record<string, string> = { 'ws:': 'ws:', 'wss:': 'wss:', 'http:': 'ws:', 'https:': 'wss:' };

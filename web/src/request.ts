@@ -1,8 +1,13 @@
-// Requests and streams over a port: who waits for which number.
+// Requests and streams over a port: who waits for which number. The port leads to one engine; when that is gone, the next one is asked
+// again for what was not answered:
+//
+//   attach(port) ─▶ first() ─▶ resume(): what waits is asked again ─▶ … ─▶ detach(): the engine is gone ─▶ attach(port) ─▶ …  end()
 import type { ErrorCode } from '../vsync.js';
 import { VsyncError, again, report } from './errors.js';
+import { MAX_ENGINES } from './limits.js';
 import { ASK, CANCEL, END, FAIL, ITEMS, MORE, OK, Outbox, STATUS, type Fields } from './frame.js';
 import { Malformed, Reader } from './reader.js';
+import type { Writer } from './writer.js';
 
 /** Where packets go to and come from: a MessagePort. */
 export interface Port {
@@ -20,6 +25,10 @@ interface Waiting {
   write?: boolean;
   /** Stops listening for the caller's signal. */
   quiet?: () => void;
+  /** Says it to the next engine; false where that cannot be done. */
+  again?: (out: Outbox) => boolean;
+  /** How many engines were asked. */
+  engines: number;
 }
 
 export interface Stream {
@@ -28,6 +37,17 @@ export interface Stream {
   items(r: Reader): void;
   end?(): void;
   fail(err: VsyncError): void;
+  /** How the stream is asked for in another engine; undefined where what was told already cannot be continued. */
+  again?(): Fields | undefined;
+}
+
+/** How a request is made. */
+export interface Manner {
+  signal?: AbortSignal | undefined;
+  /** It is a write, which is answered before the database closes, and whose frame is kept as it was. */
+  write?: boolean;
+  /** Asking a second engine might do it twice: it fails with its engine. */
+  once?: boolean;
 }
 
 /** What comes without having been asked for. */
@@ -39,30 +59,94 @@ export interface Listener {
 }
 
 export class Link {
-  readonly #out: Outbox;
+  #out = nowhere();
+  #next = nowhere();
   readonly #listener: Listener;
   readonly #waiting = new Map<number, Waiting>();
+  readonly #tab = crypto.getRandomValues(new Uint8Array(8));
+  #writes = 0;
   #last = 0;
-  #over: VsyncError | undefined; // the port is
-  #quitting: VsyncError | undefined; // the port will be
+  #engines = 0; // that were attached
+  #live = false; // resumed, and not detached since
+  #over: VsyncError | undefined; // the link is
+  #quitting: VsyncError | undefined; // the link will be
   #later: (() => void)[] = [];
   #reading = false;
 
-  constructor(port: Port, listener: Listener) {
-    this.#out = new Outbox((packet) => port.postMessage(packet, [packet.buffer]));
+  constructor(listener: Listener) {
     this.#listener = listener;
   }
 
+  /** Takes the port to an engine. Nothing but first() is said to it until resume(). */
+  attach(port: Port): void {
+    this.#engines++;
+    this.#next = new Outbox((packet) => port.postMessage(packet, [packet.buffer]));
+  }
+
+  /** The engine is ready: it is asked for all that waits. */
+  resume(): void {
+    this.#live = true;
+    this.#out = this.#next;
+    for (const [n, waiting] of [...this.#waiting]) {
+      waiting.engines++;
+      if (waiting.again!(this.#out)) continue;
+      this.#drop(n);
+      waiting.fail(new VsyncError('ENGINE_LOST', 'the engine was lost in the middle of this, and another one cannot go on there: begin anew'));
+    }
+  }
+
+  /** The engine is gone. What another one cannot be asked for fails with this. */
+  detach(err: VsyncError): void {
+    this.#live = false;
+    this.#out = this.#next = nowhere();
+    for (const [n, waiting] of [...this.#waiting]) {
+      if (waiting.again && waiting.engines < MAX_ENGINES) continue;
+      this.#drop(n);
+      waiting.fail(again(err));
+    }
+  }
+
+  /** Counts the engines, so that what is meant for one is not said to another. */
+  get engine(): number {
+    return this.#engines;
+  }
+
+  /** Writes the name of a write, by which every engine knows it. */
+  nonce(w: Writer): void {
+    w.bin(this.#tab);
+    w.int(++this.#writes);
+  }
+
+  /** What is said to an engine before all else. It fails with the engine. */
+  first(kind: number, fields: number, write: Fields, answer: number, signal?: AbortSignal): Promise<void> {
+    return new Promise((resolve, reject) => {
+      if (this.#over) throw again(this.#over);
+      const n = ++this.#last;
+      this.#next.frame(kind, n, fields, write);
+      const waiting: Waiting = { ok: (r) => (skip(r, answer), resolve()), fail: reject, fields: answer, engines: 1 };
+      this.#waiting.set(n, waiting);
+      if (signal) this.#listen(n, waiting, signal, reject);
+    });
+  }
+
   /** Rejects at once when the signal aborts, and tells the engine. */
-  request<T>(kind: number, fields: number, write: Fields | undefined, answer: number, read: (r: Reader) => T, options: { signal?: AbortSignal | undefined; write?: boolean } = {}): Promise<T> {
+  request<T>(kind: number, fields: number, write: Fields | undefined, answer: number, read: (r: Reader) => T, { signal, write: isWrite, once }: Manner = {}): Promise<T> {
     return new Promise<T>((resolve, reject) => {
       if (this.over) throw again(this.over);
-      const { signal } = options;
       if (signal?.aborted) throw aborted(signal);
       const n = ++this.#last;
-      this.#out.frame(kind, n, fields, write);
-      const waiting: Waiting = { ok: (r) => resolve(read(r)), fail: reject, fields: answer };
-      if (options.write) waiting.write = true;
+      const kept = this.#out.frame(kind, n, fields, write, isWrite && !once);
+      const waiting: Waiting = { ok: (r) => resolve(read(r)), fail: reject, fields: answer, engines: this.#live ? 1 : 0 };
+      if (isWrite) waiting.write = true;
+      // An application may change the values of a write, but not what else is asked for.
+      if (kept) waiting.again = (out) => (out.again(kept), true);
+      else if (!once || !this.#live) {
+        waiting.again = (out) => {
+          if (once) delete waiting.again;
+          out.frame(kind, n, fields, write);
+          return true;
+        };
+      }
       this.#waiting.set(n, waiting);
       if (signal) this.#listen(n, waiting, signal, reject);
     });
@@ -82,7 +166,18 @@ export class Link {
     if (this.over) throw again(this.over);
     const n = ++this.#last;
     this.#out.frame(kind, n, fields, write);
-    this.#waiting.set(n, to);
+    const waiting: Waiting = { fields: to.fields, fail: (err) => to.fail(err), engines: this.#live ? 1 : 0 };
+    waiting.items = (r) => {
+      waiting.engines = 1;
+      to.items(r);
+    };
+    waiting.end = () => to.end?.();
+    waiting.again = (out) => {
+      const write = to.again?.();
+      if (write) out.frame(kind, n, fields, write);
+      return write !== undefined;
+    };
+    this.#waiting.set(n, waiting);
     return n;
   }
 
@@ -105,13 +200,13 @@ export class Link {
     return waiting;
   }
 
-  /** Says something that is not answered. */
+  /** Says something that is not answered, also to an engine that is not ready yet. */
   say(kind: number, n: number, fields: number, write?: Fields): void {
-    if (!this.#over) this.#out.frame(kind, n, fields, write);
+    if (!this.#over) this.#next.frame(kind, n, fields, write);
   }
 
   flush(): void {
-    if (!this.#over) this.#out.flush();
+    if (!this.#over) this.#next.flush();
   }
 
   /** Runs fn after the packet that is being read, or soon. Application code never runs in the middle of one. */
@@ -227,16 +322,16 @@ export class Link {
 
   /** Says the last request, which is answered even after quit. Nothing is waited for where the engine is gone. */
   bye(kind: number): Promise<void> {
-    if (this.#over) return Promise.resolve();
+    if (this.#over || !this.#live) return Promise.resolve();
     const n = ++this.#last;
     this.#out.frame(kind, n, 0);
     return new Promise((resolve, reject) => {
       const fail = (err: VsyncError): void => (err.code === 'CLOSED' || err.code === 'ENGINE_LOST' ? resolve() : reject(err));
-      this.#waiting.set(n, { ok: () => resolve(), fail, fields: 0 });
+      this.#waiting.set(n, { ok: () => resolve(), fail, fields: 0, engines: 1 });
     });
   }
 
-  /** The port is over: whoever waits, and whoever comes, fails with this. */
+  /** No engine is asked any more: whoever waits, and whoever comes, fails with this. */
   end(err: VsyncError): void {
     if (this.#over) return;
     this.#over = err;
@@ -247,6 +342,9 @@ export class Link {
     this.#listener.lost(err);
   }
 }
+
+/** Where frames go while there is no engine: what waits is said again, and of the rest none has to arrive. */
+const nowhere = (): Outbox => new Outbox(() => undefined);
 
 function skip(r: Reader, fields: number): void {
   for (; fields > 0; fields--) r.skip();

@@ -1,6 +1,6 @@
 import type { ErrorCode, Problem, Receipt, Status, StatusSource, Waiting } from '../vsync.js';
 import { checkFunction } from './arguments.js';
-import type { VsyncError } from './errors.js';
+import { VsyncError } from './errors.js';
 import { STORAGE_EVERY } from './limits.js';
 import type { Reader } from './reader.js';
 import { callback } from './request.js';
@@ -35,7 +35,7 @@ type Storage = { usage: number; quota: number; persisted: boolean };
 
 /** Holds the status and tells it. Each status is a new frozen object, so that two can be compared by identity. */
 export class Board implements StatusSource {
-  readonly #hosting: Status['hosting'];
+  #hosting: Status['hosting'] = 'shared'; // until an engine is met
   readonly #remedies: Remedies;
   readonly #readers = new Set<(status: Status) => void>();
   readonly #later: (fn: () => void) => void;
@@ -49,8 +49,7 @@ export class Board implements StatusSource {
   #current: Status;
 
   /** later runs a function when no packet is being read. */
-  constructor(hosting: Status['hosting'], remedies: Remedies, later: (fn: () => void) => void) {
-    this.#hosting = hosting;
+  constructor(remedies: Remedies, later: (fn: () => void) => void) {
     this.#remedies = remedies;
     this.#later = later;
     this.#current = this.#make();
@@ -84,6 +83,25 @@ export class Board implements StatusSource {
     if (told.problems) this.#problems = Object.freeze(told.problems.map((problem) => this.#problem(problem)));
     this.#show();
     this.look();
+  }
+
+  /** Where the engine runs from now on. */
+  host(hosting: Status['hosting']): void {
+    if (this.#hosting === hosting) return;
+    this.#hosting = hosting;
+    this.#show();
+  }
+
+  /** The engine is gone, and another one is looked for. */
+  seek(why: VsyncError): void {
+    this.#told = { ...this.#told, phase: 'connecting', received: 0, expected: 0, next: 0, waiting: ['', 0, false], code: why.code, message: why.message };
+    this.#show();
+  }
+
+  /** Why the database is closed for this page, if the engine has said so. */
+  get closed(): VsyncError | undefined {
+    const { phase, code, message } = this.#told;
+    return phase === 'closed' ? new VsyncError((code || 'CLOSED') as ErrorCode, message) : undefined;
   }
 
   /** The last status: closed, and why. */

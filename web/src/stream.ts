@@ -14,6 +14,8 @@ export interface Source<T> {
   itemFields: number;
   /** What one ITEMS brings. */
   read(r: Reader): T[];
+  /** How it goes on in another engine after what was read; left out, it begins anew, unless something was read. */
+  again?(): Fields;
 }
 
 /** Each iteration begins the stream anew; `begin` may throw, which the first step of the loop then does. */
@@ -30,6 +32,7 @@ class Iteration<T> implements AsyncIterableIterator<T, undefined> {
   #at = 0; // in the first chunk
   #consumed = 0; // chunks since the last MORE
   #steps: Step<T>[] = []; // that wait
+  #begun = false; // something came
   #over = false; // nothing comes behind the chunks
   #error: VsyncError | undefined; // told by the next step, once
   #quiet: (() => void) | undefined;
@@ -44,6 +47,7 @@ class Iteration<T> implements AsyncIterableIterator<T, undefined> {
         items: (r) => this.#take(source.read(r)),
         end: () => this.#finish(undefined),
         fail: (err) => this.#finish(err),
+        again: () => source.again?.() ?? (this.#begun ? undefined : source.write),
       });
     } catch (err) {
       if (!(err instanceof VsyncError)) throw err;
@@ -67,6 +71,7 @@ class Iteration<T> implements AsyncIterableIterator<T, undefined> {
   }
 
   #take(chunk: T[]): void {
+    this.#begun = true;
     this.#chunks.push(chunk);
     while (this.#steps.length > 0) {
       const item = this.#shift();
@@ -130,7 +135,7 @@ class Iteration<T> implements AsyncIterableIterator<T, undefined> {
 /** Reads a stream to its end, as fast as it comes. */
 export function collect<T>(link: Link, source: Source<T>): Promise<T[]> {
   return new Promise((resolve, reject) => {
-    const all: T[] = [];
+    let all: T[] = [];
     const n = link.stream(source.kind, source.fields, source.write, {
       fields: source.itemFields,
       items: (r) => {
@@ -139,6 +144,10 @@ export function collect<T>(link: Link, source: Source<T>): Promise<T[]> {
       },
       end: () => resolve(all),
       fail: reject,
+      again: () => {
+        all = [];
+        return source.write;
+      },
     });
   });
 }

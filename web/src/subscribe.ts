@@ -24,6 +24,8 @@ class Live<T> {
   #n = 0;
   #result: Entry<T>[] = [];
   #pieces: Entry<T>[] = [];
+  #told = false;
+  #anew = false; // another engine tells the whole that was told
   #over = false;
 
   constructor(link: Link, collection: string, query: Query, call: Call<T>, onError: ((error: VsyncError) => void) | undefined) {
@@ -32,10 +34,16 @@ class Live<T> {
     this.#onError = onError;
     this.#reverse = query?.reverse === true;
     try {
-      this.#n = link.stream(LIVE, 1, queryFields(collection, query), {
+      const fields = queryFields(collection, query);
+      this.#n = link.stream(LIVE, 1, fields, {
         fields: 5,
         items: (r) => this.#items(r.int(), r.str(), readRows<T>(r), r.strs()),
         fail: (err) => link.later(() => this.#fail(err)),
+        again: () => {
+          this.#pieces = [];
+          this.#anew = this.#told;
+          return fields;
+        },
       });
     } catch (err) {
       // As with every other failure, the caller hears of it when this has returned.
@@ -63,9 +71,16 @@ class Live<T> {
       if (part === VOID) this.#pieces = [];
       for (const row of rows) this.#pieces.push(row);
       if (part !== WHOLE) return this.#link.more(this.#n, 1);
-      this.#result = keepSame(this.#result, this.#pieces);
+      const before = this.#result;
+      this.#result = keepSame(before, this.#pieces);
       this.#pieces = [];
+      if (this.#anew && same(before, this.#result)) {
+        this.#anew = false;
+        return this.#link.more(this.#n, 1);
+      }
     }
+    this.#anew = false;
+    this.#told = true;
     const result = this.#result.slice(); // the caller may do with it as he likes
     this.#link.later(() => {
       if (this.#over) return;
@@ -84,6 +99,8 @@ function keepSame<T>(old: Entry<T>[], now: Entry<T>[]): Entry<T>[] {
     return before && before.version === entry.version && before.conflict === entry.conflict ? before : entry;
   });
 }
+
+const same = <T>(a: Entry<T>[], b: Entry<T>[]): boolean => a.length === b.length && a.every((entry, i) => entry === b[i]);
 
 /** A result after a change: rows that are new or other than before, ids that are gone. Sorted as it was. */
 export function merge<T>(old: Entry<T>[], rows: Entry<T>[], gone: string[], reverse: boolean): Entry<T>[] {

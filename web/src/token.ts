@@ -6,12 +6,15 @@ export type Token = string | (() => string | Promise<string>) | undefined;
 
 /** Answers the engine, which wants a token for the hub. */
 export function answer(link: Link, n: number, token: Token): void {
-  const say = (text: string | null, why: string): void =>
+  const { engine } = link;
+  const say = (text: string | null, why: string): void => {
+    if (link.engine !== engine) return; // the one that has asked is gone
     link.say(TOKEN, n, 2, (w) => {
       if (text === null) w.nil();
       else w.str(text);
       w.str(why);
     });
+  };
   void ask(token).then(
     (text) => say(text, ''),
     (err: unknown) => say(null, err instanceof Error ? err.message : String(err)),

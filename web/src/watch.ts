@@ -1,11 +1,12 @@
 import type { WatchEvent, WatchOptions } from '../vsync.js';
 import { checkText, fieldsOf, signalOf } from './arguments.js';
 import { invalid } from './errors.js';
-import { INITIAL, LOCAL, RESET, WATCH } from './frame.js';
+import { INITIAL, LOCAL, RESET, WATCH, type Fields } from './frame.js';
 import { Malformed, type Reader } from './reader.js';
 import type { Link } from './request.js';
 import { Versions } from './rows.js';
 import { iterable, type Source } from './stream.js';
+import type { Writer } from './writer.js';
 
 /** Watches a collection, or with an empty name all of them. */
 export function watch<T>(link: Link, collection: string, options: WatchOptions | undefined): AsyncIterable<WatchEvent<T>> {
@@ -21,12 +22,41 @@ function source<T>(collection: string, options: WatchOptions | undefined): Sourc
   checkText('watch: from', from);
   if (collection === '' && prefix !== '') throw invalid('watch: a prefix of ids needs a collection: use db.collection(name).watch');
   if (from === '') throw invalid('watch: from: expected "start", "now" or the marker of an event, got an empty string');
-  const write: Source<WatchEvent<T>>['write'] = (w) => {
+  const place = new Place<T>(from);
+  const write = (w: Writer): void => {
     w.str(collection);
     w.str(prefix);
-    w.str(from);
+    w.str(place.marker);
   };
-  return { kind: WATCH, fields: 3, write, itemFields: 7, read: (r) => [readEvent<T>(r)] };
+  const again = (): Fields => {
+    place.lose();
+    return write;
+  };
+  return { kind: WATCH, fields: 3, write, itemFields: 7, read: (r) => place.pass(readEvent<T>(r)), again };
+}
+
+/** How far a watcher is, so that another engine can go on from there. */
+class Place<T> {
+  marker: string;
+  #inside = false; // of what was there before, which begins again as a whole
+  #reset = false; // some of it came, and comes again
+
+  constructor(from: string) {
+    this.marker = from;
+  }
+
+  lose(): void {
+    this.#reset ||= this.#inside;
+  }
+
+  pass(event: WatchEvent<T>): WatchEvent<T>[] {
+    this.marker = event.marker;
+    if (!event.initial && event.changes.length === 0) return []; // only says where the watcher stands
+    this.#inside = event.initial && event.marker === 'start';
+    if (this.#reset && event.initial) event.reset = true;
+    this.#reset = false;
+    return [event];
+  }
 }
 
 function readEvent<T>(r: Reader): WatchEvent<T> {

@@ -1,10 +1,11 @@
 // The worker that holds the engine of one database: a SharedWorker named "vsync:" and the database's name, or a dedicated worker of a
 // page. wasm/port says what is posted. wasm_exec.js is put before this by the build.
 //
+//   door: knock ─▶ {open: lock}                    an engine that pages which did not start it can reach, too
 //   port ─▶ first message {vsync, wasm, tab} ─▶ Go is started, once ─▶ {engine: lock} ─▶ packets
 import { idb } from '../../wasm/idb/idb.js';
 import { clock } from '../../wasm/clock.js';
-import { Pages } from '../../wasm/pages.js';
+import { Pages, type Wire } from '../../wasm/pages.js';
 import { run } from '../../wasm/seam.js';
 import { socket } from '../../wasm/socket/socket.js';
 
@@ -12,6 +13,15 @@ interface First {
   vsync: number;
   wasm: string;
   tab: string;
+  /** To a dedicated worker: other pages may use its engine. */
+  door?: boolean;
+}
+
+/** What comes to the door. */
+interface AtDoor extends First {
+  knock?: boolean;
+  to?: string;
+  engine?: string;
 }
 
 interface Engine {
@@ -22,16 +32,30 @@ interface Engine {
 /** The engine that runs, or is being started; none before the first page, and after one has ended. */
 let engine: Promise<Engine> | undefined;
 
-async function start(wasm: string): Promise<Engine> {
+async function start(wasm: string, open: boolean): Promise<Engine> {
   const pages = new Pages();
   const lock = `vsync-engine:${crypto.randomUUID()}`;
   const [go, release] = await Promise.all([load(wasm).then((code) => run(code, [pages.part, clock, idb, socket])), hold(lock)]);
+  const door = open ? openDoor(lock) : undefined;
   go.onExit((code) => {
     engine = undefined;
+    door?.close();
     pages.lost(`the engine ended with code ${code}; what was confirmed is stored: open the database again`);
     release();
   });
   return { pages, lock };
+}
+
+/** Lets in pages that did not start this worker: see door.ts. */
+function openDoor(lock: string): BroadcastChannel | undefined {
+  if (typeof BroadcastChannel === 'undefined') return undefined;
+  const door = new BroadcastChannel(`vsync:door:${scope.name.replace(/^vsync:/, '')}`);
+  door.onmessage = ({ data }: MessageEvent<AtDoor | null>) => {
+    if (data?.knock) door.postMessage({ open: lock });
+    else if (data?.engine === lock && data.to) void serve(new BroadcastChannel(data.to), data);
+  };
+  door.postMessage({ open: lock });
+  return door;
 }
 
 /** The engine's code, streamed where the server names its type. */
@@ -49,11 +73,11 @@ function hold(name: string): Promise<() => void> {
 }
 
 /** Serves a page that has said its first word. What it says until the engine runs is kept. */
-async function serve(port: MessagePort, first: First): Promise<void> {
+async function serve(port: Wire, first: First): Promise<void> {
   const early: MessageEvent[] = [];
   port.onmessage = (event) => early.push(event);
   try {
-    const { pages, lock } = await (engine ??= start(first.wasm));
+    const { pages, lock } = await (engine ??= start(first.wasm, first.door ?? true));
     port.postMessage({ engine: lock });
     // The page holds a lock as long as it lives.
     pages.open(port, navigator.locks.request(first.tab, () => undefined));
@@ -64,7 +88,7 @@ async function serve(port: MessagePort, first: First): Promise<void> {
   }
 }
 
-const scope = globalThis as unknown as Record<'onconnect' | 'onmessage', (event: MessageEvent) => void>;
+const scope = globalThis as unknown as Record<'onconnect' | 'onmessage', (event: MessageEvent) => void> & { name: string };
 
 if ('onconnect' in globalThis) {
   scope.onconnect = ({ ports: [port] }) => {

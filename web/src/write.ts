@@ -124,7 +124,11 @@ function writeOperation(w: Writer, collection: number, id: string, value: unknow
 }
 
 function sendWrite(link: Link, fields: (w: Writer) => void): Promise<string> {
-  return link.request(WRITE, 4, fields, 1, (r) => r.str(), { write: true });
+  const named = (w: Writer): void => {
+    fields(w);
+    link.nonce(w);
+  };
+  return link.request(WRITE, 6, named, 1, (r) => r.str(), { write: true });
 }
 
 /** A write of one object, the value encoded straight into the packet. */
@@ -156,7 +160,7 @@ export function receipt(link: Link, version: string): Receipt {
 
 /** Writes a refused batch anew. */
 export function retry(link: Link, version: string): Promise<Receipt> {
-  return link.request(RETRY, 1, (w) => void w.str(version), 1, (r) => r.str(), { write: true }).then((anew) => receipt(link, anew));
+  return link.request(RETRY, 1, (w) => void w.str(version), 1, (r) => r.str(), { write: true, once: true }).then((anew) => receipt(link, anew));
 }
 
 /** Whether a write failed only because others were faster. */

@@ -58,13 +58,15 @@ function unbin(v) {
   return Array.isArray(v) ? v.map(unbin) : v;
 }
 
-/** What a page said, as {kind, n, fields}. */
+/** What a page said, as {kind, n, fields}, and of a write its nonce, [tab, counter]. */
 export function unpack(bytes) {
   const r = new Reader(bytes);
   const frames = [];
   while (r.more()) {
-    const [kind, n, ...fields] = unbin(r.value());
-    frames.push({ kind: names.get(kind), n, fields });
+    const [kind, n, ...fields] = r.value();
+    const said = { kind: names.get(kind), n };
+    if (kind === frame.WRITE && fields.length === 6) said.nonce = fields.splice(4);
+    frames.push(Object.assign(said, { fields: unbin(fields) }));
   }
   return frames;
 }
@@ -137,6 +139,15 @@ class Worker {
 // Open ports keep a process alive.
 const ports = [];
 after(() => ports.forEach((port) => port.close()));
+
+/** BroadcastChannels that are closed at the end. */
+const { BroadcastChannel: Own } = globalThis;
+class Channel extends Own {
+  constructor(name) {
+    super(name);
+    ports.push(this);
+  }
+}
 
 /** A page's port, seen from the engine. */
 class Page {
@@ -212,7 +223,7 @@ export class Browser {
   /** What a new engine says when a page greets it. */
   onGreeting = (page, lock) => page.raw({ engine: lock });
 
-  install({ shared = true, locks = true } = {}) {
+  install({ shared = true, locks = true, channels = false } = {}) {
     const browser = this;
     const set = (name, value) => Object.defineProperty(globalThis, name, { value, configurable: true, writable: true });
     set("location", undefined);
@@ -220,6 +231,7 @@ export class Browser {
     set("addEventListener", (type, fn) => this.listeners.set(type, fn));
     set("removeEventListener", (type, fn) => this.listeners.get(type) === fn && this.listeners.delete(type));
     set("document", { visibilityState: "visible", addEventListener: globalThis.addEventListener, removeEventListener: globalThis.removeEventListener });
+    set("BroadcastChannel", channels ? Channel : undefined);
     set("ErrorEvent", class extends Event {});
     set("SharedWorker", shared ? class {
       constructor(url, options) {
@@ -246,6 +258,7 @@ export class Browser {
         this.events.addEventListener(...args);
       }
       postMessage(message, [port]) {
+        this.worker.door ??= message.door;
         browser.#greet(this.worker, port, message);
       }
       terminate() {
@@ -259,7 +272,25 @@ export class Browser {
   #worker(url, options) {
     const lock = `engine-${++this.engines}`;
     const worker = new Worker(url, options, lock);
-    this.locks.request(lock, () => new Promise((resolve) => (worker.letGo = resolve)));
+    this.locks.request(lock, () => new Promise((resolve) => (worker.letGo = resolve))).then(() => {
+      for (const [name, shared] of this.shared) if (shared === worker) this.shared.delete(name);
+    });
+    return worker;
+  }
+
+  /** Opens the door of an engine that some other tab has started: pages that come in are greeted as others are. */
+  elsewhere(name = "notes") {
+    const worker = this.#worker("elsewhere", {});
+    const door = new Channel(`vsync:door:${name}`);
+    door.onmessage = ({ data }) => {
+      if (data.knock) door.postMessage({ open: worker.lock });
+      else if (data.engine === worker.lock) this.#greet(worker, new Channel(data.to), data);
+    };
+    worker.end = () => {
+      door.close();
+      worker.letGo();
+    };
+    door.postMessage({ open: worker.lock });
     return worker;
   }
 
@@ -276,17 +307,23 @@ export class Browser {
     }
   }
 
-  /** Opens a database, with its page on the far side. */
-  async open(name = "notes", options = {}, status = {}) {
-    const at = this.greeted.length;
-    const opening = open(name, options);
+  /** The page that greets next, after so many; it has said HELLO, and got its answer. */
+  async met(at, status = {}) {
     while (!this.greeted[at]) await new Promise(setImmediate);
     const { page, worker } = this.greeted[at];
     const hello = await page.next("HELLO");
     page.status({ phase: "local", device, pending: 0, problems: [], ...status });
     page.ok(hello, device);
-    const db = await opening;
-    return { db, page, worker, hello };
+    await settle();
+    return { page, worker, hello };
+  }
+
+  /** Opens a database, with its page on the far side. */
+  async open(name = "notes", options = {}, status = {}) {
+    const at = this.greeted.length;
+    const opening = open(name, options);
+    const met = await this.met(at, status);
+    return { db: await opening, ...met };
   }
 
   async worker(name) {

@@ -33,7 +33,6 @@ test("opening: wrong names and options are refused before anything is started", 
     [{ token: 5 }, "token"],
     [{ token: "" }, "token"],
     [{ durability: "fast" }, "durability", '"relaxed" or "strict"', '"fast"'],
-    [{ hosting: "leader" }, "hosting", "planned"],
     [{ hosting: "window" }, "hosting"],
     [{ collections: {} }, '"collections"', "planned"],
     [{ sginal: 1 }, '"sginal"'],
@@ -232,17 +231,25 @@ test("close: a loop that waits fails with CLOSED; disposing closes", async () =>
   await loop;
 });
 
-test("the engine's end is learnt from its lock, and everybody hears of it", async () => {
+test("the engine's end is learnt from its lock; when no other one can be had, everybody hears of it", async (t) => {
   const browser = new Browser().install();
   const { db, page, worker } = await browser.open();
   const notes = db.collection("notes");
   const errors = [];
   notes.subscribe({}, () => undefined, (err) => errors.push(err.code));
-  const waits = [notes.put("a", 1), notes.get("a"), db.synced(), notes.query(), notes.watch()[Symbol.asyncIterator]().next()].map((promise) => rejects(promise, "ENGINE_LOST", "open the database again"));
+  const waits = [notes.put("a", 1), notes.get("a"), db.synced(), notes.query(), notes.watch()[Symbol.asyncIterator]().next()].map((promise) => rejects(promise, "ENGINE_LOST", "no memory"));
   await settle();
+  let tries = 0;
+  browser.onGreeting = (page) => (tries++, page.raw({ lost: "no memory" }));
+  t.mock.timers.enable({ apis: ["setTimeout"] });
   worker.letGo();
-  await Promise.all(waits);
+  const done = Promise.all(waits);
+  for (let over = false; !over; ) {
+    over = await Promise.race([done.then(() => true), settle()]);
+    t.mock.timers.tick(1000);
+  }
   await settle();
+  assert.equal(tries, 6);
   assert.deepEqual(errors, ["ENGINE_LOST"]);
   assert.equal(db.status.current.phase, "closed");
   assert.equal(db.status.current.error.code, "ENGINE_LOST");
@@ -251,19 +258,24 @@ test("the engine's end is learnt from its lock, and everybody hears of it", asyn
   assert.throws(() => db.resume(), (err) => err.code === "ENGINE_LOST");
   await db.close();
   assert.equal(page.said.filter((said) => said.kind === "CLOSE").length, 0);
+  assert.equal(browser.listeners.size, 0, "nothing is listened to any more");
 });
 
-test("an engine that ends by itself says why; a page of its own worker gets a new one", async () => {
+test("a worker of this page whose engine ends by itself is ended, and a new one goes on", async () => {
   const browser = new Browser().install({ shared: false });
   const { db, page, worker } = await browser.open();
-  const get = rejects(db.collection("notes").get("a"), "ENGINE_LOST", "exit code 2");
+  const get = db.collection("notes").get("a");
+  await page.next("GET");
   page.raw({ lost: "exit code 2" });
-  await get;
+  await settle();
+  assert.deepEqual([db.status.current.phase, db.status.current.error.code, db.status.current.error.message], ["connecting", "ENGINE_LOST", "exit code 2"]);
+  const again = await browser.met(1);
   assert.equal(worker.terminated, true);
-  const again = await browser.open();
   assert.notEqual(again.worker, worker);
+  again.page.ok(await again.page.next("GET"), bin(5));
+  assert.equal(await get, 5);
   again.page.answer("CLOSE", (said) => again.page.ok(said));
-  await again.db.close();
+  await db.close();
   assert.equal(again.worker.terminated, true);
 });
 

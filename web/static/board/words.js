@@ -125,6 +125,8 @@ function nextTry({ nextAttemptAt }, now) {
 export function sayHosting(hosting) {
   return {
     shared: "One engine for all tabs of this browser",
+    leader: "In this tab, for all tabs of this browser",
+    follower: "In another tab of this browser",
     tab: "In this tab alone",
   }[hosting] ?? "Not known";
 }

@@ -76,8 +76,8 @@ export async function wrong(db: Database): Promise<void> {
   await db.collection<Todo>('todos').put('1', { text: 'milk' });
   // @ts-expect-error: not there
   await db.collection('todos').query({ where: { done: true } });
-  // @ts-expect-error: not there
-  await open('todos', { hosting: 'leader' });
+  // @ts-expect-error: nowhere to be found
+  await open('todos', { hosting: 'window' });
   // @ts-expect-error: an update does not wait
   await db.collection<Todo>('todos').update('1', async (todo) => todo);
 }

@@ -1,0 +1,322 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { Browser, bin, device, frame, open, rejects, rows, settle, version } from "./far.mjs";
+
+const { WHOLE, PIECE, DELTA, INITIAL } = frame;
+
+/** What a page says until it says nothing more. */
+async function all(page) {
+  await settle();
+  return page.said.splice(0);
+}
+
+test("what was not answered is asked again, in its order and with its names", async () => {
+  const browser = new Browser().install();
+  const { db, page, worker } = await browser.open();
+  const notes = db.collection("notes");
+  const value = { n: 1 };
+  const waits = [notes.put("a", value), notes.get("a"), notes.put("b", 2), notes.count(), db.collection("other").delete("c")];
+  value.n = 99;
+  const before = await all(page);
+  assert.deepEqual(before.map((said) => said.kind), ["WRITE", "GET", "WRITE", "COUNT", "WRITE"]);
+  page.ok(before[0], version(1));
+  await settle();
+  worker.letGo();
+  const { page: next, worker: other } = await browser.met(1);
+  assert.notEqual(other, worker);
+  waits.push(notes.put("d", 4)); // in order behind the others
+  const after = await all(next);
+  const same = after.slice(0, 4);
+  assert.deepEqual(same, before.slice(1), "equal frames, nonces included");
+  assert.deepEqual(after[4].fields, [["notes"], [[0, "d", 4, null]], [], ""]);
+  const nonces = [...before, after[4]].filter((said) => said.nonce).map((said) => said.nonce);
+  assert.deepEqual(nonces.map(([tab]) => Buffer.from(tab).toString("hex")), Array(4).fill(Buffer.from(nonces[0][0]).toString("hex")), "one tab");
+  assert.deepEqual(nonces.map(([, counter]) => counter), [1, 2, 3, 4]);
+  for (const said of after) next.ok(said, said.kind === "GET" ? bin("there") : said.kind === "COUNT" ? 7 : version(said.n));
+  assert.deepEqual((await Promise.all(waits)).map((result) => result.version ?? result), [version(1), "there", version(before[2].n), 7, version(before[4].n), version(after[4].n)]);
+});
+
+test("two pages have two names for their writes", async () => {
+  const tabs = [];
+  for (const name of ["one", "two"]) {
+    const { db, page } = await new Browser().install().open(name);
+    void db.collection("notes").put("a", 1);
+    tabs.push(Buffer.from((await page.next("WRITE")).nonce[0]).toString("hex"));
+  }
+  assert.notEqual(tabs[0], tabs[1]);
+});
+
+test("what is called between two engines waits for the next; what is cancelled meanwhile is not asked for", async () => {
+  const browser = new Browser().install();
+  const { db, worker } = await browser.open();
+  const notes = db.collection("notes");
+  worker.letGo();
+  await settle();
+  const value = [1];
+  const put = notes.put("a", value);
+  value.push(2);
+  const stop = notes.subscribe({}, () => assert.fail("nobody listens"));
+  stop();
+  const given = new AbortController();
+  const synced = rejects(db.synced({ signal: given.signal }), "ABORTED");
+  given.abort();
+  await synced;
+  const { page } = await browser.met(1);
+  const said = await all(page);
+  assert.deepEqual(said.map(({ kind, fields }) => [kind, fields]), [["WRITE", [["notes"], [[0, "a", [1], null]], [], ""]]]);
+  page.ok(said[0], version(1));
+  assert.equal((await put).version, version(1));
+});
+
+test("a subscription tells what has changed meanwhile, and nothing where nothing has", async () => {
+  const browser = new Browser().install();
+  const { db, page, worker } = await browser.open();
+  const calls = [];
+  db.collection("notes").subscribe({ prefix: "k" }, (entries, { marker }) => calls.push([marker, ...entries.map((entry) => entry.id)].join(" ")));
+  const said = await page.next("LIVE");
+  page.items(said, WHOLE, "m1", ...rows(["k1", 1], ["k2", 2]), []);
+  await settle();
+  worker.letGo();
+  const second = await browser.met(1);
+  await settle();
+  const [more, again] = [undefined, await second.page.next("LIVE")];
+  assert.equal(more, undefined);
+  assert.deepEqual([again.n, again.fields], [said.n, said.fields]);
+  second.page.items(again, PIECE, "m1", ...rows(["k1", 1]), []);
+  second.page.items(again, WHOLE, "m1", ...rows(["k2", 2]), []);
+  await settle();
+  assert.deepEqual(calls, ["m1 k1 k2"]);
+  second.page.items(again, DELTA, "m2", ...rows(["k3", 3, 2]), []);
+  await settle();
+  second.page.items(again, PIECE, "m2", ...rows(["k0", 0]), []); // of a whole that is cut off
+  await settle();
+  second.worker.letGo();
+  const third = await browser.met(2);
+  third.page.items(await third.page.next("LIVE"), WHOLE, "m3", ...rows(["k2", 2], ["k3", 3, 2]), []);
+  await settle();
+  assert.deepEqual(calls, ["m1 k1 k2", "m2 k1 k2 k3", "m3 k2 k3"]);
+});
+
+const event = (marker, flags, ...changes) => [marker, flags, device, 1000, "", [device], changes.map(([id, value]) => ["notes", id, bin(value), false, 0, 1, false])];
+
+test("a watcher goes on behind the last event, from wherever it began", async () => {
+  const browser = new Browser().install();
+  let { db, page, worker } = await browser.open();
+  const steps = Object.fromEntries(["start", "now"].map((from) => [from, db.collection("notes").watch({ from })[Symbol.asyncIterator]()]));
+  const start = steps.start.next();
+  const now = steps.now.next();
+  const [a, b] = await all(page);
+  assert.deepEqual([a.fields[2], b.fields[2]], ["start", "now"]);
+  page.items(a, ...event("start", INITIAL, ["k1", 1]));
+  page.items(b, ...event("7", 0)); // where it stands
+  assert.deepEqual([(await start).value.marker, (await start).value.reset], ["start", undefined]);
+  await settle();
+  worker.letGo();
+  ({ page, worker } = await browser.met(1));
+  const second = (await all(page)).filter((said) => said.kind === "WATCH");
+  assert.deepEqual(second.map((said) => [said.n, said.fields[2]]), [[a.n, "start"], [b.n, "7"]]);
+  page.items(second[0], ...event("start", INITIAL, ["k1", 1]));
+  page.items(second[0], ...event("9", INITIAL, ["k2", 2]));
+  page.items(second[1], ...event("8", 0, ["k2", 2]));
+  const first = (await steps.start.next()).value;
+  assert.deepEqual([first.marker, first.reset], ["start", true], "what came of it before is void");
+  assert.deepEqual(["marker", "reset"].map((key) => first[key] ?? undefined), ["start", true]);
+  const last = (await steps.start.next()).value;
+  assert.deepEqual([last.marker, last.reset], ["9", undefined]);
+  assert.equal((await now).value.marker, "8");
+  worker.letGo();
+  ({ page } = await browser.met(2));
+  const third = (await all(page)).filter((said) => said.kind === "WATCH");
+  assert.deepEqual(third.map((said) => said.fields[2]), ["9", "8"]);
+});
+
+test("a query begins anew, a loop over a scan only where nothing has come", async () => {
+  const browser = new Browser().install();
+  const { db, page, worker } = await browser.open();
+  const notes = db.collection("notes");
+  const query = notes.query();
+  const begun = notes.scan()[Symbol.asyncIterator]();
+  const first = begun.next();
+  const fresh = notes.scan()[Symbol.asyncIterator]().next();
+  const [q, s, f] = await all(page);
+  page.items(q, ...rows(["a", 1]));
+  page.items(s, ...rows(["a", 1]));
+  assert.equal((await first).value.id, "a");
+  worker.letGo();
+  const next = await browser.met(1);
+  const said = (await all(next.page)).filter((said) => said.kind === "SCAN");
+  assert.deepEqual(said.map((said) => said.n), [q.n, f.n], `and not ${s.n}`);
+  await rejects(begun.next(), "ENGINE_LOST", "begin anew");
+  next.page.items(said[0], ...rows(["a", 1], ["b", 2]));
+  next.page.end(said[0]);
+  assert.deepEqual((await query).map((entry) => entry.id), ["a", "b"]);
+  next.page.items(said[1], ...rows(["z", 1]));
+  assert.equal((await fresh).value.id, "z");
+});
+
+test("what would be done twice fails with its engine", async () => {
+  const browser = new Browser().install();
+  const { db, page, worker } = await browser.open();
+  page.status({ problems: [[version(4), "FORBIDDEN", "no", 1, [["notes", "a", null]]]] });
+  await settle();
+  const [problem] = db.status.current.problems;
+  const failing = [problem.retry(), problem.dismiss()].map((promise) => rejects(promise, "ENGINE_LOST", "look it up"));
+  await settle();
+  worker.letGo();
+  await Promise.all(failing);
+  const dismissed = problem.dismiss(); // for the next engine, but for no other
+  const next = await browser.met(1);
+  await next.page.next("DISMISS");
+  next.worker.letGo();
+  await rejects(dismissed, "ENGINE_LOST");
+  const third = await browser.met(2);
+  assert.deepEqual(await all(third.page), []);
+});
+
+test("one write that ends every engine ends no more than four", async () => {
+  const browser = new Browser().install();
+  const { db } = await browser.open();
+  const poison = rejects(db.collection("notes").put("a", 1), "ENGINE_LOST", "exit code 2");
+  for (let n = 0; n < 4; n++) {
+    const { page } = n === 0 ? browser.greeted[0] : await browser.met(n);
+    await page.next("WRITE");
+    page.raw({ lost: "exit code 2" });
+  }
+  await poison;
+  const { page } = await browser.met(4);
+  assert.deepEqual(await all(page), []);
+  const get = db.collection("notes").get("b");
+  page.ok(await page.next("GET"), bin(1));
+  assert.equal(await get, 1);
+});
+
+test("the exchange with the hub stays paused in the next engine", async () => {
+  const browser = new Browser().install();
+  const { db, page, worker } = await browser.open("notes", { feed: "ws://x" });
+  db.pause();
+  page.ok(await page.next("PAUSE"));
+  page.status({ paused: true });
+  await settle();
+  worker.letGo();
+  const next = await browser.met(1, { paused: false });
+  next.page.ok(await next.page.next("PAUSE"));
+  assert.deepEqual(await all(next.page), []);
+});
+
+test("a token that comes late is given to nobody but who has asked", async () => {
+  let give;
+  const browser = new Browser().install();
+  const { page, worker } = await browser.open("notes", { token: () => new Promise((resolve) => (give = resolve)) });
+  page.send([frame.ASK, 1]);
+  await settle();
+  worker.letGo();
+  const next = await browser.met(1);
+  give("late");
+  assert.deepEqual(await all(next.page), []);
+});
+
+test("closing waits for writes, through the end of an engine too", async () => {
+  const browser = new Browser().install();
+  const { db, page, worker } = await browser.open();
+  const put = db.collection("notes").put("a", 1);
+  const closing = db.close();
+  await page.next("WRITE");
+  worker.letGo();
+  const next = await browser.met(1);
+  next.page.ok(await next.page.next("WRITE"), version(1));
+  next.page.ok(await next.page.next("CLOSE"));
+  assert.equal((await put).version, version(1));
+  await closing;
+});
+
+test("a database that was closed by the engine is not opened again behind the application's back", async () => {
+  const browser = new Browser().install();
+  const { db, page, worker } = await browser.open();
+  page.status({ phase: "closed", code: "STORAGE_LOST", message: "the browser has taken it" });
+  await settle();
+  worker.letGo();
+  await settle();
+  await rejects(db.collection("notes").get("a"), "STORAGE_LOST", "has taken it");
+  assert.equal(browser.greeted.length, 1);
+});
+
+test("in the back/forward cache a page holds nothing, and goes on when it is shown again", async () => {
+  const browser = new Browser().install();
+  const { db, page, worker } = await browser.open();
+  const put = db.collection("notes").put("a", 1);
+  browser.listeners.get("pagehide")({ type: "pagehide", persisted: true });
+  assert.deepEqual((await all(page)).map((said) => said.kind), ["WRITE", "HIDDEN"]);
+  assert.ok(!browser.locks.holds(page.greeting.tab), "the engine learns of it");
+  assert.equal(browser.greeted.length, 1, "it sleeps");
+  assert.equal(db.status.current.phase, "connecting");
+  browser.listeners.get("pageshow")({ type: "pageshow", persisted: true });
+  const next = await browser.met(1);
+  assert.equal(next.worker, worker);
+  next.page.ok(await next.page.next("WRITE"), version(1));
+  assert.equal((await put).version, version(1));
+  assert.ok(browser.locks.holds(next.page.greeting.tab));
+});
+
+test("one tab leads, and resigns when its page is frozen; the others follow the engine that is there", async () => {
+  const browser = new Browser().install({ shared: false, channels: true });
+  const first = await browser.open();
+  assert.equal(first.db.status.current.hosting, "leader");
+  assert.equal(first.worker.door, true);
+  assert.ok(browser.locks.holds("vsync:leader:notes"));
+  const second = await browser.open("notes");
+  assert.equal(second.worker, first.worker, "one for all of this page");
+  browser.listeners.get("freeze")({ type: "freeze" }); // the second's
+  second.page.answer("CLOSE", (said) => second.page.ok(said));
+  assert.equal(first.worker.terminated, false, "the first one needs it still");
+  const closing = first.db.close();
+  first.page.ok(await first.page.next("CLOSE"));
+  await closing;
+  await settle();
+  assert.equal(first.worker.terminated, true);
+  assert.ok(!browser.locks.holds("vsync:leader:notes"));
+});
+
+test("a follower finds the engine of another tab, and leads when that is gone", async () => {
+  const browser = new Browser().install({ shared: false, channels: true });
+  let resign;
+  void browser.locks.request("vsync:leader:notes", () => new Promise((resolve) => (resign = resolve)));
+  const far = browser.elsewhere();
+  const { db, page, worker } = await browser.open();
+  assert.equal(worker, far);
+  assert.equal(db.status.current.hosting, "follower");
+  const put = db.collection("notes").put("a", 1);
+  const said = await page.next("WRITE");
+  far.end();
+  resign();
+  const next = await browser.met(1);
+  assert.equal(next.worker, browser.dedicated[0]);
+  assert.equal(db.status.current.hosting, "leader");
+  assert.deepEqual((await next.page.next("WRITE")).nonce, said.nonce);
+  next.page.ok(said, version(1));
+  await put;
+  next.page.answer("CLOSE", (said) => next.page.ok(said));
+  await db.close();
+});
+
+test("an engine that cannot have the database leads to the one that has it, or to nobody", async () => {
+  const browser = new Browser().install({ channels: true });
+  const far = browser.elsewhere();
+  const opening = open("notes");
+  const own = await (await browser.worker("notes")).page();
+  own.fail(await own.next("HELLO"), "LOCKED", "another has it");
+  const { worker } = await browser.met(1);
+  assert.equal(worker, far);
+  const db = await opening;
+  assert.equal(db.status.current.hosting, "follower");
+  far.end();
+  const next = await browser.met(2);
+  assert.equal(db.status.current.hosting, "shared");
+  next.page.answer("CLOSE", (said) => next.page.ok(said));
+  await db.close();
+
+  const alone = new Browser().install({ channels: true });
+  const refused = open("notes");
+  const page = await (await alone.worker("notes")).page();
+  page.fail(await page.next("HELLO"), "LOCKED", "another has it");
+  await rejects(refused, "LOCKED", "another has it");
+});
