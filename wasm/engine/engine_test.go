@@ -200,6 +200,24 @@ func TestLiveWithALimit(t *testing.T) {
 	}
 }
 
+// A watcher that begins now is told first where that is: from there another engine goes on, though nothing had happened.
+func TestWatchFromNowSaysWhereThatIs(t *testing.T) {
+	e, _ := newEngine(t, nil)
+	a := e.tab(t)
+	a.hello("notes")
+	a.put("before", 1)
+	place := a.items(a.say(port.Watch, "", "", "now"))
+	marker, changes := place[0].(string), place[6].([]any)
+	if len(changes) != 0 || number(place[1]) != 0 {
+		t.Fatalf("a watcher from now was told %v first", place)
+	}
+	a.put("after", 2)
+	event := a.items(a.say(port.Watch, "", "", marker))
+	if changes := event[6].([]any); len(changes) != 1 || changes[0].([]any)[1] != "after" {
+		t.Fatalf("behind %q comes %v", marker, event)
+	}
+}
+
 func TestWatchGoesOnAfterItsMarker(t *testing.T) {
 	e, _ := newEngine(t, nil)
 	a := e.tab(t)

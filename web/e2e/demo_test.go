@@ -313,18 +313,25 @@ func TestKeysAlone(t *testing.T) {
 	a.sees(`!shown('#box')`)
 }
 
-// TestTheEngineIsLost: the page keeps what it shows, says what happened, and opens the board again when asked to.
+// TestTheEngineIsLost: another one takes its place, and the page goes on as if nothing had been. Where none can be had, it keeps what it
+// shows, says what happened, and opens the board again when asked to.
 func TestTheEngineIsLost(t *testing.T) {
 	hub := table(t)
 	a := sit(t, anna, hub)
 	a.samples()
 	endWorkers(anna, "http://"+hub.Addr()+"/")
-	a.sees(`word() === 'Stopped' && text('.banner').includes('The engine stopped') && card('Repair the bicycle')`)
-	a.does(`button('Open again').click()`)
-	a.sees(`word() === 'Live' && !document.querySelector('.banner') && card('Repair the bicycle')`)
 	a.opens("Repair the bicycle")
+	a.press(kb.End + " now" + kb.Escape)
+	a.sees(`word() === 'Live' && !document.querySelector('.banner') && card('Repair the bicycle now')`)
+	a.does(`globalThis.Shared = SharedWorker; globalThis.SharedWorker = class { constructor() { throw new Error('no more workers') } }`)
+	endWorkers(anna, "http://"+hub.Addr()+"/")
+	a.sees(`word() === 'Stopped' && text('.banner').includes('The engine stopped') && card('Repair the bicycle now')`)
+	a.does(`globalThis.SharedWorker = globalThis.Shared`)
+	a.does(`button('Open again').click()`)
+	a.sees(`word() === 'Live' && !document.querySelector('.banner') && card('Repair the bicycle now')`)
+	a.opens("Repair the bicycle now")
 	a.press(kb.End + " again" + kb.Escape)
-	a.sees(`inList('Done')[0] === 'Repair the bicycle again'`)
+	a.sees(`inList('Done')[0] === 'Repair the bicycle now again'`)
 }
 
 // TestOnEveryScreen: nothing is wider than the window, from the smallest to the widest, with texts of any length and direction.

@@ -34,6 +34,20 @@ func (w *world) endEngine(d *device) error {
 	return d.CloseTarget(context.Background(), workers[0].ID)
 }
 
+// endEngineOf ends the shared worker with this script.
+func (w *world) endEngineOf(d *device, script string) error {
+	workers, err := w.engines(d)
+	if err != nil {
+		return err
+	}
+	for _, worker := range workers {
+		if worker.URL == w.site.URL+script {
+			return d.CloseTarget(context.Background(), worker.ID)
+		}
+	}
+	return fmt.Errorf("no shared worker has the script %s: %+v", script, workers)
+}
+
 // endEngines ends what would live on for a while after its last page.
 func (w *world) endEngines() {
 	for _, d := range []*device{anna, bert} {

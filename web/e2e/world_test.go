@@ -162,7 +162,12 @@ func newSite(t *testing.T, hub string) *site {
 	mux.HandleFunc("GET /cities.json", func(w http.ResponseWriter, r *http.Request) { http.ServeFile(w, r, citiesFile) })
 	for _, name := range []string{"/vsync.js", "/vsync-worker.js", "/vsync-sw.js", "/vsync.wasm"} {
 		mux.HandleFunc("GET "+name, s.fromHub)
+		mux.Handle("GET /next"+name, http.StripPrefix("/next", http.HandlerFunc(s.fromHub))) // as another build has it
 	}
+	mux.HandleFunc("GET /elsewhere", func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "text/html")
+		io.WriteString(w, "<!doctype html><title>elsewhere</title>")
+	})
 	s.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s.mu.Lock()
 		s.asked++

@@ -43,7 +43,7 @@ export const STORAGE_EVERY = 10_000;
 export const MAX_ENGINES = 4;
 
 /** Waits in ms before each try to get another engine when one is gone; behind the last one the database is given up. */
-export const REVIVALS = [0, 100, 400, 1_000, 3_000, 5_000];
+export const REVIVALS = [0, 100, 400, 1_000, 3_000];
 
 /** An engine that lived for so many ms was a sound one. The next one after one that did not is waited for a while, at most the second. */
 export const STEADY = 10_000;

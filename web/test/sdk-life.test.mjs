@@ -249,7 +249,7 @@ test("the engine's end is learnt from its lock; when no other one can be had, ev
     t.mock.timers.tick(1000);
   }
   await settle();
-  assert.equal(tries, 6);
+  assert.equal(tries, 5);
   assert.deepEqual(errors, ["ENGINE_LOST"]);
   assert.equal(db.status.current.phase, "closed");
   assert.equal(db.status.current.error.code, "ENGINE_LOST");

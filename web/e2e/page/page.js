@@ -13,8 +13,8 @@ const e2e = (globalThis.e2e = {
 });
 
 globalThis.loaded = (async () => {
-  e2e.vsync = await import('/vsync.js');
-  for (const part of ['./seeing.js', './storm.js', './cities.js', './rounds.js']) Object.assign(e2e, await import(part));
+  e2e.vsync = await import(address.searchParams.get('sdk') ?? '/vsync.js');
+  for (const part of ['./seeing.js', './storm.js', './cities.js', './rounds.js', './lives.js']) Object.assign(e2e, await import(part));
 })();
 
 /** Tells the test, which is another process. A page that a person opens tells the console. */

@@ -1,0 +1,279 @@
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/page"
+	"github.com/chromedp/chromedp"
+)
+
+// A lives is a story of tabs of one device that write without a break, whatever becomes of their engine.
+type lives struct {
+	*world
+	hosting   string
+	tabs      []*tab
+	confirmed []string // by tabs that are gone
+	opened    int
+}
+
+func newLives(w *world, hosting string, tabs int) *lives {
+	l := &lives{world: w, hosting: hosting}
+	for range tabs {
+		l.more()
+	}
+	return l
+}
+
+// more opens another tab, and begins to write in it.
+func (l *lives) more() *tab { return l.moreAt(l.address(anna)) }
+
+func (l *lives) moreAt(address string) *tab {
+	l.t.Helper()
+	p := anna.open(l.t, address, nil)
+	l.tabs = append(l.tabs, p)
+	l.live(p)
+	return p
+}
+
+// live begins to write in a tab that writes nothing yet.
+func (l *lives) live(p *tab) {
+	l.t.Helper()
+	l.opened++
+	p.js(nil, `await e2e.open({ hosting: args[0] }); await e2e.startLife(args[1])`, l.hosting, fmt.Sprintf("life %02d", l.opened))
+}
+
+// go on: each tab gets writes confirmed.
+func (l *lives) goOn() {
+	l.t.Helper()
+	for _, p := range l.tabs {
+		var failed []string
+		p.js(&failed, `return await e2e.lives()`)
+		if len(failed) > 0 {
+			l.t.Errorf("%s: %v", l.hosting, failed)
+		}
+	}
+}
+
+// keep notes what a tab that is about to end has been told so far.
+func (l *lives) keep(p *tab) {
+	l.t.Helper()
+	var so []string
+	p.js(&so, `return e2e.confirmedSoFar()`)
+	l.confirmed = append(l.confirmed, so...)
+}
+
+// without forgets a tab.
+func (l *lives) without(p *tab) {
+	l.tabs = slices.DeleteFunc(l.tabs, func(x *tab) bool { return x == p })
+}
+
+// hosts returns the tab with this hosting.
+func (l *lives) hosts(hosting string) *tab {
+	l.t.Helper()
+	var all []string
+	for _, p := range l.tabs {
+		var is string
+		p.js(&is, `return db.status.current.hosting`)
+		if is == hosting {
+			return p
+		}
+		all = append(all, is)
+	}
+	l.t.Fatalf("no tab is %s: %v", hosting, all)
+	return nil
+}
+
+// judge ends all writing: everything settled, nothing that was confirmed is lost, nothing was written twice, and the watchers and
+// subscriptions of all tabs saw everything, watchers once.
+func (l *lives) judge() {
+	l.t.Helper()
+	for _, p := range l.tabs {
+		var end struct{ Confirmed, Failed, Twice, Hostings []string }
+		p.js(&end, `return await e2e.stopLife()`)
+		if len(end.Failed) > 0 || len(end.Twice) > 0 {
+			l.t.Errorf("%s: failed %v, watched twice %v", l.hosting, end.Failed, end.Twice)
+		}
+		l.t.Logf("%s: %d writes, by way of %v", l.hosting, len(end.Confirmed), end.Hostings)
+		l.confirmed = append(l.confirmed, end.Confirmed...)
+	}
+	var wrong []string
+	l.tabs[0].js(&wrong, `return await e2e.judgeLives(...args)`, l.confirmed)
+	if len(wrong) > 0 {
+		l.t.Errorf("%s: %s", l.hosting, strings.Join(wrong, "\n"))
+	}
+}
+
+// endWorkers ends the workers that a page has started.
+func (p *tab) endWorkers() {
+	p.t.Helper()
+	var ended int
+	p.js(&ended, `return e2e.workers.splice(0).map((worker) => worker.terminate()).length`)
+	if ended == 0 {
+		p.t.Fatal("there was no worker to be ended")
+	}
+}
+
+// TestHostingShared: the engine in a shared worker is killed, and tabs close, crash, reload in the middle of writes.
+func TestHostingShared(t *testing.T) {
+	l := newLives(newWorld(t, nil), "shared", 2)
+	for range 3 {
+		l.goOn()
+		if err := l.endEngine(anna); err != nil {
+			t.Fatal(err)
+		}
+	}
+	l.goOn()
+	l.closeOne(l.tabs[0], false)
+	l.more()
+	l.closeOne(l.tabs[0], true)
+	l.reloadOne(l.tabs[0])
+	l.goOn()
+	l.judge()
+}
+
+// TestHostingLeader: the same where the tabs elect one that leads.
+func TestHostingLeader(t *testing.T) {
+	l := newLives(newWorld(t, nil), "leader", 3)
+	l.hosts("follower")
+	l.goOn()
+	l.hosts("leader").endWorkers()
+	l.goOn()
+	l.closeOne(l.hosts("leader"), false)
+	l.more()
+	l.closeOne(l.hosts("leader"), true)
+	l.goOn()
+	l.reloadOne(l.hosts("leader"))
+	l.goOn()
+	p := l.hosts("leader")
+	p.js(nil, `await e2e.stopLife(); await db.close()`)
+	l.keep(p)
+	l.without(p)
+	l.goOn()
+	l.hosts("leader")
+	l.judge()
+}
+
+// TestHostingTab: the only tab's worker is killed, and the tab is reloaded.
+func TestHostingTab(t *testing.T) {
+	l := newLives(newWorld(t, nil), "tab", 1)
+	for range 3 {
+		l.goOn()
+		l.tabs[0].endWorkers()
+	}
+	l.goOn()
+	l.reloadOne(l.tabs[0])
+	l.goOn()
+	l.judge()
+}
+
+// closeOne closes a tab in the middle of writes, or its process crashes.
+func (l *lives) closeOne(p *tab, crash bool) {
+	l.t.Helper()
+	l.goOn()
+	l.keep(p)
+	l.without(p)
+	if crash {
+		if err := p.Crash(soon(l.t)); err != nil {
+			l.t.Fatal(err)
+		}
+	}
+	p.close()
+	l.goOn()
+}
+
+// reloadOne reloads a tab in the middle of writes.
+func (l *lives) reloadOne(p *tab) {
+	l.t.Helper()
+	l.goOn()
+	l.keep(p)
+	p.reload()
+	l.live(p)
+}
+
+// TestFrozen: a tab is frozen and thawed, be it the one that leads; and the whole machine sleeps.
+func TestFrozen(t *testing.T) {
+	for _, hosting := range []string{"leader", "shared"} {
+		l := newLives(newWorld(t, nil), hosting, 2)
+		l.goOn()
+		frozen := l.tabs[0]
+		if err := frozen.Freeze(soon(t), true); err != nil {
+			t.Fatal(err)
+		}
+		l.without(frozen)
+		l.goOn()
+		if err := frozen.Freeze(soon(t), false); err != nil {
+			t.Fatal(err)
+		}
+		l.tabs = append(l.tabs, frozen)
+		l.goOn()
+		l.judge()
+	}
+}
+
+// TestBackForwardCache: the user leaves the page and comes back; the browser may have kept it as it was. Whoever waited goes on.
+func TestBackForwardCache(t *testing.T) {
+	for _, hosting := range []string{"leader", "shared", "tab"} {
+		w := newWorld(t, nil)
+		l := newLives(w, hosting, 1)
+		if hosting != "tab" {
+			l.more()
+		}
+		l.goOn()
+		p := l.tabs[0]
+		if err := p.Go(soon(t), w.site.URL+"/elsewhere"); err != nil {
+			t.Fatal(err)
+		}
+		l.without(p)
+		l.goOn()
+		back := chromedp.Func(func(ctx context.Context, target *chromedp.Target) error {
+			history, err := cdp.Call(ctx, target, page.GetNavigationHistory, cdp.Empty{})
+			if err != nil {
+				return err
+			}
+			_, err = cdp.Call(ctx, target, page.NavigateToHistoryEntry, page.NavigateToHistoryEntryParams{EntryID: history.Entries[history.CurrentIndex-1].ID})
+			return err
+		})
+		if err := p.Do(soon(t), back); err != nil {
+			t.Fatal(err)
+		}
+		var kept bool
+		for !kept {
+			if err := p.Eval(soon(t), &kept, "location.search !== ''"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := p.Eval(soon(t), &kept, "Boolean(globalThis.e2e?.db)"); err != nil || !kept {
+			t.Fatalf("%s: the browser has not kept the page: %v", hosting, err)
+		}
+		l.tabs = append(l.tabs, p)
+		l.goOn()
+		l.judge()
+	}
+}
+
+// TestDeploy: a new version of the scripts is deployed while old tabs are open. Both work with the engine that is there; when the
+// old tabs are gone, the new version's takes over.
+func TestDeploy(t *testing.T) {
+	w := newWorld(t, nil)
+	l := newLives(w, "shared", 1)
+	old := l.tabs[0]
+	next := l.moreAt(w.address(anna) + "&sdk=/next/vsync.js")
+	l.hosts("follower")
+	l.goOn()
+	l.closeOne(old, false)
+	if err := w.endEngineOf(anna, "/vsync-worker.js"); err != nil { // the browser does so after a while
+		t.Fatal(err)
+	}
+	l.goOn()
+	if l.hosts("shared") != next {
+		t.Error("the new version's engine has not taken over")
+	}
+	l.more() // an old page from some cache
+	l.goOn()
+	l.judge()
+}
