@@ -118,7 +118,8 @@ func TestHubOfAnotherKind(t *testing.T) {
 		"crowd":   {speak(t, frame(t, &wire.Error{Code: wire.CodeRateLimited, Text: "too many devices at once", Retry: 60_000})), "RATE_LIMITED", []string{"too many"}},
 		"version": {speak(t, frame(t, &wire.Error{Code: wire.CodeVersion, Text: "this hub speaks vsync.2 only: update the application"})), "VERSION", []string{"update"}},
 	} {
-		a.js(nil, `await e2e.open({ name: args[0], feed: args[1] }); await e2e.notes.put('1', 1)`, name, x.address)
+		a.js(nil, `await e2e.open({ name: args[0], feed: args[1] }); await e2e.notes.put('1', 1);
+			await e2e.status((s) => s.pending === 1)`, name, x.address)
 		if said := a.says(x.code, x.words...); said.Pending != 1 {
 			t.Errorf("%s: %+v", name, said)
 		}
