@@ -87,10 +87,8 @@ func (f *fold) renamed(b *change.Batch, a device.Mapping) (turns []turn, err err
 	f.brings(b)
 	err = f.each(b, nil, func(m *change.Mutation) (bool, error) {
 		was := f.obj.Visible().Version
-		if len(f.obj.Own) > 0 {
-			f.later(m.Key)
-		}
 		f.obj.RenamePending(a.Old, a.Common, b.Version())
+		f.keepOwn(m.Key, b.Version())
 		f.obj.Unhide(f.dropped)
 		if view := f.obj.Visible(); view.Version != was && view.Version != a.Map(was) {
 			turns = append(turns, turnOf(m, &view))
@@ -160,6 +158,9 @@ func (f *fold) void(e *change.Entry) (turns []turn, err error) {
 	if err != nil || b.Hash != e.Hash {
 		return nil, err
 	}
+	if err := f.list(e); err != nil { // first: what is made anew below looks for what was refused
+		return nil, err
+	}
 	err = f.each(b, nil, func(m *change.Mutation) (bool, error) {
 		was, own := f.look(e.Version), len(f.obj.Own) > 0
 		if !f.obj.DropPending(e.Version) && !own {
@@ -169,17 +170,17 @@ func (f *fold) void(e *change.Entry) (turns []turn, err error) {
 		f.notice(&turns, m, e.Version, was)
 		return true, err
 	})
-	if err != nil {
-		return nil, err
-	}
+	return turns, err
+}
+
+// list keeps a refusal of this device's batch as a problem.
+func (f *fold) list(e *change.Entry) error {
 	name := versionRow(tableProblems, e.Version)
-	if stale, err := f.rows.stale(name); err != nil || stale {
-		return turns, err
-	}
-	if e.Version.Device == f.head.device || f.isAlias(e.Version) {
+	stale, err := f.rows.stale(name)
+	if err == nil && !stale && (e.Version.Device == f.head.device || f.isAlias(e.Version)) {
 		f.rows.set(name, problemRecord{Accepted: e.Annotation.Accepted, Reason: *e.Annotation.Reason}.encode())
 	}
-	return turns, nil
+	return err
 }
 
 func (f *fold) isAlias(v change.Version) bool {

@@ -35,7 +35,7 @@ func (f *fold) graft(v objects.Leaf, parents []change.Version, m *change.Mutatio
 			o.SetState(rowState(rules.Apply(before, merge.Write{Version: v.Version, Changes: m.Changes, Value: m.Value})))
 		case rules.Merges() && before.Value != nil:
 			o.SetState(rowState(before))
-		case !v.Deleted:
+		case !rules.Merges():
 			o.State = nil
 		}
 	}
@@ -81,6 +81,22 @@ func (f *fold) addPending(v objects.Leaf, m *change.Mutation) {
 		s = rules.Apply(s, merge.Write{Version: v.Version, Changes: m.Changes, Value: m.Value})
 	}
 	setShown(o, s)
+}
+
+// keepOwn has the object's shown state made anew behind a re-entry, with a version that was written again. Replay may not have it among
+// the own ones: where other rules came before the re-entry, it does not find in the log what has another name by now.
+func (f *fold) keepOwn(k change.Key, v change.Version) {
+	o := &f.obj
+	if f.head.rulesOf(k.Collection).Merges() && !slices.Contains(o.Own, v) {
+		at := len(o.Own)
+		for at > 0 && o.Own[at-1].Device == v.Device && o.Own[at-1].Gen > v.Gen {
+			at--
+		}
+		o.Own = slices.Insert(o.Own, at, v)
+	}
+	if len(o.Own) > 0 {
+		f.later(k)
+	}
 }
 
 func setShown(o *objects.Object, s merge.State) {
@@ -195,9 +211,12 @@ func (f *fold) ownBatch(v change.Version) (*change.Batch, error) {
 	if b := f.known[v]; b != nil {
 		return b, nil
 	}
-	bytes, _, ok, err := f.log.Find(f.ctx, v)
+	bytes, rec, ok, err := f.log.Find(f.ctx, v)
 	if err != nil || !ok {
 		return nil, unlessDamaged(err)
+	}
+	if !writtenHere(&rec, bytes) { // at replay, where a copy of this device goes on with an id that this one gives up later
+		return nil, nil
 	}
 	b, err := change.DecodeTrusted(bytes)
 	if err != nil {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
+	"slices"
 	"strings"
 
 	"vsync/core/change"
@@ -79,10 +80,8 @@ func (r *Replica) refusedBatch(ctx context.Context, v change.Version) (batch []b
 	if err != nil || !ok || !r.wentBack() {
 		return batch, ok, err
 	}
-	for _, it := range rec.Items {
-		if b := changelog.BatchBytes(it); it.Kind == changelog.ItemBatch && len(b) > 0 && &b[0] == &batch[0] {
-			return batch, true, nil
-		}
+	if writtenHere(&rec, batch) {
+		return batch, true, nil
 	}
 	batch, ok = nil, false
 	err = r.eachItem(ctx, 1, rec.Commit, func(_ uint64, it changelog.Item) (bool, error) {
@@ -94,6 +93,14 @@ func (r *Replica) refusedBatch(ctx context.Context, v change.Version) (batch []b
 		return !ok, nil
 	})
 	return batch, ok, err
+}
+
+// writtenHere says that a batch that was found in a commit was written by this replica, and did not come with the feed.
+func writtenHere(rec *changelog.Record, batch []byte) bool {
+	return slices.ContainsFunc(rec.Items, func(it changelog.Item) bool {
+		b := changelog.BatchBytes(it)
+		return it.Kind == changelog.ItemBatch && len(b) > 0 && &b[0] == &batch[0]
+	})
 }
 
 func (r *Replica) opsOf(ctx context.Context, v change.Version) (ops []Op, err error) {
