@@ -262,6 +262,20 @@ func (d *device) fill(ctx context.Context, collection string, n int, value []byt
 	return err
 }
 
+// rules writes rules that are newer.
+func (d *device) rules(ctx context.Context, collection string, version int, conflict []byte) error {
+	how, err := change.DecodeValue(conflict)
+	if err != nil {
+		return err
+	}
+	rules, err := change.Encode(change.Map{{Key: "version", Value: version}, {Key: "conflict", Value: how}})
+	if err != nil {
+		return err
+	}
+	_, _, err = d.SetRules(ctx, collection, rules)
+	return err
+}
+
 // pick writes what a version says over all leaves.
 func (d *device) pick(ctx context.Context, key change.Key, v version) error {
 	side, err := d.r.actualOne(v)

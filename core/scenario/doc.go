@@ -27,6 +27,8 @@
 //	A fill COLLECTION N VALUE      one batch of N objects 0000, 0001 …
 //	A pick KEY V                   resolves a conflict with what a version of the history says
 //	A retry V | A dismiss V        a problem
+//	A rules COLLECTION N RULES     writes rules of version N, if they are newer. RULES: "latest", "keep", or {"path": "counter", …}; see
+//	                               package merge. They are in force from their place in the feed on
 //	A checkpoint | hub checkpoint  writes pages
 //	A watch W from FROM            an application's watch, W a name like A. FROM: start; W2, where that watch is now; a marker "text"
 //	W stop                         the application goes away
@@ -58,6 +60,7 @@
 //	expect WHO… KEY VALUE [conflict] [leaves V…]     what they show; no conflict where it does not say so. VALUE none: no object
 //	expect WHO… count COLLECTION N                   objects
 //	expect WHO… history KEY V…                       newest first as WHO took them up; -V a deletion
+//	expect WHO… rules COLLECTION N                   the version of the rules in force; 0: none
 //	expect WHO… base KEY V|none                      the merge base
 //	expect WHO… vector A=N…                          all generations that WHO holds
 //	expect WHO… marker N                             place in the feed; of the hub, its end

@@ -124,6 +124,7 @@ type kind struct {
 
 var looks = map[string]kind{
 	"count":    {false, (*parser).expectCount},
+	"rules":    {false, (*parser).expectRules},
 	"history":  {false, (*parser).expectHistory},
 	"base":     {false, (*parser).expectBase},
 	"vector":   {false, (*parser).expectVector},
@@ -149,6 +150,13 @@ func (p *parser) expectCount(w *words) look {
 			got++
 		}
 		return same(fmt.Sprint(n, " objects"), fmt.Sprint(got, " objects"))
+	}
+}
+
+func (p *parser) expectRules(w *words) look {
+	collection, n := w.next("a collection"), w.number("a version")
+	return func(_ context.Context, _ *run, a actor) error {
+		return same(fmt.Sprint("rules ", n), fmt.Sprint("rules ", a.Rules(collection).Version))
 	}
 }
 

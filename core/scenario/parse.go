@@ -273,6 +273,12 @@ func (p *parser) deed(name string, w *words) action {
 			w.fail("as many objects as a batch may have", strconv.Itoa(n))
 		}
 		return func(ctx context.Context, r *run) error { return r.devices[name].fill(ctx, collection, n, value) }
+	case "rules":
+		collection, n, rules := w.next("a collection"), w.number("a version"), w.value()
+		if w.err == nil && n < 1 {
+			w.fail("a version", strconv.Itoa(n))
+		}
+		return func(ctx context.Context, r *run) error { return r.devices[name].rules(ctx, collection, n, rules) }
 	case "pick":
 		key, v := w.key(), p.version(w)
 		return func(ctx context.Context, r *run) error { return r.devices[name].pick(ctx, key, v) }
@@ -284,7 +290,7 @@ func (p *parser) deed(name string, w *words) action {
 	case "watch":
 		return p.watch(name, w)
 	default:
-		w.fail("put, del, batch, strict, fill, pick, retry, dismiss, checkpoint or watch", strconv.Quote(verb))
+		w.fail("put, del, batch, strict, fill, rules, pick, retry, dismiss, checkpoint or watch", strconv.Quote(verb))
 		return nil
 	}
 }

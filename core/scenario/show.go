@@ -16,7 +16,7 @@ import (
 // maxShown bounds what a failure shows of a replica or a value.
 const (
 	maxShownObjects = 12
-	maxShownValue   = 40
+	maxShownValue   = 200
 )
 
 func showStatus(s watcher.Status) string {
