@@ -104,24 +104,27 @@ func (d *device) compare() {
 		d.mayFail(errUntold, "counting what is pending")
 		return
 	}
-	layer := m.at(st.Marker.Seq)
-	if st.Pending > 0 && !d.overlay(m, layer, st) {
+	layer, merges := m.at(st.Marker.Seq), m.mergedUpTo(st.Marker.Seq)
+	if st.Pending > 0 && !d.overlay(m, layer, merges, st) {
 		return
 	}
-	want := show(layer)
-	if got, ok := d.dump(); ok && got != want {
+	want := s.judged(show(layer, merges))
+	got, ok := d.dump()
+	if got = s.judged(got); ok && got != want {
 		s.fail("promise 3: %s shows at sequence %d with %d pending\n%s\nand the model\n%s", d.name, st.Marker.Seq, st.Pending, got, want)
 	}
+	d.checkRules(m, st.Marker.Seq)
 	s.count("compared")
 }
 
 // overlay folds the unsent batches on a layer. It reports false where the model cannot say: what was sent under an id that the
 // device gave up is not among them, and neither are the parents of what was voided, if it is no problem any more.
-func (d *device) overlay(m *model, layer map[string][]leaf, st core.State) bool {
+func (d *device) overlay(m *model, layer map[string][]leaf, merges map[string]*merged, st core.State) bool {
 	if st.Pending != int(st.LastGen-st.ConfirmedGen) {
 		return false
 	}
 	voided := voidParents{d: d, feed: m}
+	rules := m.rulesAt(st.Marker.Seq)
 	for from := st.ConfirmedGen + 1; from <= st.LastGen; {
 		gens, batches, err := d.r.Unsent(d.s.ctx, from, 1<<20)
 		if err != nil {
@@ -141,6 +144,9 @@ func (d *device) overlay(m *model, layer map[string][]leaf, st core.State) bool 
 					return false
 				}
 				key := string(m.Key.Encode())
+				if w := d.s.writes[noteOf(b)]; m.Key.Collection == ruled && w != nil && w.does[m.Key] != nil {
+					merges[key] = fold(rules, merges[key], layer[key], w.does[m.Key], w.note)
+				}
 				layer[key] = grafted(layer[key], leaf{version: b.Version(), stamp: b.Stamp, deleted: m.Kind == change.Delete, value: m.Value}, parents)
 			}
 		}
@@ -211,10 +217,13 @@ func (s *Sim) checkEnd() {
 }
 
 func (s *Sim) checkAll() {
-	want := show(s.model.at(s.model.head()))
-	if got, _ := s.hub.dump(); got != want {
+	head := s.model.head()
+	want := s.judged(show(s.model.at(head), s.model.mergedUpTo(head)))
+	got, _ := s.hub.dump()
+	if got = s.judged(got); got != want {
 		s.fail("promise 3: the hub shows\n%s\nand the model\n%s", got, want)
 	}
+	s.hub.checkRules(s.model, head)
 	s.hub.check()
 	rows := s.hub.rows()
 	for _, d := range s.devices {
@@ -316,7 +325,7 @@ func (d *device) values() {
 			}
 			h, ok := found[m.Key][b.Version()]
 			if !ok || !bytes.Equal(h.Value, m.Value) {
-				d.s.fail("promise 5: %s: the history of %s does not have what %s wrote as %s (there %v); it has %v", d.name, m.Key, b.Note, b.Version(), ok, slices.Collect(maps.Keys(found[m.Key])))
+				d.s.fail("promise 5: %s: the history of %s does not have what %s wrote as %s (there %v); it has %v", d.name, m.Key, noteOf(b), b.Version(), ok, slices.Collect(maps.Keys(found[m.Key])))
 			}
 		}
 	}

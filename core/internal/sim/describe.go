@@ -60,7 +60,7 @@ func (frame describeDown) String() string {
 func notesOf(batches [][]byte) (notes []string) {
 	for _, b := range batches {
 		if h, _, err := change.DecodeHeader(b); err == nil {
-			notes = append(notes, h.Note)
+			notes = append(notes, noteIn(b, &h))
 		}
 	}
 	return notes

@@ -360,7 +360,7 @@ func (d *device) noteAt(w *write) (string, bool) {
 		return "", false
 	}
 	h, _, err := change.DecodeHeader(batches[0])
-	return h.Note, err == nil
+	return noteIn(batches[0], &h), err == nil
 }
 
 // reopened holds what a device's store holds against what it must hold.

@@ -159,7 +159,7 @@ func (s *Sim) pushed(frame []byte) {
 	}
 	for _, b := range push.Batches {
 		if h, _, err := change.DecodeHeader(b); err == nil {
-			s.sent[h.Hash] = h.Note
+			s.sent[h.Hash] = noteIn(b, &h)
 		}
 	}
 }

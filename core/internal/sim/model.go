@@ -20,6 +20,8 @@ type model struct {
 	notes    map[string]uint64  // where each note came
 	accepted uint64             // the hub's latest time, but for what was handed back
 	voids    map[change.Version]bool
+	merges   map[string][]mergedAt // by key, in the order of the feed
+	rules    []enacted             // of the collection that merges
 }
 
 // allowedSkew is how far, in ms, a batch's time may lie after the hub's.
@@ -65,7 +67,7 @@ type leaf struct {
 
 func newModel(s *Sim) *model {
 	return &model{s: s, last: map[change.DeviceID]change.Generation{}, chain: map[change.DeviceID]change.Hash{},
-		objects: map[string][]state{}, notes: map[string]uint64{}, voids: map[change.Version]bool{}}
+		objects: map[string][]state{}, notes: map[string]uint64{}, voids: map[change.Version]bool{}, merges: map[string][]mergedAt{}}
 }
 
 func (m *model) head() uint64 { return uint64(len(m.items)) }
@@ -158,7 +160,7 @@ func (m *model) take(entry []byte) *item {
 		if it.batch, err = change.Decode(e.Body); err != nil {
 			s.fail("the batch at %d cannot be read: %v", seq, err)
 		}
-		it.note = it.batch.Note
+		it.note = noteOf(it.batch)
 	} else {
 		it.note = s.sent[e.Hash]
 	}
@@ -196,15 +198,17 @@ func (m *model) fold(seq uint64, e *change.Entry, it *item) {
 	m.known(seq, it, &e.Annotation)
 	m.judge(seq, b)
 	for i := range b.Mutations {
-		m.graft(seq, e, &b.Mutations[i], b, it.back)
+		was := m.graft(seq, e, &b.Mutations[i], b, it.back)
+		m.merge(seq, b, &b.Mutations[i], was)
 	}
+	m.enact(seq, b)
 }
 
 func (m *model) describe(it *item) string {
 	if it.batch == nil {
 		return "void"
 	}
-	return it.batch.Note
+	return it.note
 }
 
 // known holds a batch's parents against the feed before it. Of what was handed back, those count that the hub names.
@@ -225,35 +229,36 @@ func (m *model) known(seq uint64, it *item, ann *change.Annotation) {
 // judge holds a batch in the feed against what its writer wanted.
 func (m *model) judge(seq uint64, b *change.Batch) {
 	s := m.s
-	if strings.HasPrefix(b.Note, "rogue") {
+	name := noteOf(b)
+	if strings.HasPrefix(name, "rogue") {
 		return
 	}
-	w := s.writes[b.Note]
+	w := s.writes[name]
 	switch {
 	case w == nil:
-		s.fail("sequence %d brings a batch %q that nobody wrote", seq, b.Note)
-	case m.notes[b.Note] != 0 && s.forked():
+		s.fail("sequence %d brings a batch %q that nobody wrote", seq, name)
+	case m.notes[name] != 0 && s.forked():
 		s.count("doubled by copies")
-	case m.notes[b.Note] != 0:
-		s.fail("promise 4: %s is in the feed at %d and, as %s, at %d", b.Note, m.notes[b.Note], b.Version(), seq)
+	case m.notes[name] != 0:
+		s.fail("promise 4: %s is in the feed at %d and, as %s, at %d", name, m.notes[name], b.Version(), seq)
 	case w.fate == refused:
-		s.fail("promise 1: %s is in the feed at %d, and its writer was told that it failed", b.Note, seq)
+		s.fail("promise 1: %s is in the feed at %d, and its writer was told that it failed", name, seq)
 	case len(w.ops) != len(b.Mutations):
-		s.fail("promise 2: %s has %d mutations in the feed and was written with %d", b.Note, len(b.Mutations), len(w.ops))
+		s.fail("promise 2: %s has %d mutations in the feed and was written with %d", name, len(b.Mutations), len(w.ops))
 	}
 	for i := range b.Mutations {
 		mu := &b.Mutations[i]
 		if !slices.ContainsFunc(w.ops, func(o core.Op) bool {
 			return o.Key == mu.Key && o.Delete == (mu.Kind == change.Delete) && bytes.Equal(o.Value, mu.Value)
 		}) {
-			s.fail("promise 2: %s has in the feed %s, which its writer did not write so", b.Note, mu.Key)
+			s.fail("promise 2: %s has in the feed %s, which its writer did not write so", name, mu.Key)
 		}
 	}
-	m.notes[b.Note], w.seq, w.came = seq, seq, true
+	m.notes[name], w.seq, w.came = seq, seq, true
 }
 
 // graft is the rule of the fold: the version takes the place of its parents. What was handed back is not judged again.
-func (m *model) graft(seq uint64, e *change.Entry, mu *change.Mutation, b *change.Batch, back bool) {
+func (m *model) graft(seq uint64, e *change.Entry, mu *change.Mutation, b *change.Batch, back bool) (was []leaf) {
 	parents := mu.Parents
 	for _, ep := range e.Annotation.EParents {
 		if ep.Index == mu.Index {
@@ -271,11 +276,11 @@ func (m *model) graft(seq uint64, e *change.Entry, mu *change.Mutation, b *chang
 	}
 	l := leaf{version: b.Version(), stamp: stamp, accepted: e.Annotation.Accepted, deleted: mu.Kind == change.Delete, value: mu.Value}
 	key := string(mu.Key.Encode())
-	var was []leaf
 	if states := m.objects[key]; len(states) > 0 {
 		was = states[len(states)-1].leaves
 	}
 	m.objects[key] = append(m.objects[key], state{seq, grafted(was, l, parents)})
+	return was
 }
 
 func grafted(was []leaf, l leaf, parents []change.Version) []leaf {
@@ -325,7 +330,7 @@ func (m *model) at(seq uint64) map[string][]leaf {
 }
 
 // show is how a layer looks to a reader, as node.dump has it.
-func show(layer map[string][]leaf) string {
+func show(layer map[string][]leaf, merges map[string]*merged) string {
 	keys := make([]string, 0, len(layer))
 	for k := range layer {
 		keys = append(keys, k)
@@ -346,15 +351,19 @@ func show(layer map[string][]leaf) string {
 			conflict = conflict || leaves[i].deleted != leaves[0].deleted || !bytes.Equal(leaves[i].value, leaves[0].value)
 			frontier = append(frontier, leaves[i].version)
 		}
-		if winner.deleted {
-			continue
+		if winner.deleted || strings.HasPrefix(k, change.SystemPrefix) {
+			continue // a scan of all leaves out what is the system's own
 		}
 		slices.SortFunc(frontier, change.Version.Compare)
 		key, err := change.DecodeKey([]byte(k))
 		if err != nil {
 			panic(err)
 		}
-		fmt.Fprintf(&b, "%s %s %s %v %v\n", key, note(winner.value), winner.version, conflict, frontier)
+		looks := face(winner.value)
+		if o := merges[k]; o != nil {
+			looks = o.String()
+		}
+		fmt.Fprintf(&b, "%s %s %s %v %v\n", key, looks, winner.version, conflict, frontier)
 	}
 	return b.String()
 }

@@ -166,7 +166,7 @@ func (n *node) dump() (string, bool) {
 }
 
 func writeEntry(b *strings.Builder, e core.Entry) {
-	fmt.Fprintf(b, "%s %s %s %v %v\n", e.Key, note(e.Value), e.Version, e.Conflict, e.Frontier)
+	fmt.Fprintf(b, "%s %s %s %v %v\n", e.Key, face(e.Value), e.Version, e.Conflict, e.Frontier)
 }
 
 // mayFail accepts an error of a read only if something has gone wrong with the store.

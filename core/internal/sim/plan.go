@@ -41,6 +41,8 @@ type plan struct {
 	credit     int
 	skew       bool // clocks are off from the beginning
 	keys       int
+	rules      int // weight of work under field rules, in histories of ruledSeeds
+	raise      int // of rules that are raised
 }
 
 func (s *Sim) draw() plan {
@@ -70,6 +72,7 @@ func (s *Sim) draw() plan {
 			p.faults = append(p.faults, k)
 		}
 	}
+	s.drawRules(&p)
 	return p
 }
 
@@ -112,7 +115,7 @@ func (p *plan) fields() []field {
 		{"faults", &p.faults}, {"hubFaults", &p.hubFaults}, {"halfOpen", &p.halfOpen}, {"strict", &p.strict},
 		{"large", &p.large}, {"checkBytes", &p.checkBytes}, {"hubBytes", &p.hubBytes}, {"stepBytes", &p.stepBytes},
 		{"maxBatch", &p.maxBatch}, {"frame", &p.frame}, {"pushFrame", &p.pushFrame}, {"recent", &p.recent},
-		{"credit", &p.credit}, {"skew", &p.skew}, {"keys", &p.keys},
+		{"credit", &p.credit}, {"skew", &p.skew}, {"keys", &p.keys}, {"rules", &p.rules}, {"raise", &p.raise},
 	}
 }
 

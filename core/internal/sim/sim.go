@@ -67,6 +67,9 @@ type Sim struct {
 	writes  map[string]*write      // by note
 	sent    map[change.Hash]string // where the hub may lose data: the notes of batches that came to it
 
+	deployed uint64                // the latest rules that an application has
+	order    map[string]neighbours // of lines, behind the ids of their objects: which stood before and behind, when they were put in
+
 	names   int // given to devices and connections
 	tracing bool
 	events  []string

@@ -49,12 +49,12 @@ func TestSeeds(t *testing.T) {
 		n, over = math.MaxInt, forTime(time.Duration(*minutes*float64(time.Minute)))
 	}
 	from := time.Now()
-	stats, failures, each := manySeeds(*firstSeed, n, *patience, over)
+	stats, failures, each := manySeeds(firstOf(*firstSeed), n, *patience, over)
 	for _, f := range failures {
 		t.Error(explained(f))
 	}
 	if *whole && len(failures) == 0 {
-		for seed := *firstSeed; seed < *firstSeed+uint64(n); seed++ {
+		for seed := firstOf(*firstSeed); seed < firstOf(*firstSeed)+uint64(n); seed++ {
 			t.Logf("seed %d does not fail:\n%s", seed, strings.Join(lived(seed), "\n"))
 		}
 	}
@@ -85,7 +85,7 @@ func TestBudget(t *testing.T) {
 	failures := storedHistories(t) // they have what is rare
 	stats := Stats{"histories": len(failures)}
 	if len(failures) == 0 {
-		stats, failures, _ = manySeeds(1, n, 1, func() bool { return *budget > 0 && spent()-from > *budget })
+		stats, failures, _ = manySeeds(firstOf(1), n, 1, func() bool { return *budget > 0 && spent()-from > *budget })
 	}
 	after := fmt.Sprintf("%d histories, %.1f s", stats["histories"], (spent() - from).Seconds())
 	if len(failures) == 0 {

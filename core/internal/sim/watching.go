@@ -161,7 +161,7 @@ func (o *observer) take(e *core.Event) {
 		if c.Deleted {
 			delete(o.view, key)
 		} else {
-			o.view[key] = note(c.Value)
+			o.view[key] = face(c.Value)
 		}
 	}
 	o.marker = e.Marker
@@ -175,6 +175,9 @@ func (o *observer) take(e *core.Event) {
 // is shown again says what its confirmation or refusal changed, and needs not be whole.
 func (o *observer) batch(e *core.Event) {
 	s, d := o.d.s, o.d
+	if e.Note == "" {
+		return // rules, which have none
+	}
 	w := s.writes[e.Note]
 	if w == nil {
 		if !strings.HasPrefix(e.Note, "rogue") {
@@ -207,7 +210,7 @@ func (o *observer) compare() {
 			d.mayFail(err, "scan")
 			return
 		}
-		want[e.Key.Collection+"/"+e.Key.ID] = note(e.Value)
+		want[e.Key.Collection+"/"+e.Key.ID] = face(e.Value)
 	}
 	if !maps.Equal(want, o.view) {
 		d.s.fail("promise 2: %s: its watcher has %s, and a scan %s", d.name, text(o.view), text(want))
@@ -228,7 +231,7 @@ type shown []core.Entry
 func (es shown) String() string {
 	var parts []string
 	for _, e := range es {
-		parts = append(parts, fmt.Sprintf("%s/%s=%s", e.Key.Collection, e.Key.ID, note(e.Value)))
+		parts = append(parts, fmt.Sprintf("%s/%s=%s", e.Key.Collection, e.Key.ID, face(e.Value)))
 	}
 	return strings.Join(parts, " ")
 }

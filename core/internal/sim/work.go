@@ -41,6 +41,8 @@ type write struct {
 	came      bool           // it had one once
 	voided    bool           // it was refused once
 	dismissed bool           // its problem was, so nothing needs to show its values
+
+	does map[change.Key]*doings // to objects under field rules
 }
 
 // work is one thing that an application does.
@@ -49,7 +51,7 @@ func (s *Sim) work() {
 	if d == nil {
 		return
 	}
-	s.rnd.pick([]action{
+	actions := []action{
 		{"put", 10, func() { d.put() }},
 		{"delete", 3, func() { d.write(core.Write{Ops: []core.Op{{Key: s.single(), Delete: true}}}) }},
 		{"group", 8, func() { d.writeGroup() }},
@@ -62,7 +64,8 @@ func (s *Sim) work() {
 		{"watch", 6, func() { d.watch.drain() }},
 		{"rewatch", 2, func() { d.watch.restart() }},
 		{"dismiss", 1, func() { d.dismiss() }},
-	}).do()
+	}
+	s.rnd.pick(append(actions, s.ruledWork(d)...)).do()
 	d.noticed()
 }
 
@@ -98,6 +101,9 @@ func note(value []byte) string {
 		return "-"
 	}
 	v, err := change.DecodeValue(value)
+	if m, is := v.(change.Map); is && noteInMap(m) != "" {
+		return noteInMap(m)
+	}
 	text, is := v.(string)
 	if err != nil || !is {
 		return fmt.Sprintf("?%x", value[:min(len(value), 20)])

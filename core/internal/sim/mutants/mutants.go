@@ -15,13 +15,14 @@ type Mutant struct {
 	File     string // from the top of the tree
 	Old, New string
 	Breaks   string // what goes wrong with it
+	Ruled    bool   // it is looked for in histories with field rules
 	Rule     string // the section of DESIGN.md, or the defect of ANCESTOR.md's section 4, that it breaks
 }
 
 // All is every mutant, in the order of the data's way.
 func All() []Mutant {
 	var all []Mutant
-	for _, part := range [][]Mutant{writing, applying, hub, sockets, loss, stored, watching} {
+	for _, part := range [][]Mutant{writing, applying, hub, sockets, loss, stored, watching, rules} {
 		all = append(all, part...)
 	}
 	return all

@@ -38,7 +38,9 @@ type result struct {
 // TestMutants compiles the simulation once for each mutant, and once without any, and lets it look.
 func TestMutants(t *testing.T) {
 	clean := Mutant{Name: "none", Breaks: "nothing", Rule: "–"}
-	todo := []Mutant{clean}
+	merging := clean
+	merging.Name, merging.Ruled = "none, with rules", true
+	todo := []Mutant{clean, merging}
 	for _, m := range All() {
 		if strings.Contains(m.Name, *only) {
 			todo = append(todo, m)
@@ -65,9 +67,9 @@ func TestMutants(t *testing.T) {
 		switch {
 		case r.wrong != "":
 			t.Errorf("%s: %s", todo[i].Name, r.wrong)
-		case r.found && i == 0:
+		case r.found && todo[i].File == "":
 			t.Errorf("without a mutant something fails: %s", r.what)
-		case !r.found && i > 0:
+		case !r.found && todo[i].File != "":
 			t.Errorf("%s is not found in %v", todo[i].Name, *budget)
 		}
 	}
@@ -81,7 +83,7 @@ func (m *Mutant) look(dir string) result {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), *budget+grace)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, binary, "-test.run=^TestBudget$", "-test.count=1", "-for", budget.String())
+	cmd := exec.CommandContext(ctx, binary, "-test.run=^TestBudget$", "-test.count=1", "-for", budget.String(), fmt.Sprintf("-ruled=%v", m.Ruled))
 	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), "GOMAXPROCS=1")
 	out, err := cmd.CombinedOutput()

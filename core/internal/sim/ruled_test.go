@@ -1,0 +1,51 @@
+package sim
+
+import (
+	"flag"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+)
+
+var withRules = flag.Bool("ruled", false, "TestSeeds and TestBudget live histories with field rules: seeds from ruledSeeds on, which is added to -seed")
+
+// firstOf is the first seed of the class that was asked for.
+func firstOf(seed uint64) uint64 {
+	if *withRules && seed < ruledSeeds {
+		return ruledSeed(seed)
+	}
+	return seed
+}
+
+// What must happen under field rules in so many histories, beside what happens in all.
+var ruledClasses = []string{"merge", "merge: removed", "merge: line removed", "merge: line in order", "rules raised"}
+
+func TestSeedsWithRules(t *testing.T) {
+	n := 80
+	if runtime.GOOS == "js" || testing.Short() {
+		n = 10
+	}
+	stats, failures, _ := manySeeds(ruledSeed(1), n, 1, forTime(10*time.Second))
+	for _, f := range failures {
+		t.Error(explained(f))
+	}
+	t.Log(stats.report())
+	for _, c := range ruledClasses {
+		if stats["histories"] >= 40 && len(failures) == 0 && stats[c] == 0 {
+			t.Errorf("in %d histories never happened: %s", stats["histories"], c)
+		}
+	}
+}
+
+// TestSeedsWithoutRules: what may happen under field rules is drawn for seeds of their own, so that others mean what they meant.
+func TestSeedsWithoutRules(t *testing.T) {
+	s := newSim(7, false)
+	if p := s.draw(); p.rules != 0 || p.raise != 0 || strings.Contains(p.String(), "rules") {
+		t.Errorf("the plan of an ordinary seed has rules: %v", &p)
+	}
+	s = newSim(ruledSeed(7), false)
+	if p := s.draw(); p.rules == 0 || !strings.Contains(p.String(), "rules=") {
+		t.Errorf("the plan of a seed with rules has none: %v", &p)
+	}
+}
