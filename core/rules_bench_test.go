@@ -1,0 +1,140 @@
+package core
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	"vsync/core/change"
+	"vsync/core/store"
+)
+
+// What merging by fields costs, always as a ratio to the same thing without, in one run.
+
+var benchRules = change.Map{{Key: "version", Value: 1}, {Key: "conflict", Value: change.Map{{Key: "n", Value: "counter"}, {Key: "tags", Value: "set"}}}}
+
+func mergingDoc(n, round int, who string) change.Map {
+	return change.Map{{Key: "title", Value: "a document of two hundred bytes"}, {Key: "n", Value: n}, {Key: "tags", Value: []any{"p", "q", fmt.Sprint(who, round)}},
+		{Key: "text", Value: fmt.Sprintf("%0110d", 7)}}
+}
+
+// mergingFeed is the feed of a hub where two devices have written 200 documents in so many rounds, each of the document as it was after the
+// last round. With fork both write all of them, without it takes turns.
+func mergingFeed(b *testing.B, rules, fork bool) []frame {
+	const objects, rounds = 200, 10
+	w := newWorld(b)
+	w.hub.cp = 1 << 30
+	ns := []*node{w.device(), w.device()}
+	if rules {
+		ns[0].setRules(benchRules)
+	}
+	for round := range rounds {
+		for i, n := range ns {
+			n.push()
+			n.pull()
+			if !fork && round%2 != i {
+				continue
+			}
+			for k := range objects {
+				n.put(fmt.Sprint(k), mergingDoc(round, round, fmt.Sprint(i)))
+			}
+		}
+	}
+	for _, n := range ns {
+		n.push()
+	}
+	return benchFrames(b, w.hub.Replica, 256<<10)
+}
+
+// BenchmarkFork is a new device that takes up what two have written at once, beside what they have written in turn, and beside the same without
+// field rules: time for a write, and the ratios.
+func BenchmarkFork(b *testing.B) {
+	ctx := context.Background()
+	feeds := [][]frame{mergingFeed(b, false, false), mergingFeed(b, false, true), mergingFeed(b, true, false), mergingFeed(b, true, true)}
+	var spent [4]time.Duration
+	var entries [4]int
+	for b.Loop() {
+		for i, frames := range feeds {
+			r := benchOpen(b, store.NewMemory(), RoleDevice)
+			from := time.Now()
+			for _, f := range frames {
+				if err := r.Apply(ctx, f.as, f.after); err != nil {
+					b.Fatal(err)
+				}
+				entries[i] += len(f.as)
+			}
+			spent[i] += time.Since(from)
+			r.Kill()
+		}
+	}
+	each := func(i int) float64 { return float64(spent[i].Nanoseconds()) / float64(entries[i]) }
+	b.ReportMetric(0, "ns/op")
+	b.ReportMetric(each(0), "ns/plain")
+	b.ReportMetric(each(1)/each(0), "fork/plain")
+	b.ReportMetric(each(2)/each(0), "merged/plain")
+	b.ReportMetric(each(3)/each(0), "fork+merged/plain")
+}
+
+// manyVersions is a device with an object that has so many versions, all of which the hub has.
+func manyVersions(t testing.TB, versions int) *node {
+	w, ns := ruled(t, 1)
+	n := ns[0]
+	for i := range versions {
+		n.put("x", mergingDoc(i, i, ""))
+		if i%500 == 499 || i == versions-1 {
+			n.push()
+			n.pull()
+		}
+	}
+	w.hub.check()
+	return n
+}
+
+// BenchmarkManyVersions reads and writes an object of 10,000 versions, and one of 10, in turn.
+func BenchmarkManyVersions(b *testing.B) {
+	ns := []*node{manyVersions(b, 10), manyVersions(b, 10_000)}
+	ctx := context.Background()
+	var reads, writes [2]time.Duration
+	i := 0
+	for b.Loop() {
+		for k, n := range ns {
+			from := time.Now()
+			if _, _, err := n.Get(ctx, key("x")); err != nil {
+				b.Fatal(err)
+			}
+			reads[k] += time.Since(from)
+			from = time.Now()
+			if _, err := n.Put(ctx, key("x"), value(mergingDoc(i, i, "w"))); err != nil {
+				b.Fatal(err)
+			}
+			writes[k] += time.Since(from)
+		}
+		if i++; i%100 == 0 {
+			b.StopTimer()
+			for _, n := range ns {
+				n.push()
+				n.pull()
+			}
+			b.StartTimer()
+		}
+	}
+	b.ReportMetric(float64(reads[1])/float64(reads[0]), "read/10versions")
+	b.ReportMetric(float64(writes[1])/float64(writes[0]), "write/10versions")
+}
+
+// An object's row does not grow with its versions.
+func TestManyVersionsHaveASmallRow(t *testing.T) {
+	row := func(versions int) int {
+		n := manyVersions(t, versions)
+		b, _, err := n.tables.GetRow(n.w.ctx, objectRow(key("x")))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(b)
+	}
+	few, many := row(10), row(1200)
+	if many > few+16 {
+		t.Errorf("the row of an object of 1,200 versions has %d bytes, and that of one of 10 has %d", many, few)
+	}
+}
