@@ -344,6 +344,9 @@ func (r *Replica) Applied(ctx context.Context, at AppliedCursor, maxBytes int) (
 			return err == nil, err
 		}
 		bytes, err := r.entryBytes(ctx, it)
+		if at.Left && errors.Is(err, errUnheld) {
+			return true, nil // it was given up with its id, and is pushed under another name
+		}
 		if err != nil {
 			return false, err
 		}

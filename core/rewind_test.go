@@ -530,10 +530,15 @@ func TestReentryAfterGoingBackIsReplayed(t *testing.T) {
 	second := w.start(&node{w: w, st: young, feed: true})
 	second.put("k", "second life")
 	second.push()
-	a.pull()
+	a.hello()
 	if a.State().Device == second.State().Device {
 		t.Fatal("it kept its id")
 	}
+	// What it has left is handed back once more, should the hub lose it, but for what it gave up with its id and pushes.
+	if left, _, err := a.Applied(w.ctx, AppliedCursor{Left: true}, 1<<20); err != nil || len(left) > 0 || a.State().Pending != 1 {
+		t.Fatal(left, err, a.State())
+	}
+	a.pull()
 	a.crash()
 	w.sync(a, b, second)
 	b.want("k", "second life!")
