@@ -57,6 +57,9 @@ func (s *stage) apply(arrivals []Arrival, after change.Hash) error {
 	if !moved {
 		return nil
 	}
+	if err := s.showPutOff(); err != nil {
+		return err
+	}
 	if s.state.marker.Hash != after {
 		return errorf(WrongHash, "the running hash of the feed at sequence %d is %s here and %s at the hub", s.state.marker.Seq, s.state.marker.Hash, after)
 	}

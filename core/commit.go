@@ -498,7 +498,7 @@ func stampOf(h *head) pages.Stamp {
 // record takes up one commit of the log, with the steps that formed it.
 func (f *fold) record(rec changelog.Record) error {
 	var renaming *device.Mapping
-	f.fresh, f.due = nil, nil
+	f.fresh, f.due, f.putOff = nil, nil, nil
 	for _, it := range rec.Items {
 		if err := f.item(it, &renaming); err != nil {
 			return err

@@ -48,6 +48,8 @@ type fold struct {
 	known   map[change.Version]*change.Batch // own batches of before, that were read again
 	due     map[string]change.Key            // objects whose shown state is to be made anew
 	reshown bool                             // something is shown otherwise of what the commit does not name
+	folds   int                              // own mutations that may still be folded again at once
+	putOff  []putOff                         // of the entry that is taken up
 
 	unheld *[]rewind // at replay: confirmations of batches that are not in the log any more, by commit and sequence
 
@@ -119,8 +121,8 @@ func (f *fold) entry(e *change.Entry, b *change.Batch) (turns []turn, err error)
 	err = f.each(b, nil, func(m *change.Mutation) (bool, error) {
 		v := objects.Leaf{Version: e.Version, Stamp: stamp, Accepted: e.Annotation.Accepted, Deleted: m.Kind == change.Delete, Value: m.Value}
 		was := f.look(v.Version)
-		err := f.graft(v, e.Annotation.EffectiveParents(m), m)
-		f.notice(&turns, m, v.Version, was)
+		put, err := f.graft(v, e.Annotation.EffectiveParents(m), m)
+		f.noticeIn(&turns, m, v.Version, was, put)
 		return true, err
 	})
 	if err == nil {
@@ -166,8 +168,8 @@ func (f *fold) void(e *change.Entry) (turns []turn, err error) {
 		if !f.obj.DropPending(e.Version) && !own {
 			return false, nil
 		}
-		err := f.reshow(m.Key)
-		f.notice(&turns, m, e.Version, was)
+		put, err := f.reshowSoon(m.Key)
+		f.noticeIn(&turns, m, e.Version, was, put)
 		return true, err
 	})
 	return turns, err
@@ -360,13 +362,14 @@ type stage struct {
 	feed    []FeedEntry    // RoleHub: what is to be told
 	wrote   bool           // RoleDevice: there is a new batch to push
 	voided  []change.Version
-	beside  []store.Op // rows that are no part of the log, and change with this commit
+	last    map[string]lastTurn // of objects whose shown state is put off
+	beside  []store.Op          // rows that are no part of the log, and change with this commit
 	strict  bool
 }
 
 func (r *Replica) newStage(ctx context.Context, h head) *stage {
 	s := &stage{tables: r.tables, state: h, index: map[string]int{}}
-	s.fold = fold{ctx: ctx, rows: s, log: r.log, head: &s.state}
+	s.fold = fold{ctx: ctx, rows: s, log: r.log, head: &s.state, folds: r.folds}
 	return s
 }
 
@@ -401,6 +404,7 @@ func (s *stage) add(kind changelog.ItemKind, data []byte) {
 
 func (s *stage) addTurns(turns []turn) {
 	if len(turns) > 0 {
+		s.keepLast(turns)
 		s.add(changelog.ItemOutcome, encodeTurns(turns))
 	}
 	if s.reshown {
@@ -433,5 +437,6 @@ func (s *stage) rollback(m mark) {
 	}
 	s.state, s.bytes, s.wrote, s.strict = m.state, m.bytes, m.wrote, m.strict
 	s.items, s.changes, s.before = s.items[:m.items], s.changes[:m.changes], s.before[:m.changes]
+	s.due, s.putOff, s.last = nil, nil, nil
 	s.feed, s.voided, s.beside = s.feed[:m.feed], s.voided[:m.voided], s.beside[:m.beside]
 }

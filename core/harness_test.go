@@ -46,6 +46,7 @@ type node struct {
 	feed bool
 	cp   int
 	real bool // with goroutines
+	lazy bool // what is shown under field rules is made once a commit
 }
 
 func newWorld(t testing.TB) *world {
@@ -89,6 +90,9 @@ func (n *node) open() {
 	r, err := Open(n.w.ctx, n.st, n.config())
 	if err != nil {
 		n.w.t.Fatal(err)
+	}
+	if n.lazy {
+		r.folds = 0
 	}
 	n.Replica = r
 }

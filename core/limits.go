@@ -46,6 +46,9 @@ const (
 	// maxKnown bounds the batches that a commit keeps which folds own unsent mutations again: they are read from the log, each for many
 	// objects.
 	maxKnown = 256
+	// maxFolds bounds the own unsent mutations that are folded again in one commit so that each of its events shows what was there behind
+	// it: a few milliseconds. Beyond that an object's last event shows it, and those before what was there before.
+	maxFolds = 1024
 	// pendingScan bounds what one page of unsent batches holds, in batches, however small they are.
 	pendingScan = 1024
 )

@@ -21,12 +21,12 @@ import (
 // made anew at any time. It is, when a foreign mutation, a refusal or other rules come. When the feed passes the oldest own one, it
 // stays, which is what package merge promises.
 
-// graft takes a version from the feed into the object in f.obj.
-func (f *fold) graft(v objects.Leaf, parents []change.Version, m *change.Mutation) error {
+// graft takes a version from the feed into the object in f.obj. It says whether the shown state is made later.
+func (f *fold) graft(v objects.Leaf, parents []change.Version, m *change.Mutation) (putOff bool, err error) {
 	o, rules := &f.obj, f.head.rulesOf(m.Key.Collection)
 	if !rules.Merges() && o.State == nil && len(o.Own) == 0 {
 		o.Graft(v, parents)
-		return nil
+		return false, nil
 	}
 	before := confirmedState(o)
 	if o.Graft(v, parents) != dag.Known {
@@ -41,9 +41,9 @@ func (f *fold) graft(v objects.Leaf, parents []change.Version, m *change.Mutatio
 	}
 	own, first := o.Disown(v.Version)
 	if own && first {
-		return nil
+		return false, nil
 	}
-	return f.reshow(m.Key)
+	return f.reshowSoon(m.Key)
 }
 
 func confirmedState(o *objects.Object) merge.State {
@@ -134,6 +134,87 @@ func (f *fold) reshow(k change.Key) error {
 		t.add(rules, v, &m)
 	}
 	setShown(o, t.state)
+	return nil
+}
+
+// A device that was offline for long has many own mutations, and gets many foreign ones at once. What is shown behind each of these is not
+// made anew then, but once, behind the last; the event of that one shows it:
+//
+//	feed ─▶ foreign ─▶ foreign ─▶ … ─▶ foreign ─▶ end of what came
+//	         event, as    event, as       event ◀── showPutOff
+//	         it was       it was
+
+// putOff is a turn that shows what was there before.
+type putOff struct {
+	row  string
+	turn int
+}
+
+// lastTurn is where the latest of an object stands, in the items of the commit.
+type lastTurn struct {
+	item  int
+	turns []turn
+	at    int
+}
+
+// reshowSoon makes the shown state of the object in f.obj anew, now or later.
+func (f *fold) reshowSoon(k change.Key) (putOff bool, err error) {
+	n := len(f.obj.Own)
+	if n == 0 || n <= f.folds || !f.head.rulesOf(k.Collection).Merges() {
+		f.folds -= n
+		return false, f.reshow(k)
+	}
+	f.later(k)
+	return true, nil
+}
+
+// noticeIn is notice, but for an object whose shown state is put off: its turn is made in any case.
+func (f *fold) noticeIn(turns *[]turn, m *change.Mutation, v change.Version, was look, put bool) {
+	if !put {
+		f.notice(turns, m, v, was)
+		return
+	}
+	f.putOff = append(f.putOff, putOff{objectRow(m.Key), len(*turns)})
+	view := f.obj.Visible()
+	*turns = append(*turns, turnOf(m, &view))
+}
+
+// keepLast notes where the turns are, which are about to be added, of what is put off.
+func (s *stage) keepLast(turns []turn) {
+	for _, p := range s.putOff {
+		if s.last == nil {
+			s.last = map[string]lastTurn{}
+		}
+		s.last[p.row] = lastTurn{len(s.items), turns, p.turn}
+	}
+	s.putOff = nil
+}
+
+// showPutOff makes what was put off, and has the last turn of each object show it.
+func (s *stage) showPutOff() error {
+	last, told := s.last, s.reshown
+	s.last = nil
+	if err := s.showAnew(); err != nil {
+		return err
+	}
+	s.reshown = told
+	for row, l := range last {
+		b, err := s.get(row)
+		if err == nil {
+			err = s.obj.Load(b)
+		}
+		if err != nil {
+			return err
+		}
+		view := s.obj.Visible()
+		l.turns[l.at] = turnOf(&change.Mutation{Index: l.turns[l.at].index}, &view)
+		l.turns[l.at].value = bytes.Clone(l.turns[l.at].value)
+	}
+	for _, l := range last { // behind all, as two may share an item
+		data := encodeTurns(l.turns)
+		s.bytes += len(data) - len(s.items[l.item].Data)
+		s.items[l.item].Data = data
+	}
 	return nil
 }
 

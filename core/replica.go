@@ -96,6 +96,8 @@ type Replica struct {
 	ending   sync.Once      // Close
 	ended    error
 
+	folds int // see maxFolds
+
 	harm harm // what was found damaged
 	said said // for History
 
@@ -144,7 +146,7 @@ func open(ctx context.Context, st store.Store, cfg Config) (*Replica, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &Replica{cfg: cfg, st: st, voided: map[change.Version]bool{}, news: make(chan struct{}), badSuper: read.bad}
+	r := &Replica{cfg: cfg, st: st, voided: map[change.Version]bool{}, folds: maxFolds, news: make(chan struct{}), badSuper: read.bad}
 	sb := read.sb
 	switch {
 	case read.fresh:

@@ -154,7 +154,8 @@ func CanonicalRules(collection string, rules []byte) ([]byte, error) {
 
 // SetRules writes the rules of a collection, as package merge reads them, if their version is higher than that of those in force and of
 // what was written here and is not sent yet; written says whether. They are in force from their place in the feed on, so without a
-// feed never.
+// feed never. What is written before they are, by whomever, says nothing of what was changed, and counts as a whole where it is folded by
+// them: of two who write one object then, one wins. So applications write rules behind the first sync, and the sooner the better.
 //
 // Errors: INVALID for what are no rules; as Write.
 func (r *Replica) SetRules(ctx context.Context, collection string, rules []byte) (rec Receipt, written bool, err error) {

@@ -138,3 +138,35 @@ func TestManyVersionsHaveASmallRow(t *testing.T) {
 		t.Errorf("the row of an object of 1,200 versions has %d bytes, and that of one of 10 has %d", many, few)
 	}
 }
+
+// BenchmarkForeignOverUnsent is a device with 2,000 own increments of an object that were not sent, which takes up 100 foreign ones in a
+// frame; as a ratio to writing its own.
+func BenchmarkForeignOverUnsent(b *testing.B) {
+	const own, foreign = 2000, 100
+	var wrote, took time.Duration
+	for b.Loop() {
+		w, ns := ruled(b, 2)
+		ns[0].put("x", obj("n", 1))
+		w.sync(ns...)
+		for range foreign {
+			ns[1].plus("x", 1000)
+		}
+		ns[1].push()
+		from := time.Now()
+		for range own {
+			ns[0].plus("x", 1)
+		}
+		wrote += time.Since(from)
+		frames := benchFrames(b, w.hub.Replica, 1<<20)
+		from = time.Now()
+		for _, f := range frames {
+			if err := ns[0].Apply(w.ctx, f.as, f.after); err != nil {
+				b.Fatal(err)
+			}
+		}
+		took += time.Since(from)
+		ns[0].wantField("x", "n", 1+own+foreign*1000)
+	}
+	b.ReportMetric(float64(took)/float64(wrote), "frame/2000writes")
+	b.ReportMetric(float64(took.Milliseconds())/float64(b.N), "ms/frame")
+}

@@ -21,7 +21,7 @@ func TestRulesAtRandom(t *testing.T) {
 		r := rand.New(rand.NewPCG(seed, 77))
 		w, ns := ruled(t, 3)
 		for i, n := range ns {
-			n.cp = []int{0, 1500, 4000}[i]
+			n.cp, n.lazy = []int{0, 1500, 4000}[i], seed%3 == uint64(i)
 			n.crash()
 		}
 		ids := []string{"x", "y"}
@@ -95,7 +95,7 @@ func TestRulesThroughLosses(t *testing.T) {
 		r := rand.New(rand.NewPCG(seed, 78))
 		w, ns := ruled(t, 3)
 		for i, n := range ns {
-			n.cp = []int{0, 1500, 4000}[i]
+			n.cp, n.lazy = []int{0, 1500, 4000}[i], seed%3 == uint64(i)
 			n.crash()
 		}
 		hubs, copies := []*store.Memory{w.hub.st.Clone()}, [][]*store.Memory{{}, {}, {}}

@@ -620,37 +620,3 @@ func TestRulesThroughCrashes(t *testing.T) {
 	w.sync(a, b)
 	w.checkAll(a, b)
 }
-
-func TestWatchShowsMerged(t *testing.T) {
-	w, ns := ruled(t, 2)
-	a, b := ns[0], ns[1]
-	a.put("x", obj("n", 1))
-	w.sync(a, b)
-	from := ""
-	for e, err := range a.Watch(w.ctx, WatchOptions{Collection: "c", From: FromStart, Once: true}) {
-		if err != nil {
-			t.Fatal(err)
-		}
-		from = e.Marker
-	}
-	a.plus("x", 10)
-	b.plus("x", 100)
-	b.push()
-	a.pull()
-	a.push()
-	a.pull()
-	var got []string
-	for e, err := range a.Watch(w.ctx, WatchOptions{Collection: "c", From: from, Once: true}) {
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, c := range e.Changes {
-			v, _ := change.DecodeValue(c.Value)
-			got = append(got, fmt.Sprint(v, c.Conflict))
-		}
-	}
-	want := []string{fmt.Sprint(obj("n", 11), false), fmt.Sprint(obj("n", 111), true)}
-	if fmt.Sprint(got) != fmt.Sprint(want) {
-		t.Errorf("got %v, want %v", got, want)
-	}
-}

@@ -151,12 +151,15 @@
 // A layer without a state has that of its winner: its value, its version as origin, no marks; if it is deleted, none. Sides of
 // a conflict are the leaves with what each wrote. Which leaf falls out beyond 64 changes no value.
 //
-//	writing      Diff(seen, shown state, value). Seen is what is shown for update, tx.get and a plain put; for an explicit version
-//	             other than the frontier, what that version wrote, from the log, or the shown value if it is gone
+//	writing      Diff(seen, shown state, value), by the rules in force, not by own ones that were not sent: changes name versions in
+//	             the state, so those made by other rules could name what is no mark at the hub. What is written before the first
+//	             rules are in force counts as a whole. Seen is what is shown for update, tx.get and a plain put; for an explicit
+//	             version other than the frontier, what that version wrote, from the log, or the shown value if it is gone
 //	own on top   the row has the shown state. Own mutations are applied to it as they are written. When the feed passes the oldest
 //	             of them the confirmed state gets it and the shown one stays ("shown" above). When the feed brings a
-//	             foreign mutation of the object, a void, or other rules, the shown state is made anew, once a commit: the
-//	             confirmed one, and the own unsent mutations of this object, read from the log, which holds them until they are sent
+//	             foreign mutation of the object, a void, or other rules, the shown state is made anew, at the end of the commit
+//	             if there are many: the confirmed one, and the own unsent mutations of this object, read from the log, which
+//	             holds them until they are sent
 //	re-entry     Rename on each rewritten mutation; shown states of their objects are made anew
 //	hub          Check on each mutation's changes, Parse on each put to the rules: INVALID, and void
 //	unknown      Rules.Unknown is not empty: the collection folds as Latest, states stay in rows as they are, and a problem is listed.

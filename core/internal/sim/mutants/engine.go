@@ -164,8 +164,8 @@ var applying = []Mutant{
 	{
 		Name:   "parents ignored",
 		File:   "core/fold.go",
-		Old:    `		err := f.graft(v, e.Annotation.EffectiveParents(m), m)`,
-		New:    `		err := f.graft(v, nil, m)`,
+		Old:    `		put, err := f.graft(v, e.Annotation.EffectiveParents(m), m)`,
+		New:    `		put, err := f.graft(v, nil, m)`,
 		Breaks: "each version of the feed stays beside those that it replaces",
 		Rule:   "DESIGN 3, the hub orders, the DAG detects",
 	},

@@ -52,9 +52,9 @@ var rules = []Mutant{
 		Ruled: true,
 		Name:  "rules: what comes is not folded under what is unsent",
 		File:  "core/merging.go",
-		Old: `	return f.reshow(m.Key)
+		Old: `	return f.reshowSoon(m.Key)
 }`,
-		New: `	return nil
+		New: `	return false, nil
 }`,
 		Breaks: "what others add is not shown until own mutations are confirmed",
 		Rule:   "DESIGN 2.3; 3, two layers",
@@ -63,8 +63,8 @@ var rules = []Mutant{
 		Ruled:  true,
 		Name:   "rules: what was refused stays in the sum",
 		File:   "core/fold.go",
-		Old:    `		err := f.reshow(m.Key)`,
-		New:    `		var err error`,
+		Old:    `		put, err := f.reshowSoon(m.Key)`,
+		New:    `		put, err := false, error(nil)`,
 		Breaks: "what the hub refused is still shown in what was written on top of it",
 		Rule:   "DESIGN 3, refusals",
 	},
