@@ -15,10 +15,11 @@ import (
 type request struct {
 	form       func(s *stage) error
 	strict     bool
-	checkpoint bool // no commit of its own: write all pages
-	patient    bool // a checkpoint that no reader suffers from
-	alone      bool // shares its commit with no other
-	weight     int  // about how many bytes it will add
+	checkpoint bool                            // no commit of its own: write all pages
+	patient    bool                            // a checkpoint that no reader suffers from
+	alone      bool                            // shares its commit with no other
+	whole      func(ctx context.Context) error // not form: it commits itself, and nobody commits meanwhile
+	weight     int                             // about how many bytes it will add
 	done       chan error
 }
 
@@ -93,6 +94,12 @@ func (r *Replica) lead() {
 		if stop {
 			return
 		}
+		if len(group) == 1 && group[0].whole != nil {
+			err := group[0].whole(context.Background())
+			r.dead(err)
+			group[0].done <- err
+			continue
+		}
 		if len(group) == 1 && group[0].checkpoint {
 			group[0].done <- r.checkpointAll(context.Background(), group[0].patient)
 			continue
@@ -121,7 +128,7 @@ func (r *Replica) take() (group []*request, stop bool) {
 	n, weight := 0, 0
 	for n < len(r.queue) && n < groupRequests {
 		q := r.queue[n]
-		alone := q.checkpoint || q.alone
+		alone := q.checkpoint || q.alone || q.whole != nil
 		if n > 0 && (alone || weight+q.weight > groupBytes) {
 			break
 		}
@@ -552,6 +559,8 @@ func (f *fold) item(it changelog.Item, renaming **device.Mapping) error {
 		return err
 	case changelog.ItemRewind:
 		return f.goBack(it.Data)
+	case changelog.ItemBase:
+		return f.base(it.Data)
 	case changelog.ItemIdentity:
 		copy(f.head.lineage[:], it.Data)
 	case changelog.ItemReentry:

@@ -35,12 +35,13 @@ type rows interface {
 
 // fold is one commit's way into the tables and the head.
 type fold struct {
-	ctx  context.Context
-	rows rows
-	log  *changelog.Log
-	head *head
-	gone []rewind       // what of the feed is left at a later commit is passed by: only in a refolding
-	obj  objects.Object // scratch
+	ctx    context.Context
+	rows   rows
+	log    *changelog.Log
+	head   *head
+	origin bool           // a base in the log is where the head comes from: only in a refolding
+	gone   []rewind       // what of the feed is left at a later commit is passed by: only in a refolding
+	obj    objects.Object // scratch
 
 	dropped []change.Version // parents that the re-entry of this commit has left out
 

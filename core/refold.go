@@ -21,6 +21,7 @@ type refolding struct {
 	gone   []rewind // entries of the feed that are left out
 	origin head     // what the log begins with: the lineage and epoch of a hub, and a device's id where the log never says it
 	upTo   uint64   // last commit that is folded; beyond the log's end all of it is
+	base   uint64   // commit with which it begins instead, if that is not later; 0: the first
 
 	left map[change.Version]bool // versions that are gone and may come again: nil: none
 
@@ -37,7 +38,7 @@ type refolding struct {
 func (r *Replica) refoldingOf(upTo uint64) *refolding {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return &refolding{log: r.log, gone: r.head.rewinds, origin: originOf(r.cfg.Role, &r.head), upTo: upTo}
+	return &refolding{log: r.log, gone: r.head.rewinds, origin: originOf(r.cfg.Role, &r.head), upTo: upTo, base: r.head.base}
 }
 
 // originOf is the head before the first commit.
@@ -58,12 +59,17 @@ func originOf(role Role, h *head) (o head) {
 func (g *refolding) run(ctx context.Context) (map[string][]byte, head, error) {
 	g.rows = map[string][]byte{}
 	h := g.origin
-	f := &fold{ctx: ctx, rows: g, log: g.log, head: &h, gone: g.gone}
+	from := uint64(1)
+	if g.base <= g.upTo {
+		from = max(g.base, 1)
+	}
+	h.commit = from - 1
+	f := &fold{ctx: ctx, rows: g, log: g.log, head: &h, gone: g.gone, origin: from > 1}
 	if g.left != nil {
 		f.obj.Coming = func(v change.Version) bool { return g.left[v] }
 	}
 	upTo := min(g.upTo, g.log.Last())
-	for next := uint64(1); next <= upTo; {
+	for next := from; next <= upTo; {
 		recs, err := g.log.Records(ctx, next)
 		if err != nil {
 			return nil, h, err

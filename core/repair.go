@@ -17,9 +17,11 @@ const repairRounds = 16
 // and what was done about it. What was damaged is in quarantine then; see Damage.
 //
 //	check ─▶ rows unlike the log ─▶ their pages built anew ─▶ checkpoint ─▶ check …
-//	      └▶ stray rows ─▶ quarantine
+//	      ├▶ stray rows ─▶ quarantine
+//	      └▶ segments of a device's log ─▶ quarantine; what the tables hold ─▶ the log (base.go)
 //
-// A segment of the log cannot be mended while the replica is open: that is done at opening, by Config.Repair.
+// A segment that a hub has lost cannot be mended while the replica is open: that is done at opening, by Config.Repair, and so is one that
+// opening needs.
 func (r *Replica) Repair(ctx context.Context) (Report, error) {
 	first, err := r.check(ctx)
 	if err != nil {
@@ -27,7 +29,7 @@ func (r *Replica) Repair(ctx context.Context) (Report, error) {
 	}
 	last := first
 	for range repairRounds {
-		if len(last.report.Findings) == 0 || last.broken {
+		if len(last.report.Findings) == 0 || last.broken && r.cfg.Role == RoleHub {
 			break
 		}
 		if err := r.repair(ctx, last); err != nil {
@@ -63,6 +65,12 @@ func repaired(first, last Report) Report {
 
 // repair mends what one check has found.
 func (r *Replica) repair(ctx context.Context, c *checker) error {
+	if err := r.passOver(ctx, c); err != nil {
+		return err
+	}
+	if c.broken { // it was held against nothing else
+		return nil
+	}
 	for _, f := range c.report.Findings {
 		switch f.Scope {
 		case ScopeSummary:

@@ -108,6 +108,7 @@ type Replica struct {
 // head is the small part of the state; it changes with each commit, and is stored in the superblock at checkpoints.
 type head struct {
 	commit   uint64
+	base     uint64          // RoleDevice: commit at which the log says anew what the tables hold, behind a hole; 0: it has none
 	device   change.DeviceID // RoleDevice: this replica's id
 	lineage  change.Lineage
 	lastGen  change.Generation // RoleDevice: own batches

@@ -256,7 +256,7 @@ func (r *Replica) Trail(ctx context.Context) ([]change.Place, error) {
 	if err := r.readable(); err != nil {
 		return nil, err
 	}
-	places, err := r.places(ctx)
+	places, _, err := r.places(ctx)
 	if err != nil {
 		return nil, typed(err, "looking for earlier places of the feed")
 	}
@@ -267,27 +267,36 @@ func (r *Replica) Trail(ctx context.Context) ([]change.Place, error) {
 	return append(out, change.Place{}), nil
 }
 
-// places returns the places of the feed at which commits ended, and which were not left, in order.
-func (r *Replica) places(ctx context.Context) (out []change.Place, err error) {
+// places returns the places of the feed at which commits ended, and which were not left, in order; and the sequence with which a base
+// begins, 0 where there is none.
+func (r *Replica) places(ctx context.Context) (out []change.Place, begin uint64, err error) {
 	r.mu.Lock()
-	gone, upTo := r.head.rewinds, r.head.commit
+	gone, base, upTo := r.head.rewinds, r.head.beginsAt(), r.head.commit
 	r.mu.Unlock()
-	err = r.eachItem(ctx, 1, upTo, func(commit uint64, it changelog.Item) (bool, error) {
+	err = r.eachItem(ctx, base, upTo, func(commit uint64, it changelog.Item) (bool, error) {
 		if it.Kind != changelog.ItemMarker {
 			return true, nil
 		}
 		m, err := change.DecodeMarker(it.Data)
+		if base > 1 && begin == 0 && len(out) == 0 {
+			begin = m.Seq
+		}
 		if err == nil && !leaves(gone, commit, m.Seq) && (len(out) == 0 && m.Seq > 0 || len(out) > 0 && m.Seq > out[len(out)-1].Seq) {
 			out = append(out, change.Place{Seq: m.Seq, Hash: m.Hash})
 		}
 		return true, err
 	})
-	return out, err
+	return out, begin, err
 }
 
-// eachItem visits the items of commits, until visit returns false.
+// eachItem visits the items of commits, until visit returns false. What is lost in a hole is passed over.
 func (r *Replica) eachItem(ctx context.Context, from, upTo uint64, visit func(commit uint64, it changelog.Item) (bool, error)) error {
+	holes := r.log.Holes()
 	for next := max(from, 1); next <= upTo; {
+		if i := slices.IndexFunc(holes, func(h changelog.Hole) bool { return h.First <= next && next <= h.Last }); i >= 0 {
+			next = holes[i].Last + 1
+			continue
+		}
 		recs, err := r.log.Records(ctx, next)
 		if err != nil {
 			return err
@@ -335,17 +344,18 @@ func (r *Replica) Applied(ctx context.Context, at AppliedCursor, maxBytes int) (
 		at.behind = at.Seq
 	}
 	size, in, n := 0, uint64(0), 0
+	holes := len(r.log.Holes()) > 0
 	err = r.eachItem(ctx, at.commit, upTo, func(commit uint64, it changelog.Item) (bool, error) {
 		if commit != in {
 			in, n = commit, 0
 		}
 		n++
-		if takes, err := at.takes(gone, commit, n, it); !takes {
+		if takes, err := at.takes(gone, commit, n, it, holes); !takes {
 			return err == nil, err
 		}
 		bytes, err := r.entryBytes(ctx, it)
-		if at.Left && errors.Is(err, errUnheld) {
-			return true, nil // it was given up with its id, and is pushed under another name
+		if (holes || at.Left) && errors.Is(err, errUnheld) {
+			return true, nil // it was given up with its id, and is pushed under another name; or it is lost
 		}
 		if err != nil {
 			return false, err
@@ -360,8 +370,8 @@ func (r *Replica) Applied(ctx context.Context, at AppliedCursor, maxBytes int) (
 	return entries, at, typed(err, "reading what was applied")
 }
 
-// takes says whether an item is to be read, the n-th of its commit.
-func (at *AppliedCursor) takes(gone []rewind, commit uint64, n int, it changelog.Item) (bool, error) {
+// takes says whether an item is to be read, the n-th of its commit. In a log with holes, places of the feed may be missing.
+func (at *AppliedCursor) takes(gone []rewind, commit uint64, n int, it changelog.Item, holes bool) (bool, error) {
 	if it.Kind != changelog.ItemEntry && it.Kind != changelog.ItemConfirm {
 		return false, nil
 	}
@@ -372,6 +382,8 @@ func (at *AppliedCursor) takes(gone []rewind, commit uint64, n int, it changelog
 		return (commit > at.commit || n > at.item) && (left || seq > at.behind), nil
 	case left || seq <= at.Seq:
 		return false, nil
+	case seq != at.Seq+1 && holes:
+		at.Seq = seq - 1
 	case seq != at.Seq+1:
 		return false, errorf(Corrupt, "commit %d holds sequence %d of the feed, and %d expected", commit, seq, at.Seq+1)
 	}
@@ -413,9 +425,12 @@ func (r *Replica) GoBack(ctx context.Context, m change.Marker, back change.Place
 		if m.Seq >= s.state.marker.Seq {
 			return errorf(UnknownMarker, "sequence %d is not behind the place %d that is applied", m.Seq, s.state.marker.Seq)
 		}
-		places, err := r.places(ctx)
+		places, begin, err := r.places(ctx)
 		if err != nil {
 			return err
+		}
+		if m.Seq < begin {
+			return errorf(Corrupt, "the hub has lost what was behind sequence %d, and this replica's log says no more what it held before sequence %d, since a part of it is lost: export what it shows, and begin with an empty replica", m.Seq, begin)
 		}
 		if here := (change.Place{Seq: m.Seq, Hash: m.Hash}); here != (change.Place{}) && !slices.Contains(places, here) {
 			return errorf(UnknownMarker, "this replica never was at sequence %d with hash %s", m.Seq, m.Hash)

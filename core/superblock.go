@@ -33,6 +33,7 @@ import (
 //	        50: the end of the hub's feed when it had got back what the device has left: seq uv ‖ hash 16
 //	        46: where the device went back to an earlier place of the feed: n uv × (commit uv ‖ seq uv)
 //	        49: the rules in force: see rules.go
+//	        51: the commit at which the log says anew what the tables hold uv: see base.go
 //	        45: the tables that have a last page, so that one that is missing is missed
 //
 // Format 1 has no more, and is written where there is none. Head is the state at the checkpoint's commit; replay brings it forward.
@@ -57,6 +58,7 @@ const (
 	moreSettled = 48
 	moreRules   = 49
 	moreBack    = 50
+	moreBase    = 51
 )
 
 var (
@@ -300,6 +302,9 @@ func (sb *superblock) appendMore(b []byte) []byte {
 	if h.owing() {
 		b = appendField(b, moreBack, appendPlace(nil, h.back))
 	}
+	if h.base > 0 {
+		b = appendField(b, moreBase, binary.AppendUvarint(nil, h.base))
+	}
 	if sb.lasts != "" {
 		b = appendField(b, moreLasts, []byte(sb.lasts))
 	}
@@ -349,6 +354,8 @@ func (sb *superblock) readMore(r *cutter) error {
 			h.rules = c.rules()
 		case moreBack:
 			h.back = c.place()
+		case moreBase:
+			h.base = c.uvarint()
 		case moreLasts:
 			sb.lasts = string(c.take(len(c.b)))
 		default:

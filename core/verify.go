@@ -20,11 +20,22 @@ const checkBytes = 16 << 20
 // stored looks at the rows as they are in the store.
 func (c *checker) stored() error {
 	err := c.r.log.Verify(c.ctx, func(bad *changelog.CorruptError) {
-		c.broken = c.broken || scopeOfRow(bad.Row) == ScopeSegment
-		c.report.add(Finding{Scope: scopeOfRow(bad.Row), Row: bad.Row, Reason: bad.Problem})
+		f := Finding{Scope: scopeOfRow(bad.Row), Row: bad.Row, Reason: bad.Problem}
+		if f.Scope == ScopeSegment {
+			c.broken = true
+			c.holes = append(c.holes, bad.Segment)
+			c.why[bad.Segment] = bad.Problem
+		}
+		c.report.add(f)
 	})
 	if err != nil {
 		return err
+	}
+	for _, hole := range c.r.log.Holes() {
+		if hole.Last >= c.head.base {
+			c.broken = true
+			c.report.find(ScopeSegment, "", "commits %d to %d are lost: with repair, what the tables hold is written into the log behind them", hole.First, hole.Last)
+		}
 	}
 	faults, err := c.r.tables.Verify(c.ctx, c.r.log.Last())
 	if err != nil {

@@ -124,7 +124,12 @@ func (w *watch) known() bool {
 	last := w.r.log.Last()
 	if w.at.commit == 0 {
 		_, ok := w.r.log.IncarnationOf(1)
-		return last == 0 || ok
+		return last == 0 || ok && len(w.r.log.Holes()) == 0
+	}
+	for _, hole := range w.r.log.Holes() {
+		if hole.Last > w.at.commit {
+			return false
+		}
 	}
 	inc, ok := w.r.log.IncarnationOf(w.at.commit)
 	return ok && inc == w.at.incarnation

@@ -177,6 +177,17 @@ func (x *index) extend(s summary) {
 	}
 }
 
+// lose makes a hole of a segment. Where an id was given up in it, that goes on to count.
+func (x *index) lose(i int) {
+	was := x.segs[i]
+	x.segs[i] = &summary{name: was.name, last: was.last, spans: slices.DeleteFunc(slices.Clone(was.spans), func(sp span) bool { return !sp.cut() })}
+	x.feed = slices.DeleteFunc(x.feed, func(f int) bool { return f == i })
+	for d, ps := range x.places {
+		x.places[d] = slices.DeleteFunc(slices.Clone(ps), func(p place) bool { return p.seg == i })
+	}
+	x.rows = summaryRows{}
+}
+
 // addPlace notes where generations stand; of a generation that stands in several places the latest counts.
 func addPlace(ps []place, p place) []place {
 	n := len(ps)

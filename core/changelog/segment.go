@@ -20,7 +20,8 @@
 //	└────────┴───────────────────────────────────────────────────────────────────────────────────┴────────┘
 //	 its checksum covers the key too. A segment with batches of very many devices has several summaries, pieces,
 //	 in rows of their own. A run of generations that is empty, (device, g, g−1), is a cut: the device's id was given
-//	 up (ItemReentry), and what earlier segments hold of it from g on does not count any more.
+//	 up (ItemReentry), and what earlier segments hold of it from g on does not count any more. A segment of size 0 is a
+//	 hole: its rows are lost, and nobody reads them.
 //
 // A commit is appended to the last segment as long as that stays small (TailMax), by rewriting its row, and starts a segment
 // otherwise. A commit larger than a row takes a segment of its own with as many parts as it needs, in one transaction.
@@ -218,6 +219,7 @@ const (
 	ItemTried    ItemKind = 41 // device 16: it did not, or the batch was refused
 	ItemSubject  ItemKind = 42 // device 16 ‖ subject: whose device it is, at a hub
 	ItemSettled  ItemKind = 43 // device 16 ‖ gen BE64 ‖ why it was refused: a problem that was dismissed or written anew
+	ItemBase     ItemKind = 44 // rows of the tables as they are: behind a hole in the log, what is folded begins here
 )
 
 // Item is one thing that a commit holds.

@@ -19,6 +19,12 @@ func (l *Log) Verify(ctx context.Context, find func(*CorruptError)) error {
 	stored := l.index.rows.stored
 	l.mu.RUnlock()
 	for i := range segs {
+		if i > 0 && segs[i].name.First != segs[i-1].last+1 {
+			find(&CorruptError{Segment: segs[i].name, Problem: fmt.Sprintf("the commit before it is %d", segs[i-1].last), Row: segs[i].name.row(0)})
+		}
+		if segs[i].hole() {
+			continue
+		}
 		if err := l.verifySegment(ctx, &segs[i]); err != nil {
 			var bad *CorruptError
 			if !errors.As(err, &bad) {
@@ -26,9 +32,6 @@ func (l *Log) Verify(ctx context.Context, find func(*CorruptError)) error {
 			}
 			bad.Row = segs[i].name.row(0)
 			find(bad)
-		}
-		if i > 0 && segs[i].name.First != segs[i-1].last+1 {
-			find(&CorruptError{Segment: segs[i].name, Problem: fmt.Sprintf("the commit before it is %d", segs[i-1].last), Row: segs[i].name.row(0)})
 		}
 	}
 	if stored == 0 {
@@ -85,6 +88,45 @@ func (s *summary) equal(o *summary) bool {
 		slices.EqualFunc(s.spans, o.spans, func(a, b span) bool {
 			return bytes.Equal(a.device[:], b.device[:]) && a.from == b.from && a.to == b.to
 		})
+}
+
+// hole says that the segment is lost.
+func (s *summary) hole() bool { return s.size == 0 }
+
+// Hole is a run of commits that are lost.
+type Hole struct{ First, Last uint64 }
+
+// Holes returns what is lost of the log, in order.
+func (l *Log) Holes() (out []Hole) {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	for _, s := range l.index.segs {
+		if s.hole() {
+			out = append(out, Hole{s.name.First, s.last})
+		}
+	}
+	return out
+}
+
+// Lose makes a hole of the segment that holds a commit: it cannot be read, and nobody looks for it from now on. The next Summaries say so. The
+// last segment is none.
+func (l *Log) Lose(commit uint64) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	i := l.index.at(commit)
+	if i < 0 || i == len(l.index.segs)-1 {
+		return false
+	}
+	l.cache.forget(l.index.segs[i].name)
+	l.index.lose(i)
+	return true
+}
+
+// Part lets the next commit begin a segment.
+func (l *Log) Part() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.tail = nil
 }
 
 // ForgetSummaries lets the next Summaries write all of them anew.

@@ -463,4 +463,29 @@ func (s *Sim) salvaged(n *node, m *store.Memory, what string) {
 	if again, _ := show(m.Clone(), false); again != first {
 		s.fail("promise 7: with %s damaged, %s shows after a repair\n%s\nand when it is opened again\n%s", what, n.name, first, again)
 	}
+	repaired := m.Clone()
+	cfg.Rand, cfg.Repair = strings.NewReader(strings.Repeat("r", 256)), true
+	s.passedOver(n, repaired, cfg, what)
+	if again, _ := show(repaired.Clone(), false); again != first {
+		s.fail("promise 7: with %s damaged, %s shows after a second repair\n%s\nand before it\n%s", what, n.name, again, first)
+	}
+}
+
+// passedOver repairs what can be repaired while a store is open: then nothing is damaged any more.
+func (s *Sim) passedOver(n *node, m *store.Memory, cfg core.Config, what string) {
+	r, err := core.Open(s.ctx, m, cfg)
+	if err != nil {
+		s.fail("promise 7: with %s damaged, %s opened with repair, and then: %v", what, n.name, err)
+	}
+	defer r.Kill()
+	rep, err := r.Repair(s.ctx)
+	if err == nil {
+		rep, err = r.Check(s.ctx)
+	}
+	if errors.Is(err, &core.Error{Code: core.Quota}) {
+		return
+	}
+	if err != nil || !rep.OK {
+		s.fail("promise 7: with %s damaged, %s finds after a repair %v: %v", what, n.name, err, rep.Findings)
+	}
 }
