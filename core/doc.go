@@ -37,8 +37,9 @@
 //	'Q'  quarantine: damaged rows as they were found, before they were replaced
 //
 // Damage is mended at the smallest scope. Pages, large values and summaries are built anew from the log when they are met, one
-// superblock from the other, both from the log; what a row held before is in quarantine, and listed. Check holds everything against
-// everything, Repair mends what it finds, Config.Repair what stands in the way of opening.
+// superblock from the other, both from the log; what a row held before is in quarantine, and listed. Where the log itself has lost a segment,
+// a device says in it anew what its tables hold (base.go), and a hub is cut there. Check holds everything against everything, Repair mends
+// what it finds, Config.Repair what stands in the way of opening.
 //
 // The steps, by file: write, nonces, commit, fold, rules, merging, apply, settle, rewind (device), accept, trial, service, feed,
 // handback (hub), read, watch, history, refused, check.

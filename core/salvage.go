@@ -1,8 +1,10 @@
 package core
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"slices"
 
 	"vsync/core/change"
 	"vsync/core/changelog"
@@ -22,7 +24,7 @@ import (
 // written again under another name: the hub may have it already, and it comes back with the feed then.
 
 // Where the hole of a device's log lies before the checkpoint, the pages stand for what was there: it is passed over, and what is lost is
-// history. What of it was not sent yet is written again from the pages (lost.go). A hub is cut at the hole even so, as if it had lost
+// history. Repair says anew what the tables hold, behind it (base.go); what was not sent yet is written again from the pages (lost.go). A hub is cut at the hole even so, as if it had lost
 // what came after: its devices hand that back.
 
 // salvaged is what opening takes over the hole.
@@ -45,11 +47,15 @@ func (r *Replica) salvage(ctx context.Context, sb *superblock, bad error) (*salv
 	if err != nil {
 		return nil, err
 	}
+	gone := len(found.Behind) > 0 || found.Cut < sb.head.commit
 	if r.cfg.Role == RoleHub && found.Cut < sb.head.commit {
 		sb.head, sb.lasts = originOf(RoleHub, &sb.head), ""
 	}
 	if found.Cut < sb.head.commit || len(found.Damaged)+len(found.Behind) == 0 && found.Cut == 0 {
 		return nil, bad
+	}
+	if gone && found.Over == nil {
+		found.Damaged = append(found.Damaged, missingBehind(found)...)
 	}
 	if err := r.setAsideSegments(ctx, found.Damaged, bad); err != nil {
 		return nil, err
@@ -64,6 +70,15 @@ func (r *Replica) salvage(ctx context.Context, sb *superblock, bad error) (*salv
 			Time: r.cfg.Now(), Commit: r.head.commit, Bytes: rec.batch}})
 	}
 	return &salvaged{again, len(lost) > 0}, r.st.Commit(ctx, tx)
+}
+
+// missingBehind is the segment behind the cut, if there is nothing of it.
+func missingBehind(found *changelog.Salvage) []changelog.Damaged {
+	row := changelog.Name{First: found.Cut + 1}.Key()
+	if slices.ContainsFunc(found.Damaged, func(d changelog.Damaged) bool { return bytes.HasPrefix(d.Row, row[:9]) }) {
+		return nil
+	}
+	return []changelog.Damaged{{Row: row, Problem: fmt.Sprintf("the segment of commit %d is missing; the incarnation that wrote it is not known", found.Cut+1)}}
 }
 
 // readDamaged reads a log as far as it can be read. A device's pages stand for what its log held up to the checkpoint; a hub, whose log is
