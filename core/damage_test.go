@@ -194,7 +194,7 @@ func TestDamageOfTheLogIsListed(t *testing.T) {
 		}
 		start := n.startOf(t)
 		for j, r := range rows[:len(rows)-1] { // the end of the log may have been torn
-			if testing.Short() && j%5 > 0 {
+			if j%3 > 0 || testing.Short() && j%9 > 0 {
 				continue
 			}
 			for _, h := range harms(rows, older[i]) {
