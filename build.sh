@@ -466,9 +466,9 @@ simulate() {
   done
   local run=(go test ./core/internal/sim -count=1 -v) seed
   if [[ -n $minutes ]]; then
-    exec "${run[@]}" -timeout=0 -run '^TestSeeds$' -args -seed "${seeds[0]:-$(date +%s)}" -minutes "$minutes" -failures 10
+    exec "${run[@]}" -timeout=0 -run '^TestSeeds$' -args -seed "${seeds[0]:-$(date +%s)}" -minutes "$minutes" -failures 10 -both
   elif [[ ${#seeds[@]} == 0 ]]; then
-    exec "${run[@]}" -timeout=30m -run '^(TestSeeds|TestEveryStoreCall)$' -args -seed "$(date +%s)" -seeds 1000 -every 1
+    exec "${run[@]}" -timeout=30m -run '^(TestSeeds|TestEveryStoreCall)$' -args -seed "$(date +%s)" -seeds 1000 -every 1 -both
   fi
   for seed in "${seeds[@]}"; do
     "${run[@]}" -timeout=30m -run '^TestSeeds$' -args -seed "$seed" -seeds 1 -whole

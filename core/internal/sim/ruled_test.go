@@ -8,14 +8,20 @@ import (
 	"time"
 )
 
-var withRules = flag.Bool("ruled", false, "TestSeeds and TestBudget live histories with field rules: seeds from ruledSeeds on, which is added to -seed")
+var (
+	withRules = flag.Bool("ruled", false, "TestSeeds and TestBudget live histories with field rules: seeds from ruledSeeds on, which is added to -seed")
+	both      = flag.Bool("both", false, "every second history of TestSeeds is one with field rules")
+)
 
-// firstOf is the first seed of the class that was asked for.
-func firstOf(seed uint64) uint64 {
-	if *withRules && seed < ruledSeeds {
-		return ruledSeed(seed)
+// seeds gives the seeds that were asked for, one after another.
+func seeds(first uint64) func(i uint64) uint64 {
+	return func(i uint64) uint64 {
+		seed := first + i
+		if (*withRules || *both && i%2 == 1) && seed < ruledSeeds {
+			return ruledSeed(seed)
+		}
+		return seed
 	}
-	return seed
 }
 
 // What must happen under field rules in so many histories, beside what happens in all.
@@ -26,7 +32,7 @@ func TestSeedsWithRules(t *testing.T) {
 	if runtime.GOOS == "js" || testing.Short() {
 		n = 10
 	}
-	stats, failures, _ := manySeeds(ruledSeed(1), n, 1, forTime(6*time.Second))
+	stats, failures, _ := manySeeds(seeds(ruledSeed(1)), n, 1, forTime(6*time.Second))
 	for _, f := range failures {
 		t.Error(explained(f))
 	}

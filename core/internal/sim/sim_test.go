@@ -49,12 +49,13 @@ func TestSeeds(t *testing.T) {
 		n, over = math.MaxInt, forTime(time.Duration(*minutes*float64(time.Minute)))
 	}
 	from := time.Now()
-	stats, failures, each := manySeeds(firstOf(*firstSeed), n, *patience, over)
+	stats, failures, each := manySeeds(seeds(*firstSeed), n, *patience, over)
 	for _, f := range failures {
 		t.Error(explained(f))
 	}
 	if *whole && len(failures) == 0 {
-		for seed := firstOf(*firstSeed); seed < firstOf(*firstSeed)+uint64(n); seed++ {
+		for i := range uint64(n) {
+			seed := seeds(*firstSeed)(i)
 			t.Logf("seed %d does not fail:\n%s", seed, strings.Join(lived(seed), "\n"))
 		}
 	}
@@ -85,7 +86,7 @@ func TestBudget(t *testing.T) {
 	failures := storedHistories(t) // they have what is rare
 	stats := Stats{"histories": len(failures)}
 	if len(failures) == 0 {
-		stats, failures, _ = manySeeds(firstOf(1), n, 1, func() bool { return *budget > 0 && spent()-from > *budget })
+		stats, failures, _ = manySeeds(seeds(1), n, 1, func() bool { return *budget > 0 && spent()-from > *budget })
 	}
 	after := fmt.Sprintf("%d histories, %.1f s", stats["histories"], (spent() - from).Seconds())
 	if len(failures) == 0 {
@@ -136,7 +137,7 @@ func forTime(d time.Duration) (over func() bool) {
 }
 
 // manySeeds lives histories side by side, as many as there are processors; none is begun once it is over.
-func manySeeds(first uint64, n, patience int, over func() bool) (sum Stats, failures []*Failure, operated []int) {
+func manySeeds(seed func(i uint64) uint64, n, patience int, over func() bool) (sum Stats, failures []*Failure, operated []int) {
 	var next atomic.Int64
 	var mu sync.Mutex
 	var all sync.WaitGroup
@@ -156,7 +157,7 @@ func manySeeds(first uint64, n, patience int, over func() bool) (sum Stats, fail
 				if enough {
 					return
 				}
-				stats, failure := Run(first+uint64(i), false)
+				stats, failure := Run(seed(uint64(i)), false)
 				mu.Lock()
 				sum["histories"]++
 				operated = append(operated, stats[operations])
