@@ -176,3 +176,29 @@ func BenchmarkForeignOverUnsent(b *testing.B) {
 	b.ReportMetric(float64(took)/float64(wrote), "frame/2000writes")
 	b.ReportMetric(float64(took.Milliseconds())/float64(b.N), "ms/frame")
 }
+
+// BenchmarkMergedWrite writes an object under field rules, and the same without, in turn: reading what is there, working out what was
+// changed, and folding it.
+func BenchmarkMergedWrite(b *testing.B) {
+	w, ns := ruled(b, 1)
+	var writes [2][]time.Duration
+	keys := []change.Key{key("x"), {Collection: "plain", ID: "x"}}
+	i := 0
+	for b.Loop() {
+		v := value(mergingDoc(i, i, "w"))
+		for k := range keys {
+			from := time.Now()
+			if _, err := ns[0].Put(w.ctx, keys[k], v); err != nil {
+				b.Fatal(err)
+			}
+			writes[k] = append(writes[k], time.Since(from))
+		}
+		if i++; i%50 == 0 {
+			b.StopTimer()
+			ns[0].push()
+			ns[0].pull()
+			b.StartTimer()
+		}
+	}
+	b.ReportMetric(median(writes[0])/median(writes[1]), "merged/plain")
+}
