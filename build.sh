@@ -30,6 +30,7 @@ usage: ./build.sh <command>
   sim             simulate a thousand new histories, and one for every store call that can go wrong
   sim --seed N    replay the history of a seed with its trace, and what is left of it if it fails and is shrunk
   sim --minutes M simulate new histories for so long, on all cores
+  sim --rules …   any of these with field rules in every history; else in every second
   sim --mutants   put known defects into the engine, one at a time: the simulation has to find each in ten seconds
   bench           all benchmarks, those of IndexedDB in Chromium, as tables in build/bench.txt
   clean           remove what was built; data and installed packages stay
@@ -452,10 +453,11 @@ test_simulation() { go test ./core/internal/sim -count=1 -v -timeout=10m -args -
 # Without anything: a thousand new histories, and one for every store call that can go wrong.
 simulate() {
   need_go
-  local seeds=() minutes=
+  local seeds=() minutes= class=-both
   while [[ $# -gt 0 ]]; do
     case $1 in
       --mutants) shift; mutants "$@"; return ;;
+      --rules) class=-ruled ;;
       --minutes) minutes=${2:?how many minutes}; shift ;;
       --minutes=*) minutes=${1#*=} ;;
       --seed) seeds+=("${2:?which seed}"); shift ;;
@@ -466,12 +468,12 @@ simulate() {
   done
   local run=(go test ./core/internal/sim -count=1 -v) seed
   if [[ -n $minutes ]]; then
-    exec "${run[@]}" -timeout=0 -run '^TestSeeds$' -args -seed "${seeds[0]:-$(date +%s)}" -minutes "$minutes" -failures 10 -both
+    exec "${run[@]}" -timeout=0 -run '^TestSeeds$' -args -seed "${seeds[0]:-$(date +%s)}" -minutes "$minutes" -failures 10 "$class"
   elif [[ ${#seeds[@]} == 0 ]]; then
-    exec "${run[@]}" -timeout=30m -run '^(TestSeeds|TestEveryStoreCall)$' -args -seed "$(date +%s)" -seeds 1000 -every 1 -both
+    exec "${run[@]}" -timeout=30m -run '^(TestSeeds|TestEveryStoreCall)$' -args -seed "$(date +%s)" -seeds 1000 -every 1 "$class"
   fi
   for seed in "${seeds[@]}"; do
-    "${run[@]}" -timeout=30m -run '^TestSeeds$' -args -seed "$seed" -seeds 1 -whole
+    "${run[@]}" -timeout=30m -run '^TestSeeds$' -args -seed "$seed" -seeds 1 -whole "$class"
   done
 }
 

@@ -22,7 +22,10 @@
 //	6  after healing, all is quiet within a bounded number of steps
 //	7  nothing panics; damaged rows are reported as CORRUPT
 //
+// Seeds from ruledSeeds on live histories that have objects under field rules as well: see ruled.go. What these must show is folded from
+// what applications did, by notes, and not from versions and changes, as the engine has it.
+//
 // The files: sim (steps and healing), plan (what can happen), choices, shrink, classes, node, late (a dead engine's last commit),
-// hub, loss (what the hub forgets), device, network, rogue, work (what applications do), watching, model, check, sweep (every store operation of one workload
+// hub, loss (what the hub forgets), device, network, rogue, work (what applications do), ruled (what they do to what merges), folded (what that gives), watching, model, check, sweep (every store operation of one workload
 // fails in turn). Package mutants has defects that it must find.
 package sim
