@@ -116,11 +116,19 @@ func (c *Conn) judged(v core.Verdict, gen change.Generation) error {
 func (c *Conn) resend(part *wire.Push) error {
 	c.join.Reset()
 	c.holdParts()
+	c.mu.Lock()
+	c.last = max(c.last, c.ownSent) // others hand back what this device has written
 	c.awaiting, c.passed = c.last+1, ^uint64(0)
+	frame, err := wire.Append(nil, &wire.Resend{Gen: c.awaiting})
+	full := err == nil && c.queue(frame) // before more of the stream goes
+	c.mu.Unlock()
+	if err != nil {
+		return c.fail(err)
+	}
 	if part != nil && part.Gen == c.awaiting {
 		c.passed = part.Part.Index
 	}
-	return c.say(&wire.Resend{Gen: c.awaiting})
+	return c.queued(full)
 }
 
 // holdParts counts the parts that wait for their end. It reports false if the hub has no room for them.

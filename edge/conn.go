@@ -174,12 +174,24 @@ func (c *Conn) say(m wire.Message) error {
 		return c.refuse(answer(err))
 	}
 	c.mu.Lock()
-	full := len(c.answers) >= maxAnswers
-	if !full && c.end == nil {
+	full := c.queue(frame)
+	c.mu.Unlock()
+	return c.queued(full)
+}
+
+// queue says that there are too many answers already. Under c.mu.
+func (c *Conn) queue(frame []byte) (full bool) {
+	if len(c.answers) >= maxAnswers {
+		return true
+	}
+	if c.end == nil {
 		c.answers = append(c.answers, frame)
 		c.signal()
 	}
-	c.mu.Unlock()
+	return false
+}
+
+func (c *Conn) queued(full bool) error {
 	if full {
 		c.hub.end(c, slow())
 	}

@@ -109,6 +109,37 @@ func sleepAmongParts(t *testing.T, h **Hub, f *fake, d *device, devices []*devic
 	}
 }
 
+// What a device has written may come to the hub by another, who hands it back. Behind that it is asked for what is missing.
+func TestResendBehindWhatOthersHandedBack(t *testing.T) {
+	ctx, f := context.Background(), newFake()
+	h := NewHub(f, Config{Database: "db"})
+	d := newDevice('A')
+	d.write(20)
+	d.write(20_000)
+	join(t, h, d)
+	if _, err := f.Accept(ctx, []core.Incoming{{Device: d.id, Bytes: d.batches[0]}}); err != nil {
+		t.Fatal(err)
+	}
+	takeAll(t, d)
+	var parts [][]byte
+	for p := range wire.SplitPush(2, d.batches[1:], wire.MinFrameBudget) {
+		parts = append(parts, frame(p))
+	}
+	if err := d.conn.Receive(ctx, 0, parts[1]); err != nil {
+		t.Fatal(err)
+	}
+	if lines := takeAll(t, d); len(lines) != 1 || lines[0] != "resend 2" {
+		t.Fatal(lines)
+	}
+	if err := d.push(ctx, 0, 2, 2, wire.FrameBudget); err != nil {
+		t.Fatal(err)
+	}
+	takeAll(t, d)
+	if d.base != 2 {
+		t.Fatal(d.base)
+	}
+}
+
 // takeAll takes what there is, and says so.
 func takeAll(t *testing.T, d *device) (all []string) {
 	t.Helper()
