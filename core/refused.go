@@ -209,7 +209,12 @@ func (r *Replica) rebase(s *stage, w *Write, v change.Version) error {
 // settleProblem takes a problem off the list, and returns the name that it is listed by: it may be called by one from before
 // a re-entry.
 func (s *stage) settleProblem(v change.Version) (change.Version, error) {
-	for _, name := range []change.Version{v, s.state.today(v)} {
+	for i, name := range []change.Version{v, s.state.today(v)} {
+		if i > 0 { // a copy that kept the id may have written them under what is another's old name here
+			if err := s.state.staysProblem(v); err != nil {
+				return name, err
+			}
+		}
 		row, err := s.get(versionRow(tableProblems, name))
 		if err != nil {
 			return name, err
@@ -221,6 +226,16 @@ func (s *stage) settleProblem(v change.Version) (change.Version, error) {
 		}
 	}
 	return v, errorf(Invalid, "there is no problem %s: list them", v)
+}
+
+// staysProblem refuses to settle rules that are in force and not understood.
+func (h *head) staysProblem(v change.Version) error {
+	for i := range h.rules {
+		if r := &h.rules[i]; r.leaf.Version == v && len(r.rules.Unknown()) > 0 {
+			return errorf(Invalid, "the rules of the collection %q stay a problem until an engine opens the database that knows what they name, or newer rules are written: wait, or update", r.collection)
+		}
+	}
+	return nil
 }
 
 // settled moves a problem from one table to the other. A row that is nil is not known any more: logs of before had only the name.

@@ -254,12 +254,24 @@ func (s *stage) changesOf(op *Op, parents []change.Version) ([]byte, error) {
 	return rules.Diff(seen, now, op.Value), nil
 }
 
+// foreignBatch reads a batch that came with the feed; nil where it cannot be read.
+func (s *stage) foreignBatch(v change.Version) (*change.Batch, error) {
+	bytes, _, ok, err := s.log.Find(s.ctx, v)
+	if err != nil || !ok {
+		return nil, unlessDamaged(err)
+	}
+	return change.DecodeTrusted(bytes)
+}
+
 // writtenBy is what the one version that a writer named as seen wrote; nil for a deletion, false where there are several, or it is gone.
 func (s *stage) writtenBy(k change.Key, seen []change.Version) (value []byte, ok bool, err error) {
 	if len(seen) != 1 {
 		return nil, false, nil
 	}
 	b, err := s.ownBatch(seen[0])
+	if b == nil && err == nil {
+		b, err = s.foreignBatch(seen[0])
+	}
 	if b == nil || err != nil {
 		return nil, false, err
 	}

@@ -226,6 +226,16 @@ func TestSeenOlder(t *testing.T) {
 	a.wantField("x", "n", 16)
 	w.sync(a, b)
 	b.wantField("x", "n", 16)
+	seen := b.plus("x", 100) // somebody else's
+	w.sync(a, b)
+	b.plus("x", 1000)
+	w.sync(a, b)
+	if _, err := a.Write(w.ctx, Write{Ops: []Op{{Key: key("x"), Value: value(obj("n", 117)), Seen: []change.Version{seen}}}}); err != nil {
+		t.Fatal(err)
+	}
+	a.wantField("x", "n", 1117)
+	w.sync(a, b)
+	b.wantField("x", "n", 1117)
 	w.checkAll(a, b)
 }
 
