@@ -40,7 +40,7 @@ func (f *fold) graft(v objects.Leaf, parents []change.Version, m *change.Mutatio
 		}
 	}
 	own, first := o.Disown(v.Version)
-	if own && first {
+	if own && first && slices.Equal(parents, m.Parents) { // else the hub did not know what a refused one had replaced
 		return false, nil
 	}
 	return f.reshowSoon(m.Key)
