@@ -32,6 +32,7 @@ type device struct {
 	backup *backup
 	feed   *model // that its store stands in, as far as is known
 	at     uint64 // its place there
+	commit uint64 // its last then
 	owes   []stood
 }
 
@@ -40,6 +41,8 @@ type device struct {
 type stood struct {
 	feed *model
 	at   uint64
+	from uint64 // the commit that left it
+	to   uint64 // the commit by which the hub had it for good; 0: none yet
 }
 
 // seen is what an application read of an object some time ago.
@@ -284,7 +287,7 @@ func (s *Sim) cloneOne() {
 	b := d.copy()
 	s.did("clone")
 	e := s.addDevice(b.mem, b.holds, b.maybe)
-	e.feed, e.at, e.owes = d.feed, d.at, b.owes
+	e.feed, e.at, e.commit, e.owes = d.feed, d.at, d.commit, b.owes
 	s.logf("%s is a copy of %s", e.name, d.name)
 	e.start()
 	e.begun()
@@ -292,7 +295,7 @@ func (s *Sim) cloneOne() {
 
 // copy takes a copy of the store while it is in use.
 func (d *device) copy() *backup {
-	return &backup{mem: d.mem.Clone(), holds: maps.Clone(d.holds), maybe: maps.Clone(d.maybe), owes: slices.Clip(d.owes)}
+	return &backup{mem: d.mem.Clone(), holds: maps.Clone(d.holds), maybe: maps.Clone(d.maybe), owes: slices.Clone(d.owes)}
 }
 
 // restoreOne takes a backup, or goes back to one: what was written since is lost, unless it was sent.
@@ -313,7 +316,7 @@ func (s *Sim) restoreOne() {
 	d.down(0)
 	b := d.backup
 	d.mem = b.mem.Clone()
-	d.holds, d.maybe, d.owes = maps.Clone(b.holds), maps.Clone(b.maybe), b.owes
+	d.holds, d.maybe, d.owes = maps.Clone(b.holds), maps.Clone(b.maybe), slices.Clone(b.owes)
 	d.held, d.late = nil, nil
 	if s.chance(50) { // else the application keeps its marker elsewhere, and has seen what is gone
 		d.watch = newObserver(d)

@@ -112,13 +112,29 @@ func (d *device) stand() {
 	switch {
 	case m == nil: // compare says so
 		return
+	case st.Commit < d.commit:
+		d.owed(st.Commit)
 	case !st.Owing:
-		d.owes = nil
+		for i := range d.owes {
+			if o := &d.owes[i]; o.to == 0 {
+				o.to = st.Commit
+			}
+		}
 	case st.Marker.Seq < d.at:
-		d.owes = append(d.owes, stood{d.feed, d.at})
+		d.owes = append(d.owes, stood{feed: d.feed, at: d.at, from: st.Commit})
 		d.s.count("owing")
 	}
-	d.feed, d.at = m, st.Marker.Seq
+	d.feed, d.at, d.commit = m, st.Marker.Seq, st.Commit
+}
+
+// owed takes what the device owes back to what it owed at an earlier commit: it lost those behind.
+func (d *device) owed(commit uint64) {
+	d.owes = slices.DeleteFunc(d.owes, func(o stood) bool { return o.from > commit })
+	for i := range d.owes {
+		if o := &d.owes[i]; o.to > commit {
+			o.to = 0
+		}
+	}
 }
 
 // kept is all that is in the feed, or in the store of a device, as far as it once was in the feed.
@@ -133,7 +149,9 @@ func (s *Sim) kept() map[string]bool {
 			d.feed.list(all, d.at)
 		}
 		for _, o := range d.owes {
-			o.feed.list(all, o.at)
+			if o.to == 0 {
+				o.feed.list(all, o.at)
+			}
 		}
 		for n := range d.holds {
 			if s.writes[n].came {
