@@ -267,6 +267,31 @@ func TestVoidedInBetween(t *testing.T) {
 }
 
 // A device raises the rules while another is offline: what that one wrote counts as what the rule in force can take of it.
+// What made the object is refused: the next counts as a whole, and what came after it goes on naming the bytes that it brought.
+func TestCreationRefusedUnderEdits(t *testing.T) {
+	s := tell(t, `{"t":"text"}`, 2, "")
+	s.put(0, `{"t":"a\nb\nc"}`)
+	s.put(0, `{"t":"x\na\nb\ny\nc"}`)
+	s.put(0, `{"t":"x\na\nb\nc\nd"}`)        // y was its own
+	s.put(0, `{"t":"x\nx too\na\nb\nc\nd"}`) // behind x
+	s.devices[0].push(true)
+	for range 3 {
+		s.push(0)
+	}
+	s.everyone()
+	s.shows(1, `{"t":"x\nx too\na\nb\nc\nd"}`)
+	s.ends(`{"t":"x\nx too\na\nb\nc\nd"}`, 1)
+
+	s = tell(t, `{"t":"text"}`, 2, "")
+	s.put(0, `{"t":"one line"}`)
+	s.put(0, `{"t":"one longer line"}`)
+	s.put(0, `{"t":"one line"}`)
+	s.devices[0].push(true)
+	s.push(0)
+	s.push(0)
+	s.ends(`{"t":"one line"}`, 1)
+}
+
 func TestRuleRaisedWhileADeviceIsOffline(t *testing.T) {
 	s := tell(t, `{"n":"counter"}`, 2, `{"n":5,"m":5,"tags":["a"]}`)
 	s.put(1, `{"n":7,"m":6,"tags":["a","b"]}`) // n is added to, m and tags are assigned
