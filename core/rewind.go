@@ -106,7 +106,7 @@ func (f *fold) left(it changelog.Item) error {
 
 // rewindRow takes up a row of a rewind. Where one to an earlier place follows, the row says more than is left of the feed, but for what
 // the feed does not say.
-func (f *fold) rewindRow(row string, val []byte, dominated bool, dropped []change.Version) error {
+func (f *fold) rewindRow(row string, val []byte, dominated bool, dropped []change.Version, refused map[change.Version]bool) error {
 	if row == "" {
 		return errorf(Corrupt, "a rewind in the log names no row")
 	}
@@ -116,7 +116,7 @@ func (f *fold) rewindRow(row string, val []byte, dominated bool, dropped []chang
 	if dominated && row[0] == tableObjects {
 		was, err := f.rows.get(row)
 		if err == nil && len(dropped) > 0 {
-			val, err = withoutPending(was, dropped)
+			val, err = withoutPending(was, dropped, refused)
 		}
 		if err != nil || len(dropped) == 0 {
 			return err
@@ -223,8 +223,12 @@ func (f *fold) goBack(data []byte) (err error) {
 		return errorf(Corrupt, "a rewind in the log is cut short")
 	}
 	dominated := leaves(f.gone, f.head.commit+1, m.Seq)
+	refused := map[change.Version]bool{}
 	for _, r := range rows {
-		if err := f.rewindRow(r.row, r.val, dominated, dropped); err != nil {
+		noteRefused(refused, r.row, r.val)
+	}
+	for _, r := range rows {
+		if err := f.rewindRow(r.row, r.val, dominated, dropped, refused); err != nil {
 			return err
 		}
 		if k, err := change.DecodeKey([]byte(r.row[1:])); r.row[0] == tableObjects && err == nil {
@@ -453,14 +457,16 @@ func (r *Replica) formRewind(ctx context.Context, s *stage, m change.Marker, bac
 	if err != nil {
 		return err
 	}
-	for row, versions := range b.former {
-		if rows[row], err = withoutPending(rows[row], versions); err != nil {
-			return err
-		}
-	}
+	refused := map[change.Version]bool{}
 	for row := range b.kept {
 		touched[row] = true
 		if rows[row], err = s.get(row); err != nil {
+			return err
+		}
+		noteRefused(refused, row, rows[row])
+	}
+	for row, versions := range b.former {
+		if rows[row], err = withoutPending(rows[row], versions, refused); err != nil {
 			return err
 		}
 	}
@@ -546,7 +552,7 @@ func (r *Replica) revive(ctx context.Context) error {
 		for row, versions := range former {
 			was, err := s.get(row)
 			if err == nil {
-				rows[row], err = withoutPending(was, versions)
+				rows[row], err = withoutPending(was, versions, nil)
 			}
 			if err != nil {
 				return err
@@ -611,17 +617,31 @@ func (s *stage) writeAgain(batches []*change.Batch, names map[change.Version]cha
 }
 
 // withoutPending takes versions of former ids out of an object's pending ones: nobody pushes them again. They were handed back, and come
-// with the feed like anyone's, under whatever name. What was written over them goes on hiding them.
-func withoutPending(row []byte, versions []change.Version) ([]byte, error) {
+// with the feed like anyone's, under whatever name. What was written over them goes on hiding them. Those that were refused do not come: what
+// was written over them goes on hiding what they had replaced.
+func withoutPending(row []byte, versions []change.Version, refused map[change.Version]bool) ([]byte, error) {
 	o := &objects.Object{}
 	if err := o.Load(row); err != nil {
 		return nil, err
 	}
 	for _, v := range versions {
-		o.Expect(v)
+		if refused[v] {
+			o.DropPending(v)
+		} else {
+			o.Expect(v)
+		}
 	}
 	if o.IsEmpty() {
 		return nil, nil
 	}
 	return o.Encode(), nil
+}
+
+// noteRefused notes what a row of a rewind says: that the hub refused a batch, and that it stays so.
+func noteRefused(refused map[change.Version]bool, row string, val []byte) {
+	if len(row) > 0 && len(val) > 0 && (row[0] == tableProblems || row[0] == tableSettled) {
+		if v, is := versionOfKey(row[1:]); is {
+			refused[v] = true
+		}
+	}
 }

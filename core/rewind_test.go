@@ -519,6 +519,47 @@ func TestBatchOfAFormerIdThatTheHubLost(t *testing.T) {
 	}
 }
 
+// What was refused under a former id stays refused when the device goes back behind it: what was written over it is over what that had replaced.
+func TestRefusalOfAFormerIdStays(t *testing.T) {
+	w := newWorld(t)
+	a := w.device()
+	a.put("k", 1)
+	a.put("k", "refused")
+	young := a.st.Clone()
+	first := change.Version{Device: a.State().Device, Gen: 1}
+	a.refuse(2)
+	a.put("k", "of the other life")
+	a.push()
+	a.Kill()
+	a.st = young
+	a.open()
+	a.put("k", "mine")
+	a.hello()
+	a.pull()
+	want := func() {
+		t.Helper()
+		e, _, err := a.Get(w.ctx, key("k"))
+		if err != nil || slices.Contains(e.Frontier, first) || len(e.Frontier) != 2 {
+			t.Fatal(e.Frontier, err)
+		}
+	}
+	want()
+	for range 2 {
+		w.replace(nil)
+		c := w.device()
+		c.put("c", 1)
+		c.push()
+		if _, _, back := a.meet(); !back {
+			t.Fatal("it did not go back")
+		}
+		a.check()
+		a.crash()
+		a.pull()
+		want()
+		a.check()
+	}
+}
+
 // A device goes back and gives its id up, all within one segment of its log: what had confirmed its batches then is read over at opening.
 func TestReentryAfterGoingBackIsReplayed(t *testing.T) {
 	w := newWorld(t)
