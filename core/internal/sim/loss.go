@@ -114,13 +114,14 @@ func (d *device) stand() {
 		return
 	case st.Commit < d.commit:
 		d.owed(st.Commit)
-	case !st.Owing:
+	case !st.Owing && slices.ContainsFunc(d.owes, func(o stood) bool { return o.to == 0 }):
+		defer d.s.letGo(d.s.kept())
 		for i := range d.owes {
 			if o := &d.owes[i]; o.to == 0 {
 				o.to = st.Commit
 			}
 		}
-	case st.Marker.Seq < d.at:
+	case st.Owing && st.Marker.Seq < d.at:
 		d.owes = append(d.owes, stood{feed: d.feed, at: d.at, from: st.Commit})
 		d.s.count("owing")
 	}
@@ -163,6 +164,17 @@ func (s *Sim) kept() map[string]bool {
 		}
 	}
 	return all
+}
+
+// letGo notes of what was kept, and is not any more because a device owes nothing now, what could not come back when it handed that back. It
+// may be that it could later, when the hub has lost what was in its place, too.
+func (s *Sim) letGo(kept map[string]bool) {
+	now := s.kept()
+	for id := range kept {
+		if !now[id] && s.displaced(id) {
+			s.gone[id] = true
+		}
+	}
 }
 
 // pushed notes what a device brings: of what is refused, the feed says no more than its hash.
