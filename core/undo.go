@@ -20,22 +20,28 @@ import (
 // What the batch changed is the difference to what its writer had before him. Paths that were changed again since stay as they are, and
 // of counters, sets and texts just his part goes: merge.Undo.
 
+// Signed is what a write of these carries beside what it does: see Write.
+type Signed struct {
+	Note  string
+	Nonce change.Nonce
+}
+
 // Revert writes what an earlier version of an object had, over what is there now.
 //
 // Errors: INVALID for a version that did not write the object; TOO_OLD where its record is gone; as Write.
-func (r *Replica) Revert(ctx context.Context, key change.Key, v change.Version, note string) (Receipt, error) {
+func (r *Replica) Revert(ctx context.Context, key change.Key, v change.Version, as Signed) (Receipt, error) {
 	h, err := r.versionOf(ctx, key, v)
 	if err != nil {
 		return Receipt{}, err
 	}
-	return r.Write(ctx, Write{Ops: []Op{{Key: key, Delete: h.Deleted, Value: h.Value}}, Note: note})
+	return r.Write(ctx, Write{Ops: []Op{{Key: key, Delete: h.Deleted, Value: h.Value}}, Note: as.Note, Nonce: as.Nonce})
 }
 
 // Undo takes back what a batch changed, of all its objects or of the named ones alone, and leaves what happened since. It is a batch
 // itself, so that it can be undone.
 //
 // Errors: INVALID where nothing of the batch is left, or it wrote no such object; TOO_OLD where it, or what it replaced, is gone; as Write.
-func (r *Replica) Undo(ctx context.Context, v change.Version, keys []change.Key, note string) (rec Receipt, err error) {
+func (r *Replica) Undo(ctx context.Context, v change.Version, keys []change.Key, as Signed) (rec Receipt, err error) {
 	if r.cfg.Role != RoleDevice {
 		return rec, errorf(Invalid, "a hub's replica takes batches from devices, and writes none of its own")
 	}
@@ -44,7 +50,11 @@ func (r *Replica) Undo(ctx context.Context, v change.Version, keys []change.Key,
 		return rec, err
 	}
 	err = r.submit(ctx, &request{strict: r.cfg.Durability == store.Strict, weight: groupBytes, form: func(s *stage) error {
-		w := Write{Note: note}
+		w := Write{Note: as.Note, Nonce: as.Nonce}
+		if was, ok, err := r.written(s, w.Nonce); ok || err != nil {
+			rec.Version = was
+			return err
+		}
 		if err := s.takeBack(&w, steps); err != nil {
 			return err
 		}

@@ -14,7 +14,7 @@ import (
 
 func (n *node) undo(v change.Version, keys ...change.Key) change.Version {
 	n.w.t.Helper()
-	rec, err := n.Undo(n.w.ctx, v, keys, "undo")
+	rec, err := n.Undo(n.w.ctx, v, keys, Signed{Note: "undo"})
 	if err != nil {
 		n.w.t.Fatal(err)
 	}
@@ -23,7 +23,7 @@ func (n *node) undo(v change.Version, keys ...change.Key) change.Version {
 
 func (n *node) revert(id string, v change.Version) change.Version {
 	n.w.t.Helper()
-	rec, err := n.Revert(n.w.ctx, key(id), v, "back")
+	rec, err := n.Revert(n.w.ctx, key(id), v, Signed{Note: "back"})
 	if err != nil {
 		n.w.t.Fatal(err)
 	}
@@ -82,9 +82,9 @@ func TestUndoOneObjectOfABatch(t *testing.T) {
 	a.want("x", "-")
 	a.want("y", "1")
 	for want, err := range map[Code]func() error{
-		Invalid: func() error { _, err := a.Undo(w.ctx, rec.Version, []change.Key{key("none")}, ""); return err },
+		Invalid: func() error { _, err := a.Undo(w.ctx, rec.Version, []change.Key{key("none")}, Signed{}); return err },
 		TooOld: func() error {
-			_, err := a.Undo(w.ctx, change.Version{Device: change.DeviceID{9}, Gen: 3}, nil, "")
+			_, err := a.Undo(w.ctx, change.Version{Device: change.DeviceID{9}, Gen: 3}, nil, Signed{})
 			return err
 		},
 	} {
@@ -93,10 +93,10 @@ func TestUndoOneObjectOfABatch(t *testing.T) {
 		}
 	}
 	a.put("y", 2)
-	if _, err := a.Undo(w.ctx, rec.Version, nil, ""); codeOf(err) != Invalid || !strings.Contains(err.Error(), "changed again since") {
+	if _, err := a.Undo(w.ctx, rec.Version, nil, Signed{}); codeOf(err) != Invalid || !strings.Contains(err.Error(), "changed again since") {
 		t.Errorf("nothing is left to be undone: %v", err)
 	}
-	if _, err := w.hub.Undo(w.ctx, rec.Version, nil, ""); codeOf(err) != Invalid {
+	if _, err := w.hub.Undo(w.ctx, rec.Version, nil, Signed{}); codeOf(err) != Invalid {
 		t.Errorf("at the hub: %v", err)
 	}
 }
@@ -191,7 +191,7 @@ func TestRevert(t *testing.T) {
 	w.sync(a, b)
 	b.want("x", "-")
 	for v, want := range map[change.Version]Code{other: Invalid, {Device: change.DeviceID{9}, Gen: 1}: TooOld} {
-		if _, err := a.Revert(w.ctx, key("x"), v, ""); codeOf(err) != want {
+		if _, err := a.Revert(w.ctx, key("x"), v, Signed{}); codeOf(err) != want {
 			t.Errorf("back to %s: %v, want %s", v, err, want)
 		}
 	}
@@ -338,7 +338,7 @@ func TestUndoAtOnceIsAsBefore(t *testing.T) {
 				if r.IntN(2) == 0 {
 					continue
 				}
-				_, err = n.Undo(w.ctx, rec.Version, nil, "")
+				_, err = n.Undo(w.ctx, rec.Version, nil, Signed{})
 				if codeOf(err) == Invalid && slices.Equal(n.shown(), before) {
 					continue // it changed nothing
 				}

@@ -70,6 +70,14 @@ export interface OpenOptions {
    */
   durability?: 'relaxed' | 'strict';
   /**
+   * What the application says of its collections; stored in the database, so that every device applies the same. They are written
+   * after the first sync with the hub, if their version is higher than that of the rules in force, and are in force from their place in
+   * the feed on: for what is written after that. Rules that are missing here stay as they are. Without a feed none are written.
+   *
+   * Two tabs may not say different things of one collection: `open` rejects with INVALID, and names both.
+   */
+  collections?: Record<string, CollectionRules>;
+  /**
    * Where the engine runs. `shared`: in a SharedWorker, one for all tabs. `leader`: in a worker of one tab, which the tabs elect among
    * themselves; when it goes, another one leads. `tab`: in a worker of this page, which then has the database to itself (other tabs get
    * LOCKED). `auto` (default): shared where the browser can, else leader.
@@ -78,6 +86,34 @@ export interface OpenOptions {
   /** Gives up opening: `open` rejects with ABORTED. Without effect on a database that is open. */
   signal?: AbortSignal;
 }
+
+/** What becomes of an object that several have written without knowing of each other. */
+export interface CollectionRules {
+  /** A whole number of 1 or more. Raise it with every change: a lower or equal one is not written. */
+  version: number;
+  /**
+   * `latest` (default): one side is shown, the last by the writers' clocks (within what the hub allows); an update beats a deletion.
+   *
+   * `keep`: the same is shown, and all sides stay until someone resolves the conflict. A plain `put`, `update` or `delete` replaces the
+   * side that is shown only.
+   *
+   * An object: field rules, by path. What each side changed is applied, one after the other.
+   *
+   * Whatever the rule, `Collection.conflicts` lists all sides, and nothing is lost: see the history.
+   */
+  conflict?: 'latest' | 'keep' | MergeRules;
+}
+
+/**
+ * Field rules: keys with dots between them (`stock.count`), a star for any key (`stock.*.count`), at the end for all that is there and
+ * below (`*`: the rest). A backslash before a dot, a star or a backslash makes it a letter of a key. The most exact path that fits counts;
+ * where none does, it is `latest`. Lists are taken whole, unless they are a `set`.
+ *
+ * `counter`: numbers; what each side added counts. `set`: lists without repetitions; what each added is there, what each removed that he
+ * saw is not. `text`: strings; edits of lines, of one line of characters. `max`, `min`: the larger, the smaller. `latest`: what comes
+ * last in the feed.
+ */
+export type MergeRules = { [path: string]: 'latest' | 'counter' | 'set' | 'text' | 'max' | 'min' };
 
 /**
  * An open database. When its engine is lost (its tab was closed, its worker killed), another one is started or found, and asked for what
@@ -107,6 +143,21 @@ export interface Database extends AsyncDisposable {
    * ABORTED after 100 runs each of which others overtook.
    */
   batch(fn: (tx: Batch) => void | Promise<void>, options?: { note?: string }): Promise<Receipt>;
+  /**
+   * Takes back what a batch did, anyone's, and leaves what happened since: a new batch, which merges as any, and can be undone itself.
+   * Paths that were changed again since stay as they are; of counters, sets and texts under field rules just the batch's part goes.
+   * `note` is a label, as of `batch`.
+   *
+   * Rejects with INVALID if nothing of it is left to be undone; TOO_OLD if history does not hold the batch, or what it replaced.
+   */
+  undo(version: string, options?: { note?: string }): Promise<Receipt>;
+  /**
+   * The database as it was, to be read: when an event with this marker was shown here (`WatchEvent.marker`), or at a time (a Date, or ms
+   * since 1970): what the hub had accepted by then, and what this device had written itself. Each reading goes through the log.
+   *
+   * Rejects with UNKNOWN_MARKER for what is no marker of this device; TOO_OLD if history does not go back so far.
+   */
+  at(when: string | number | Date): Promise<Past>;
   /** All collections' changes, batch by batch; see Collection.watch. */
   watch(options?: WatchOptions): AsyncIterable<WatchEvent>;
   readonly status: StatusSource;
@@ -211,6 +262,85 @@ export interface Collection<T> {
   watch(options?: WatchOptions): AsyncIterable<WatchEvent<T>>;
   /** An object's versions, the newest first: each once, and before those it replaced; as far back as history is kept. */
   history(id: string, options?: { limit?: number }): AsyncIterable<HistoryEntry<T>>;
+  /**
+   * Where two versions of an object differ, by path; left out, `to` is what is shown now. Objects are looked into, arrays are not.
+   * Rejects with TOO_OLD for a version that history does not hold; INVALID for one that did not write this object.
+   */
+  diff(id: string, from: string, to?: string): Promise<Difference[]>;
+  /** Who gave each path of what is shown its value; nothing where there is no object. */
+  blame(id: string): Promise<Blame[]>;
+  /**
+   * Goes back: writes what the object was at an earlier version (a deletion deletes it), over what is there now. Rejects as `diff`
+   * and `put`.
+   */
+  revert(id: string, version: string, options?: { note?: string }): Promise<Receipt>;
+  /** Takes back what one batch did to this object alone; see Database.undo. */
+  undo(id: string, version: string, options?: { note?: string }): Promise<Receipt>;
+  /** The objects of which several versions stand beside each other, whatever the collection's rules are. */
+  readonly conflicts: Conflicts<T>;
+}
+
+/** Objects that several have written, differently, without knowing of each other. Equal values are no conflict. */
+export interface Conflicts<T> {
+  /** All of them, in the order of their ids. It looks through the whole collection. */
+  list(): Promise<Conflict<T>[]>;
+  /**
+   * Calls `fn` with all of them soon, and again whenever one begins, changes or ends, on whichever device. Returns the way to stop. `onError`
+   * hears once of what ends it; without it that is reported as an uncaught error, unless it is CLOSED.
+   */
+  subscribe(fn: (conflicts: Conflict<T>[]) => void, onError?: (error: VsyncError) => void): () => void;
+}
+
+/** An object in conflict, as it was when this was made. */
+export interface Conflict<T> {
+  readonly id: string;
+  /** The nearest version that all sides come from; undefined where there is none, it is a deletion, or history does not reach it. */
+  readonly base: T | undefined;
+  /** At most 64. The first is the one that `latest` and `keep` show; under field rules all of them together are shown. */
+  readonly sides: readonly { value: T | undefined; deleted: boolean; version: string; device: string; time: number }[];
+  /**
+   * Ends the conflict: writes a value (undefined deletes) over all these sides. One that came meanwhile stays beside it. The same
+   * resolution on two devices at once ends it once; different ones are a conflict again. Under field rules it is a change to what is
+   * shown, and merges as any: two who both take the same number from a counter take it twice.
+   */
+  resolve(value: T | undefined): Promise<Receipt>;
+  /** Ends it with one side, by its version. Rejects with INVALID for any other. */
+  pick(version: string): Promise<Receipt>;
+}
+
+/** A place at which two versions differ: `path` holds keys from the root, none for the whole value. undefined: nothing is there. */
+export interface Difference {
+  path: string[];
+  before: unknown;
+  after: unknown;
+}
+
+/** Who gave a path its value: the newest version that did. What a merge made of several counts for the newest that changed it. */
+export interface Blame {
+  path: string[];
+  value: unknown;
+  version: string;
+  time: number;
+  device: string;
+  note?: string;
+  /** It was this version or one before: history goes no further back. */
+  older: boolean;
+}
+
+/** The database as it was at a moment. */
+export interface Past {
+  collection<T = unknown>(name: string): PastCollection<T>;
+}
+
+/** A collection as it was. What these answer is found anew each time, so ask for much at once. */
+export interface PastCollection<T> {
+  readonly name: string;
+  get(id: string): Promise<T | undefined>;
+  getMany(ids: readonly string[]): Promise<(T | undefined)[]>;
+  entry(id: string): Promise<Entry<T> | undefined>;
+  query(query?: Query): Promise<Entry<T>[]>;
+  scan(query?: Query): AsyncIterable<Entry<T>>;
+  count(query?: Query): Promise<number>;
 }
 
 /** Which objects of a collection, and in which order. Left out: all, in the order of their ids. An empty text is no bound. */
@@ -236,7 +366,7 @@ export interface Entry<T> {
   time: number;
   /** Who wrote it. */
   device: string;
-  /** Others wrote at the same time, and their values are other than this: they are in the history. */
+  /** Others wrote without knowing of this, and other values: see Collection.conflicts. */
   conflict: boolean;
 }
 
@@ -399,6 +529,8 @@ export type ErrorCode =
   | 'OTHER_HUB'
   /** A marker that no event carried. */
   | 'UNKNOWN_MARKER'
+  /** What was asked for lies before what history holds. */
+  | 'TOO_OLD'
   /** The hub cannot be reached; only in `Status.error`. It is tried again by itself. */
   | 'OFFLINE'
   /** A defect of vsync, or a batch at which the hub died each time: please report the message. */

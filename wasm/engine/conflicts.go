@@ -163,15 +163,15 @@ func (p *Port) historyRequest(r *port.Reader, kind, n uint64) {
 	}
 	switch kind {
 	case port.Revert:
-		key, v, note := readKey(r), version(), r.Str()
-		p.written(r, n, wrong, func(c *call) (core.Receipt, error) { return c.db.replica.Revert(c.ctx, key, v, note) })
+		key, v, as := readKey(r), version(), readSigned(r)
+		p.written(r, n, wrong, func(c *call) (core.Receipt, error) { return c.db.replica.Revert(c.ctx, key, v, as) })
 	case port.Undo:
-		v, collection, ids, note := version(), r.Str(), r.Strs(), r.Str()
+		v, collection, ids, as := version(), r.Str(), r.Strs(), readSigned(r)
 		var keys []change.Key
 		for _, id := range ids {
 			keys = append(keys, change.Key{Collection: collection, ID: id})
 		}
-		p.written(r, n, wrong, func(c *call) (core.Receipt, error) { return c.db.replica.Undo(c.ctx, v, keys, note) })
+		p.written(r, n, wrong, func(c *call) (core.Receipt, error) { return c.db.replica.Undo(c.ctx, v, keys, as) })
 	case port.Diff:
 		key, from, to := readKey(r), version(), version()
 		p.answer(r, n, func(c *call) ([]byte, error) {
@@ -188,6 +188,8 @@ func (p *Port) historyRequest(r *port.Reader, kind, n uint64) {
 		p.answer(r, n, func(c *call) ([]byte, error) { return past(c, n, when, collection, ids) })
 	}
 }
+
+func readSigned(r *port.Reader) core.Signed { return core.Signed{Note: r.Str(), Nonce: readNonce(r)} }
 
 // written answers a request that writes a batch.
 func (p *Port) written(r *port.Reader, n uint64, wrong error, do func(c *call) (core.Receipt, error)) {

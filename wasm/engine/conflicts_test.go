@@ -187,12 +187,13 @@ func TestWhatWas(t *testing.T) {
 	a.answer(a.say(port.ScanPast, 1, query("", "", "", false, 0))) // long before
 	a.refused(a.say(port.Past, "nonsense", "docs", []string{}), "UNKNOWN_MARKER")
 
-	a.answer(a.say(port.Undo, v2, "", []string{}, "back"))
+	a.answer(a.say(port.Undo, v2, "", []string{}, "back", []byte("tab-0001"), 1))
+	a.answer(a.say(port.Undo, v2, "", []string{}, "back", []byte("tab-0001"), 1)) // asked again: it is not done twice
 	get := func() string { return a.answer(a.say(port.Get, "docs", "a"))[0].(string) }
 	if got := get(); got != string(doc("p", 1, "q", 3)) {
 		t.Errorf("undone: %x", got)
 	}
-	a.answer(a.say(port.Revert, "docs", "a", v1, ""))
+	a.answer(a.say(port.Revert, "docs", "a", v1, "", []byte("tab-0001"), 2))
 	if got := get(); got != string(doc("p", 1, "q", 1)) {
 		t.Errorf("reverted: %x", got)
 	}
@@ -202,10 +203,10 @@ func TestWhatWas(t *testing.T) {
 	}
 	a.answer(h)
 	old := strings.Repeat("9", 32) + ":1"
-	a.refused(a.say(port.Revert, "docs", "a", old, ""), "TOO_OLD")
+	a.refused(a.say(port.Revert, "docs", "a", old, "", []byte("tab-0001"), 3), "TOO_OLD")
 	a.refused(a.say(port.Diff, "docs", "a", old, v1), "TOO_OLD")
-	a.refused(a.say(port.Undo, v2, "docs", []string{"none"}, ""), "INVALID")
-	a.refused(a.say(port.Undo, "nonsense", "docs", []string{"none"}, ""), "INVALID")
+	a.refused(a.say(port.Undo, v2, "docs", []string{"none"}, "", []byte("tab-0001"), 4), "INVALID")
+	a.refused(a.say(port.Undo, "nonsense", "docs", []string{"none"}, "", []byte("tab-0001"), 4), "INVALID")
 
 	// What no frame may be.
 	for _, fields := range [][]any{{port.Past, true, "docs", []string{}}, {port.Blame, 5}, {port.Conflicts}} {

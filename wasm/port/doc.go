@@ -79,8 +79,10 @@
 //	 30 CONFLICTS n, COLLECTION                             ─▶ ITEMS [CONFLICT …] …, END
 //	 31 LIVECONFLICTS n, COLLECTION                         ─▶ ITEMS part, [CONFLICT …], [KEY …] …, never END. Parts are those of LIVE
 //	       CONFLICT [KEY, base value | nil, [[VERSION, TIME, value | nil (deleted)] …]], the side that is shown first
-//	 32 REVERT   n, COLLECTION, KEY, VERSION, note str      ─▶ OK VERSION
-//	 33 UNDO     n, VERSION, COLLECTION, [KEY …], note str  ─▶ OK VERSION. Without keys all that the batch wrote
+//	 32 REVERT   n, COLLECTION, KEY, VERSION, note str, tab bin, counter
+//	                                                        ─▶ OK VERSION, as WRITE does
+//	 33 UNDO     n, VERSION, COLLECTION, [KEY …], note str, tab bin, counter
+//	                                                        ─▶ OK VERSION, as WRITE does. Without keys all that the batch wrote
 //	 34 DIFF     n, COLLECTION, KEY, VERSION, VERSION ("": what is shown)
 //	                                                        ─▶ OK [[[str …] path, value | nil, value | nil] …]
 //	 35 BLAME    n, COLLECTION, KEY                         ─▶ OK [[[str …] path, value, VERSION, TIME, note str, older bool] …]

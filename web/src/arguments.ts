@@ -4,7 +4,7 @@ import { MAX_COLLECTION, MAX_ID, MAX_NOTE } from './limits.js';
 import { wellFormed, type Writer } from './writer.js';
 
 /** Of what is planned and not there yet, so that it is not taken for a mistyped name. */
-const PLANNED = ['collections', 'where', 'orderBy', 'offset'];
+const PLANNED = ['indexes', 'where', 'orderBy', 'offset'];
 
 /** Refuses options that are no object, and fields that are not known: one that is ignored would be taken for one that works. */
 export function fieldsOf(what: string, options: object | undefined, known: readonly string[]): void {

@@ -1,9 +1,11 @@
-import type { Collection, Entry, HistoryEntry, Query, Receipt, VsyncError, WatchEvent, WatchOptions } from '../vsync.js';
+import type { Blame, Collection, Conflicts, Difference, Entry, HistoryEntry, Query, Receipt, VsyncError, WatchEvent, WatchOptions } from '../vsync.js';
 import { checkFunction, checkVersion, fieldsOf, writeId } from './arguments.js';
+import { conflicts } from './conflicts.js';
 import { describe, invalid } from './errors.js';
 import { COUNT, ENTRY, GET, GETMANY, type Fields } from './frame.js';
 import { history } from './history.js';
 import { MAX_IDS, MAX_RUNS } from './limits.js';
+import { blame, diff, revert, undo } from './past.js';
 import { queryFields, scan } from './query.js';
 import type { Link } from './request.js';
 import { readRows } from './rows.js';
@@ -29,11 +31,13 @@ const key = (collection: string, id: string): Fields => (w) => {
 
 export class Objects<T> implements Collection<T> {
   readonly name: string;
+  readonly conflicts: Conflicts<T>;
   readonly #link: Link;
 
   constructor(link: Link, name: string) {
     this.#link = link;
     this.name = name;
+    this.conflicts = conflicts<T>(link, name);
   }
 
   /** Whether a collection is one of the database behind this link. */
@@ -78,7 +82,7 @@ export class Objects<T> implements Collection<T> {
     fieldsOf('put', options, ['seen']);
     const { seen } = options;
     if (seen !== undefined) checkVersion('put: seen', seen);
-    return writeOne(this.#link, this.name, id, value, seen);
+    return writeOne(this.#link, this.name, id, value, seen === undefined ? undefined : [seen]);
   }
 
   async putMany(entries: Iterable<readonly [string, T]>): Promise<Receipt> {
@@ -135,5 +139,21 @@ export class Objects<T> implements Collection<T> {
 
   history(id: string, options?: { limit?: number }): AsyncIterable<HistoryEntry<T>> {
     return history<T>(this.#link, this.name, id, options);
+  }
+
+  diff(id: string, from: string, to?: string): Promise<Difference[]> {
+    return diff(this.#link, this.name, id, from, to);
+  }
+
+  blame(id: string): Promise<Blame[]> {
+    return blame(this.#link, this.name, id);
+  }
+
+  revert(id: string, version: string, options?: { note?: string }): Promise<Receipt> {
+    return revert(this.#link, this.name, id, version, options);
+  }
+
+  undo(id: string, version: string, options?: { note?: string }): Promise<Receipt> {
+    return undo(this.#link, version, options, this.name, id);
   }
 }

@@ -1,4 +1,4 @@
-import type { Batch, Collection, Database, Receipt, WatchEvent, WatchOptions } from '../vsync.js';
+import type { Batch, Collection, Database, Past, Receipt, WatchEvent, WatchOptions } from '../vsync.js';
 import { checkCollection, fieldsOf, signalOf } from './arguments.js';
 import { batch } from './batch.js';
 import { Objects } from './collection.js';
@@ -6,6 +6,7 @@ import { VsyncError, again } from './errors.js';
 import { CLOSE, DISMISS, HELLO, PAUSE, PROTOCOL, RESUME } from './frame.js';
 import { follow } from './life.js';
 import type { Options } from './options.js';
+import { at, undo } from './past.js';
 import { Link } from './request.js';
 import { Session } from './revive.js';
 import { Board, persist } from './status.js';
@@ -51,7 +52,7 @@ async function hello(link: Link, name: string, options: Options, paused: boolean
     2,
     (w) => {
       w.int(PROTOCOL);
-      w.map(5);
+      w.map(options.rules.length > 0 ? 6 : 5);
       const field = (key: string, value: string): void => {
         w.str(key);
         w.str(value);
@@ -62,6 +63,14 @@ async function hello(link: Link, name: string, options: Options, paused: boolean
       w.str('token');
       w.bool(options.token !== undefined);
       field('agent', globalThis.navigator?.userAgent ?? '');
+      if (options.rules.length > 0) {
+        w.str('collections');
+        w.map(options.rules.length);
+        for (const [collection, rules] of options.rules) {
+          w.str(collection);
+          w.bin(rules);
+        }
+      }
     },
     1, // the device, which STATUS said before
     signal,
@@ -117,6 +126,14 @@ class Replica implements Database {
 
   batch(fn: (tx: Batch) => void | Promise<void>, options?: { note?: string }): Promise<Receipt> {
     return batch(this.#link, fn, options);
+  }
+
+  undo(version: string, options?: { note?: string }): Promise<Receipt> {
+    return undo(this.#link, version, options);
+  }
+
+  at(when: string | number | Date): Promise<Past> {
+    return at(this.#link, when);
   }
 
   watch(options?: WatchOptions): AsyncIterable<WatchEvent> {

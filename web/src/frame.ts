@@ -31,6 +31,15 @@ export const HIDDEN = 20;
 export const TOKEN = 21;
 export const WAKE = 22;
 
+export const CONFLICTS = 30;
+export const LIVECONFLICTS = 31;
+export const REVERT = 32;
+export const UNDO = 33;
+export const DIFF = 34;
+export const BLAME = 35;
+export const PAST = 36;
+export const SCANPAST = 37;
+
 export const OK = 64;
 export const FAIL = 65;
 export const ITEMS = 66;

@@ -15,6 +15,9 @@ export const MAX_DEPTH = 64;
 export const MAX_MUTATIONS = 20_000;
 export const MAX_BATCH = 8 << 20;
 
+/** Paths of a collection's field rules. */
+export const MAX_RULE_PATHS = 128;
+
 /** Bytes of a batch's note. */
 export const MAX_NOTE = 1024;
 

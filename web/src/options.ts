@@ -2,6 +2,7 @@ import type { OpenOptions } from '../vsync.js';
 import { checkText, fieldsOf, signalOf } from './arguments.js';
 import { describe, invalid, quote } from './errors.js';
 import type { Wanted } from './host.js';
+import { encodeRules } from './rules.js';
 import type { Token } from './token.js';
 
 /** OpenOptions, checked and completed. */
@@ -11,10 +12,11 @@ export interface Options {
   durability: 'relaxed' | 'strict';
   hosting: Wanted;
   signal: AbortSignal | undefined;
+  rules: [collection: string, rules: Uint8Array][];
 }
 
 export function openOptions(options: OpenOptions | undefined): Options {
-  fieldsOf('open', options, ['feed', 'token', 'durability', 'hosting', 'signal']);
+  fieldsOf('open', options, ['feed', 'token', 'durability', 'collections', 'hosting', 'signal']);
   const { feed, token, durability = 'relaxed', hosting = 'auto' } = options ?? {};
   if (token !== undefined && (typeof token !== 'function' && (typeof token !== 'string' || token === ''))) {
     throw invalid(`open: token: expected a string or a function that returns one, got ${describe(token)}`);
@@ -25,6 +27,7 @@ export function openOptions(options: OpenOptions | undefined): Options {
     durability: oneOf('open: durability', durability, ['relaxed', 'strict']),
     hosting: oneOf('open: hosting', hosting, ['auto', 'shared', 'leader', 'tab']),
     signal: signalOf('open', options),
+    rules: encodeRules(options?.collections),
   };
 }
 

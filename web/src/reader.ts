@@ -117,6 +117,16 @@ export class Reader {
     return this.off === end ? v : this.#fail('the end of a value');
   }
 
+  /** The bytes of a value that stands in a bin, as a copy; undefined for nil. */
+  raw(): Uint8Array<ArrayBuffer> | undefined {
+    const c = this.buf[this.off++]!;
+    if (c === 0xc0) return undefined;
+    if (!(c >= 0xc4 && c <= 0xc6)) this.#fail('a value in a bin');
+    const n = this.#size(1 << (c - 0xc4));
+    const at = this.#take(n, 'a value in a bin');
+    return this.buf.slice(at, at + n);
+  }
+
   value(depth = 0): unknown {
     const c = this.buf[this.off++]!;
     if (c < 0x80) return c;

@@ -12,6 +12,11 @@ import { Writer } from './writer.js';
 /** Stands for a value in an operation that deletes. */
 export const DELETION = Symbol('deletion');
 
+/** A value as it is stored already, which is written again byte by byte. */
+export class Raw {
+  constructor(readonly bytes: Uint8Array) {}
+}
+
 /** What a write depends on: an object, and its frontier as it was read. */
 export interface Check {
   collection: string;
@@ -110,16 +115,17 @@ export class Operations {
 
 const tooLarge = (bound: string): VsyncError => new VsyncError('BATCH_TOO_LARGE', `a batch has at most ${bound}, this one has more: split it into several`);
 
-function writeOperation(w: Writer, collection: number, id: string, value: unknown, seen?: string): void {
+function writeOperation(w: Writer, collection: number, id: string, value: unknown, seen?: readonly string[]): void {
   w.array(4);
   w.int(collection);
   writeId(w, id);
   if (value === DELETION) w.nil();
+  else if (value instanceof Raw) w.bin(value.bytes);
   else writeBin(w, value);
   if (seen === undefined) w.nil();
   else {
-    w.array(1);
-    w.str(seen);
+    w.array(seen.length);
+    for (const version of seen) w.str(version);
   }
 }
 
@@ -132,7 +138,7 @@ function sendWrite(link: Link, fields: (w: Writer) => void): Promise<string> {
 }
 
 /** A write of one object, the value encoded straight into the packet. */
-export function writeOne(link: Link, collection: string, id: string, value: unknown, seen?: string): Promise<Receipt> {
+export function writeOne(link: Link, collection: string, id: string, value: unknown, seen?: readonly string[]): Promise<Receipt> {
   return sendWrite(link, (w) => {
     w.array(1);
     w.str(collection);

@@ -40,6 +40,23 @@ export async function application(): Promise<void> {
   const stop: () => void = todos.subscribe({}, (entries, { marker }) => console.log(entries[0]?.value.text, marker), (error) => console.log(error.code));
   stop();
 
+  const ruled = await open('ruled', { collections: { todos: { version: 2, conflict: { 'stock.*': 'counter', tags: 'set', '*': 'latest' } }, notes: { version: 1, conflict: 'keep' }, plain: { version: 1 } } });
+  for (const conflict of await todos.conflicts.list()) {
+    const base: Todo | undefined = conflict.base;
+    const side = conflict.sides[0]!;
+    await conflict.pick(side.version);
+    await conflict.resolve(side.value && { ...side.value, done: base?.done ?? true });
+    await conflict.resolve(undefined);
+  }
+  todos.conflicts.subscribe((list) => console.log(list.length), (error) => console.log(error.code))();
+  await todos.revert('1', receipt.version, { note: 'back' });
+  await todos.undo('1', (await ruled.undo(receipt.version)).version);
+  for (const { path, before, after } of await todos.diff('1', receipt.version)) console.log(path.join('.'), before, after);
+  for (const { path, device, older } of await todos.blame('1')) console.log(path.join('.'), device, older);
+  const then = (await db.at(new Date())).collection<Todo>('todos');
+  const past: (Todo | undefined)[] = [await then.get('1'), (await then.entry('1'))?.value, ...(await then.getMany(['1']))];
+  for await (const old of (await db.at('marker')).collection<Todo>('todos').scan({ prefix: 'a' })) console.log(old.value.text, past, await then.count());
+
   const batched = await db.batch(
     async (tx) => {
       const todo = await tx.get(todos, '1');
@@ -78,6 +95,10 @@ export async function wrong(db: Database): Promise<void> {
   await db.collection('todos').query({ where: { done: true } });
   // @ts-expect-error: nowhere to be found
   await open('todos', { hosting: 'window' });
+  // @ts-expect-error: no such function
+  await open('todos', { collections: { todos: { version: 1, conflict: { n: 'sum' } } } });
+  // @ts-expect-error: rules have a version
+  await open('todos', { collections: { todos: { conflict: 'keep' } } });
   // @ts-expect-error: an update does not wait
   await db.collection<Todo>('todos').update('1', async (todo) => todo);
 }
