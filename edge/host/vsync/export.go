@@ -29,7 +29,7 @@ func (d *device) export(ctx context.Context) error {
 		q.Collection = d.c.args[0]
 	}
 	n := uint64(0)
-	return d.scan(ctx, q, func(j jsonEntry) error {
+	return d.scan(ctx, q, "", func(j jsonEntry) error {
 		line := struct {
 			Collection string          `json:"collection,omitempty"`
 			ID         string          `json:"id"`

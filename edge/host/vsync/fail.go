@@ -38,6 +38,7 @@ const (
 var exits = map[core.Code]int{
 	codeUsage: exitUsage, core.Invalid: exitUsage, core.KeyTooLong: exitUsage, core.ValueTooLarge: exitUsage,
 	core.BatchTooLarge: exitUsage, core.LocalOnly: exitUsage, core.Forbidden: exitUsage, core.UnknownMarker: exitUsage,
+	core.TooOld:  exitNotFound,
 	codeNotFound: exitNotFound,
 	core.Corrupt: exitCorrupt,
 	core.Locked:  exitLocked, host.PortInUse: exitLocked,

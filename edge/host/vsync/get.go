@@ -9,21 +9,23 @@ import (
 )
 
 func getCommand() *command {
+	at := ""
 	return &command{
 		name: "get", args: "COLLECTION ID", brief: "print an object", min: 2, max: 2,
 		help: `Prints the value as JSON; with --json also its version, its time, and the sides of a conflict. With a feed,
 what the hub has is taken up first; a hub that cannot be reached is only told. Exit code 3: it is not there.`,
+		flags: func(f *flags) { f.text(&at, "at", "", "WHEN", atUsage) },
 		run: func(ctx context.Context, c *call) error {
-			return c.with(ctx, toRead, func(d *device) error { return d.get(ctx, c.key()) })
+			return c.with(ctx, toRead, func(d *device) error { return d.get(ctx, c.key(), at) })
 		},
 	}
 }
 
-func (d *device) get(ctx context.Context, key change.Key) error {
+func (d *device) get(ctx context.Context, key change.Key, at string) error {
 	if err := d.catchUp(ctx); err != nil {
 		return err
 	}
-	e, found, err := d.Get(ctx, key)
+	e, found, err := d.read(ctx, key, at)
 	if err != nil || !found {
 		return missing(key, err)
 	}
@@ -35,7 +37,7 @@ func (d *device) get(ctx context.Context, key change.Key) error {
 		return d.c.line(j)
 	}
 	if e.Conflict {
-		d.c.warn("there are %d sides, this is the one that is shown; get --json and history show all", len(e.Frontier))
+		d.c.warn("there are %d sides, this is the one that is shown; vsync conflicts shows all", len(e.Frontier))
 	}
 	_, err = fmt.Fprintf(d.c.out, "%s\n", j.Value)
 	return err
@@ -43,6 +45,7 @@ func (d *device) get(ctx context.Context, key change.Key) error {
 
 func scanCommand() *command {
 	var q core.ScanRange
+	at := ""
 	return &command{
 		name: "scan", args: "COLLECTION", brief: "print the objects of a collection", min: 1, max: 1,
 		help: `Ids are ordered by their bytes. A line is the id, a tab, and the value; with --json an object.
@@ -55,6 +58,7 @@ func scanCommand() *command {
 			f.text(&q.To, "to", "", "ID", "up to this id, without it")
 			f.bool(&q.Reverse, "reverse", "from the last to the first")
 			f.number(&q.Limit, "limit", 0, "at most so many; 0: all")
+			f.text(&at, "at", "", "WHEN", atUsage)
 		},
 		run: func(ctx context.Context, c *call) error {
 			q.Collection = c.args[0]
@@ -62,7 +66,7 @@ func scanCommand() *command {
 				if err := d.catchUp(ctx); err != nil {
 					return err
 				}
-				return d.scan(ctx, q, func(j jsonEntry) error {
+				return d.scan(ctx, q, at, func(j jsonEntry) error {
 					if c.json {
 						return c.line(j)
 					}
@@ -75,8 +79,12 @@ func scanCommand() *command {
 }
 
 // scan gives fn the objects of a range, until it fails.
-func (d *device) scan(ctx context.Context, q core.ScanRange, fn func(jsonEntry) error) error {
-	for e, err := range d.Scan(ctx, q) {
+func (d *device) scan(ctx context.Context, q core.ScanRange, at string, fn func(jsonEntry) error) error {
+	entries, err := d.list(ctx, q, at)
+	if err != nil {
+		return err
+	}
+	for e, err := range entries {
 		if err != nil {
 			return err
 		}

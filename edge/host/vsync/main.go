@@ -112,7 +112,9 @@ func (c *call) do(ctx context.Context, args []string) error {
 func commands() []*command {
 	return []*command{
 		serveCommand(), keysCommand(), tokenCommand(),
-		putCommand(), getCommand(), deleteCommand(), scanCommand(), watchCommand(), historyCommand(),
+		putCommand(), getCommand(), deleteCommand(), scanCommand(), watchCommand(),
+		historyCommand(), diffCommand(), blameCommand(), undoCommand(), revertCommand(),
+		conflictsCommand(), resolveCommand(), rulesCommand(),
 		importCommand(), exportCommand(),
 		syncCommand(), statusCommand(), problemsCommand(), retryCommand(), dismissCommand(), checkCommand(),
 		versionCommand(),
