@@ -416,9 +416,13 @@ func (p *replaying) stale(row string) (bool, error) {
 func (r *Replica) replay(ctx context.Context, sb *superblock) error {
 	err := r.replayFrom(ctx, sb, sb.start)
 	var bad *changelog.CorruptError
-	if sb.start.First > 0 && errors.As(err, &bad) && r.replayFrom(ctx, sb, changelog.Name{}) == nil {
-		r.harm.summary(bad)
-		return nil
+	if sb.start.First > 0 && errors.As(err, &bad) {
+		stuck := r.stuck
+		if r.replayFrom(ctx, sb, changelog.Name{}) == nil {
+			r.harm.summary(bad)
+			return nil
+		}
+		r.stuck = stuck
 	}
 	return err
 }
@@ -453,7 +457,7 @@ func (r *Replica) replayWith(ctx context.Context, sb *superblock, open opening) 
 var errMended = errors.New("core: a page was mended")
 
 func (r *Replica) replayOnce(ctx context.Context, sb *superblock, open opening) error {
-	r.head = sb.head
+	r.head, r.stuck = sb.head, 0
 	mended := r.tables.Mended()
 	from := r.head.commit
 	var read int64
@@ -474,6 +478,7 @@ func (r *Replica) replayOnce(ctx context.Context, sb *superblock, open opening) 
 		if err := f.record(rec); errors.Is(err, &Error{Code: VersionUnknown}) {
 			return err
 		} else if err != nil {
+			r.stuck = rec.Commit
 			return wrapf(Corrupt, err, "commit %d of the log cannot be taken up; nothing was changed", rec.Commit)
 		}
 		r.head.commit = rec.Commit
@@ -490,6 +495,7 @@ func (r *Replica) replayOnce(ctx context.Context, sb *superblock, open opening) 
 	}
 	for _, u := range unheld { // a device that went back, and then gave its id up with the batch
 		if !leaves(r.head.rewinds, u.commit, u.seq) {
+			r.stuck = u.commit
 			return errorf(Corrupt, "commit %d of the log confirms a batch, at sequence %d, whose bytes it does not hold; nothing was changed", u.commit, u.seq)
 		}
 	}

@@ -98,8 +98,9 @@ type Replica struct {
 
 	folds int // see maxFolds
 
-	harm harm // what was found damaged
-	said said // for History
+	harm  harm   // what was found damaged
+	stuck uint64 // at opening: commit of the log that can be read, and not taken up; 0: none
+	said  said   // for History
 
 	helloEnd  change.Generation // highest own generation that the last hello named
 	helloBase change.Generation // what hellos have shown to be common with the hub, beyond what the feed confirmed

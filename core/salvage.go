@@ -20,6 +20,8 @@ import (
 //	                                    device takes a new id then, so that no name of a lost batch is given again
 //	                                    the feed: comes again from the hub, from the marker before the hole
 //
+// A commit behind the checkpoint that confirms a batch which stands in a damaged segment before it is such a hole, too.
+//
 // Pages that were current beyond the cut are built anew from what is whole; what they held is in quarantine too. What was cut off is not
 // written again under another name: the hub may have it already, and it comes back with the feed then.
 
@@ -35,13 +37,33 @@ type salvaged struct {
 
 // salvage opens the store at the cut. bad is what opening failed with.
 func (r *Replica) salvage(ctx context.Context, sb *superblock, bad error) (*salvaged, error) {
+	found, err := r.cutTo(ctx, sb, bad)
+	for err != nil && found != nil && r.stuck > 0 && r.stuck <= found.Cut { // a commit needs what lies in the hole: further back
+		found, err = r.cutTo(ctx, sb, err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	again, lost := r.ownBehind(found.Behind)
+	tx := &store.Tx{}
+	for _, rec := range lost {
+		putAside(tx, quarantined{inc: r.inc, number: r.harm.number(), Finding: Finding{Scope: ScopeBatch, Row: rec.row, Reason: rec.reason,
+			Time: r.cfg.Now(), Commit: r.head.commit, Bytes: rec.batch}})
+	}
+	return &salvaged{again, len(lost) > 0}, r.st.Commit(ctx, tx)
+}
+
+// cutTo opens the log at the latest cut that is possible, as far as is known, and returns it even where that fails.
+func (r *Replica) cutTo(ctx context.Context, sb *superblock, bad error) (*changelog.Salvage, error) {
 	start := sb.start
 	if r.cfg.Role == RoleHub && start.First > 0 { // the feed is wanted from its beginning
 		start = changelog.Name{}
 	}
 	found, err := r.readDamaged(ctx, sb, start)
 	if err == nil && found.At == (changelog.Position{}) && found.Over == nil && start.First > 0 { // the cut is in an earlier segment
-		start = changelog.Name{}
+		if start, err = r.startBefore(ctx, start); err != nil {
+			return nil, err
+		}
 		found, err = r.readDamaged(ctx, sb, start)
 	}
 	if err != nil {
@@ -54,22 +76,13 @@ func (r *Replica) salvage(ctx context.Context, sb *superblock, bad error) (*salv
 	if found.Cut < sb.head.commit || len(found.Damaged)+len(found.Behind) == 0 && found.Cut == 0 {
 		return nil, bad
 	}
-	if gone && found.Over == nil {
+	if gone && found.Over == nil && r.stuck != found.Cut+1 {
 		found.Damaged = append(found.Damaged, missingBehind(found)...)
 	}
 	if err := r.setAsideSegments(ctx, found.Damaged, bad); err != nil {
 		return nil, err
 	}
-	if err := r.replayTo(ctx, sb, start, found); err != nil {
-		return nil, err
-	}
-	again, lost := r.ownBehind(found.Behind)
-	tx := &store.Tx{}
-	for _, rec := range lost {
-		putAside(tx, quarantined{inc: r.inc, number: r.harm.number(), Finding: Finding{Scope: ScopeBatch, Row: rec.row, Reason: rec.reason,
-			Time: r.cfg.Now(), Commit: r.head.commit, Bytes: rec.batch}})
-	}
-	return &salvaged{again, len(lost) > 0}, r.st.Commit(ctx, tx)
+	return found, r.replayTo(ctx, sb, start, found)
 }
 
 // missingBehind is the segment behind the cut, if there is nothing of it.
@@ -88,7 +101,16 @@ func (r *Replica) readDamaged(ctx context.Context, sb *superblock, start changel
 	if r.cfg.Role == RoleHub {
 		known = 0
 	}
-	return changelog.Read(ctx, r.st, start, known)
+	return changelog.Read(ctx, r.st, start, known, r.stuck)
+}
+
+// startBefore is where to read for a cut right before a segment: in the one before it if nothing else is wrong than that a commit cannot be
+// taken up, else at the beginning.
+func (r *Replica) startBefore(ctx context.Context, start changelog.Name) (changelog.Name, error) {
+	if r.stuck != start.First {
+		return changelog.Name{}, nil
+	}
+	return changelog.Before(ctx, r.st, start)
 }
 
 // wholeFeed looks for the first segment of a hub's log that cannot be read.

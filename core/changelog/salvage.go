@@ -36,9 +36,10 @@ type Over struct {
 	Next Name   // segment of the commit behind it; zero where there is none
 }
 
-// Read reads the log from a segment on as far as it can be read. What it held up to the commit known is known otherwise; 0: nothing.
-func Read(ctx context.Context, st store.Store, from Name, known uint64) (*Salvage, error) {
-	v := &salvage{segs: map[Name]*broken{}, recs: map[uint64]found{}}
+// Read reads the log from a segment on as far as it can be read. What it held up to the commit known is known otherwise; 0: nothing. A commit
+// that cannot be taken up, though it can be read, counts as the hole; 0: none.
+func Read(ctx context.Context, st store.Store, from Name, known, stuck uint64) (*Salvage, error) {
+	v := &salvage{segs: map[Name]*broken{}, recs: map[uint64]found{}, stuck: stuck}
 	r := store.Range{From: from.row(0), To: []byte{rowSegment + 1}, MaxBytes: 4 << 20}
 	err := store.Each(ctx, st, r, func(r store.Row) error { v.row(r); return nil })
 	if err != nil {
@@ -65,9 +66,19 @@ type found struct {
 }
 
 type salvage struct {
-	segs map[Name]*broken
-	recs map[uint64]found
-	out  Salvage
+	segs  map[Name]*broken
+	recs  map[uint64]found
+	stuck uint64
+	out   Salvage
+}
+
+// Before returns the segment before one, as the summaries have it; zero where there is none.
+func Before(ctx context.Context, st store.Store, from Name) (Name, error) {
+	x := newIndex()
+	if err := x.load(ctx, st, from); err != nil || len(x.segs) == 0 {
+		return Name{}, err
+	}
+	return x.segs[len(x.segs)-1].name, nil
 }
 
 func (v *salvage) row(r store.Row) {
@@ -147,7 +158,7 @@ func (v *salvage) cut(from Name, known uint64) {
 	if next, is := v.recs[known+1]; v.out.Cut < known && from.First > 0 {
 		v.out.Cut, v.out.At = known, Position{}
 		v.out.Over = &Over{Lost: from, Last: known}
-		if is && next.at.First == known+1 { // else the segment that holds it cannot be read to there
+		if is && next.at.First == known+1 && v.stuck != known+1 { // else the segment that holds it cannot be read to there
 			v.out.Over.Next = next.at.Name
 			v.run()
 		}
@@ -163,7 +174,7 @@ func (v *salvage) cut(from Name, known uint64) {
 func (v *salvage) run() {
 	for {
 		f, ok := v.recs[v.out.Cut+1]
-		if !ok {
+		if !ok || f.rec.Commit == v.stuck {
 			return
 		}
 		v.out.Cut, v.out.At = f.rec.Commit, f.at
