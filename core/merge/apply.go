@@ -36,14 +36,14 @@ type Write struct {
 // changes cannot be read, or because the outcome would be no value, is taken as the writer wrote it. The same state, write and
 // rules give the same bytes everywhere. Nothing is changed in place; the new state shares bytes with what it was made of.
 func (r *Rules) Apply(now State, w Write) State {
-	if w.Changes == nil || !r.Merges() {
+	if w.Changes == nil {
 		return State{Value: w.Value, Origin: w.Version}
 	}
 	c, err := decode(w.Changes)
 	if err != nil || c == nil {
 		return State{Value: w.Value, Origin: w.Version}
 	}
-	if now.Value == nil || c.nothing && now.Deleted { // the object's first life, or another
+	if !r.Merges() || now.Value == nil || c.nothing && now.Deleted { // the object's first life, or another
 		return r.whole(w, c)
 	}
 	if c.nothing {
@@ -78,7 +78,7 @@ func (r *Rules) whole(w Write, c *changes) State {
 		if o.code != opText || len(o.text.inserts) == 0 {
 			continue
 		}
-		if f, _ := r.at(o.path); f != Text {
+		if f, _ := r.at(o.path); r.Merges() && f != Text { // else the rules of later may say that it is one
 			continue
 		}
 		if now := lookup(w.Value, o.path); now != nil && kindOf(now) == kindString {
