@@ -229,7 +229,7 @@ func (s *stage) judgeRules(m *change.Mutation) error {
 }
 
 // changesOf is what the writer changed, of the object in s.obj.
-func (s *stage) changesOf(op *Op, parents []change.Version) ([]byte, error) {
+func (s *stage) changesOf(op *Op) ([]byte, error) {
 	rules := s.state.rulesOf(op.Key.Collection)
 	if rules.Mode != merge.Fields {
 		return nil, nil
@@ -239,11 +239,15 @@ func (s *stage) changesOf(op *Op, parents []change.Version) ([]byte, error) {
 	switch {
 	case now.Deleted || !view.Exists():
 		seen = nil
-	case op.Seen == nil || slices.Equal(parents, view.Frontier()):
-	case len(parents) == 0:
+	case op.Seen == nil:
+	case len(op.Seen) == 0:
 		seen = nil
 	default:
-		value, ok, err := s.writtenBy(op.Key, parents)
+		named := s.named(op.Seen, view.Frontier())
+		if slices.Equal(named, view.Frontier()) {
+			break
+		}
+		value, ok, err := s.writtenBy(op.Key, named)
 		if err != nil {
 			return nil, err
 		}
@@ -252,6 +256,15 @@ func (s *stage) changesOf(op *Op, parents []change.Version) ([]byte, error) {
 		}
 	}
 	return rules.Diff(seen, now, op.Value), nil
+}
+
+// named are the versions that a writer saw, as they are called now; refused ones too, since what they wrote is what he saw.
+func (s *stage) named(seen, leaves []change.Version) (out []change.Version) {
+	for _, v := range seen {
+		out = append(out, s.today(v, leaves))
+	}
+	slices.SortFunc(out, change.Version.Compare)
+	return slices.Compact(out)
 }
 
 // foreignBatch reads a batch that came with the feed; nil where it cannot be read.

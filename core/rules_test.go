@@ -362,6 +362,43 @@ func TestRefusedIncrement(t *testing.T) {
 	w.checkAll(a, b)
 }
 
+// What was written over a text whose beginning is refused counts as a whole. Its bytes have the names that they had before.
+func TestRefusedBeginningOfAText(t *testing.T) {
+	w, ns := ruled(t, 2)
+	a, b := ns[0], ns[1]
+	v := a.put("x", obj("text", "one\ntwo"))
+	a.put("x", obj("text", "one\nbetween\ntwo\nthree"))
+	a.put("x", obj("text", "one\ntwo\nthree"))
+	a.refuse(v.Gen)
+	w.sync(a, b)
+	b.wantField("x", "text", "one\ntwo\nthree")
+	a.put("x", obj("text", "one\ntwo\nthree\nfour"))
+	b.put("x", obj("text", "zero\none\ntwo"))
+	w.sync(a, b)
+	b.wantField("x", "text", "zero\none\ntwo\nfour")
+	w.checkAll(a, b)
+}
+
+// One who saw what was refused changed what he changed of that.
+func TestSeenRefused(t *testing.T) {
+	w, ns := ruled(t, 2)
+	a, b := ns[0], ns[1]
+	a.put("x", obj("n", 1))
+	w.sync(a, b)
+	seen := a.plus("x", 10)
+	b.plus("x", 100)
+	b.push()
+	a.refuse(seen.Gen)
+	a.pull()
+	if _, err := a.Write(w.ctx, Write{Ops: []Op{{Key: key("x"), Value: value(obj("n", 12)), Seen: []change.Version{seen}}}}); err != nil {
+		t.Fatal(err)
+	}
+	a.wantField("x", "n", 102)
+	w.sync(a, b)
+	b.wantField("x", "n", 102)
+	w.checkAll(a, b)
+}
+
 func TestRulesRaisedWhileOffline(t *testing.T) {
 	w := newWorld(t)
 	a, b := w.device(), w.device()

@@ -215,7 +215,7 @@ func (s *stage) batch(h change.Header, ops []Op) (*change.Batch, []had, error) {
 			return nil, nil, err
 		}
 		if !op.Delete {
-			if m.Changes, err = s.changesOf(op, m.Parents); err != nil {
+			if m.Changes, err = s.changesOf(op); err != nil {
 				return nil, nil, err
 			}
 		}

@@ -82,13 +82,14 @@ type textEdit struct {
 	gone    bool // nothing is left of it, not even an empty text
 }
 
-// A span is n bytes that version wrote, from the place start among those.
+// A span is n bytes that version wrote, from the place start in its text on.
 type span struct{ version, start, n int }
 
 // An insert stands before what it names on the right; where that is gone, after the nearest on the left. One that names nothing
 // stands at the end.
 type insert struct {
 	text  []byte
+	at    int    // where it begins in the text that the writer wrote
 	right span   // its n is 0 where there is none
 	left  []span // n 1: the last byte of the line or character
 }
@@ -204,11 +205,11 @@ func (e *textEdit) append(b []byte) []byte {
 	b = appendArray(b, len(e.inserts))
 	for i := range e.inserts {
 		in := &e.inserts[i]
-		n := 2 + 2*len(in.left)
+		n := 3 + 2*len(in.left)
 		if in.right.n > 0 {
 			n++
 		}
-		b = appendString(appendArray(b, n), in.text)
+		b = appendUint(appendString(appendArray(b, n), in.text), uint64(in.at))
 		if in.right.n > 0 {
 			b = appendUint(appendUint(b, uint64(in.right.version)), uint64(in.right.start))
 		} else {

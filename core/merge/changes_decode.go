@@ -297,15 +297,30 @@ func (d *decoder) text() *textEdit {
 	d.within(d.list("insertions"), func() {
 		in := insert{}
 		d.within(d.list("an insertion"), func() { d.insert(&in) })
-		if d.err == nil && len(in.text) == 0 {
-			d.fail("a text of 1 byte or more", "none")
-		}
+		d.inOrder(e.inserts, &in)
 		e.inserts = append(e.inserts, in)
 		if len(e.inserts) > MaxInserts {
 			d.fail(fmt.Sprintf("at most %d insertions", MaxInserts), "one more")
 		}
 	})
 	return e
+}
+
+// inOrder: an insertion has bytes, and stands behind the one before, with something between them.
+func (d *decoder) inOrder(before []insert, in *insert) {
+	from := 0
+	if n := len(before); n > 0 {
+		from = before[n-1].at + len(before[n-1].text) + 1
+	}
+	switch {
+	case d.err != nil:
+	case len(in.text) == 0:
+		d.fail("a text of 1 byte or more", "none")
+	case in.at < from:
+		d.fail(fmt.Sprintf("an insertion at %d or behind", from), fmt.Sprint(in.at))
+	case in.at+len(in.text) >= MaxPlace:
+		d.fail(fmt.Sprintf("a text of less than %d bytes", MaxPlace), "an insertion behind them")
+	}
 }
 
 // insert reads all of an insertion.
@@ -318,6 +333,7 @@ func (d *decoder) insert(in *insert) {
 		return
 	}
 	in.text = text(item)
+	in.at = d.uint(MaxPlace, "a place in the text")
 	if kindOf(d.c.b) == kindNil {
 		d.next("a version's number")
 	} else {

@@ -130,9 +130,9 @@ func TestInsertionsAsTheyAreWritten(t *testing.T) {
 	var inserts, begin, end []string
 	for i := range 40 {
 		if i%2 == 0 {
-			inserts, begin = append(inserts, fmt.Sprintf(`["b%d\n",0,3]`, i)), append(begin, fmt.Sprint("b", i))
+			inserts, begin = append(inserts, fmt.Sprintf(`["b%d\n",%d,0,3]`, i, 9*i)), append(begin, fmt.Sprint("b", i))
 		} else {
-			inserts, end = append(inserts, fmt.Sprintf(`["e%d\n",null]`, i)), append(end, fmt.Sprint("e", i))
+			inserts, end = append(inserts, fmt.Sprintf(`["e%d\n",%d,null]`, i, 9*i)), append(end, fmt.Sprint("e", i))
 		}
 	}
 	want := strings.Join(begin, "\n") + "\nfirst\nlast\n" + strings.Join(end, "\n")
@@ -141,8 +141,8 @@ func TestInsertionsAsTheyAreWritten(t *testing.T) {
 		t.Errorf("%q came, not %q", got, want)
 	}
 	for _, c := range []struct{ insert, want string }{
-		{`["x\n",null,0,2]`, "first\nx\nlast"}, {`["x\n",null,0,7]`, "first\nlast\nx"}, {`["x\n",0,99,0,2]`, "first\nx\nlast"},
-		{`["x",null,0,2]`, "firxst\nlast"}, {`["x",null]`, "first\nlast\nx"}, {`["x",0,99]`, "first\nlast\nx"},
+		{`["x\n",5,null,0,2]`, "first\nx\nlast"}, {`["x\n",5,null,0,7]`, "first\nlast\nx"}, {`["x\n",5,0,99,0,2]`, "first\nx\nlast"},
+		{`["x",5,null,0,2]`, "firxst\nlast"}, {`["x",5,null]`, "first\nlast\nx"}, {`["x",5,0,99]`, "first\nlast\nx"},
 	} {
 		versions := device + `,[0,1]`
 		if !strings.Contains(c.insert, ",0,") {

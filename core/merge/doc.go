@@ -69,7 +69,8 @@
 //
 //	origin   the version that brought all that no mark names: member by member, byte by byte
 //	marks    for each path where that is not so: of a set, per member the versions that added it, each unseen by the others;
-//	         of a text, per byte the version and the place among the bytes that it brought there, in runs
+//	         of a text, per byte the version and the place in the text that it wrote, in runs: a byte has that name too where
+//	         the write counts as a whole, since what it had changed was refused, or other rules are in force
 //
 // A removal names these versions, a deletion of text these bytes, an insertion its neighbours. So a text is edited as a text
 // of lines that all end in a line feed, the last one too; the value leaves that one out.
@@ -101,9 +102,9 @@
 //	         | [6, path, old, new]               min@1
 //	         | [7, path, [member …], [[member, version …] …], true?]
 //	                                             set@1: added, removed; true: nothing is left, not even []
-//	         | [8, path, [version, start, length …], [[text, version | nil, start?, version, start …] …], true?]
-//	                                             text@1: deleted; inserted before the first neighbour, or after the nearest of the
-//	                                             others that is there, or at the end
+//	         | [8, path, [version, start, length …], [[text, at, version | nil, start?, version, start …] …], true?]
+//	                                             text@1: deleted; inserted, at a place of the text as it was written: before the
+//	                                             first neighbour, or after the nearest of the others that is there, or at the end
 //	path     = [key …]                           from the root, [] itself
 //
 // A mutation without changes, and one whose changes Apply cannot read (another format than 1), counts as a whole: it sets the value.

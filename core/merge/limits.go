@@ -31,7 +31,7 @@ const (
 	// written anew by the mutation that passed it; edits of those who have not seen that one then only add.
 	MaxRuns = 1 << 14
 
-	// MaxPlace bounds the places among the bytes that one version brought to a text: its lines, and one more for each insertion.
+	// MaxPlace bounds the places in the text that one version wrote, and behind it those of a text that is taken for written anew.
 	MaxPlace = 2*change.MaxValue + 1
 
 	// MaxInserts bounds the places at which one mutation adds to a text: each is looked for in it. Diff takes what has more differences

@@ -148,7 +148,7 @@ func (p *passage) put(s span, b []byte) {
 // An arrival is an insertion with its place in the text as it is now.
 type arrival struct {
 	at    int
-	start int // of its bytes among those that its version brings
+	start int // of its bytes in the text that its version wrote
 	text  []byte
 }
 
@@ -157,12 +157,12 @@ type arrival struct {
 func (a *applier) inserted(p passage, inserts []insert) passage {
 	places, starts := newPlaces(&p), linesOf(p.body).starts
 	arrivals := make([]arrival, len(inserts))
-	size, start := len(p.body), 0
+	size, end := len(p.body), 0
 	for i := range inserts {
 		in := &inserts[i]
 		arrivals[i] = a.arrival(&p, places, starts, in)
-		arrivals[i].start = start
-		start += len(in.text) + 1 // the place of a line feed that it may need
+		arrivals[i].start = in.at
+		end = in.at + len(in.text) + 1 // with a line feed that it may need
 		size += len(in.text) + 1
 	}
 	stableBy(arrivals, func(x, y *arrival) int { return cmp.Compare(x.at, y.at) })
@@ -183,7 +183,7 @@ func (a *applier) inserted(p passage, inserts []insert) passage {
 		out.put(span{a.self(), x.start, len(x.text)}, x.text)
 	}
 	if len(out.runs) > MaxRuns {
-		out.runs = []span{{a.self(), start, len(out.body)}}
+		out.runs = []span{{a.self(), min(end, MaxPlace-len(out.body)), len(out.body)}}
 	}
 	return out
 }
@@ -386,7 +386,7 @@ func (d *differ) hunks(e *textEdit, p *passage, body []byte, u units) {
 		if h.b0 == h.b1 {
 			continue
 		}
-		in := insert{text: body[u.b.starts[h.b0]:u.b.starts[h.b1]]}
+		in := insert{text: body[u.b.starts[h.b0]:u.b.starts[h.b1]], at: u.b.starts[h.b0]}
 		e.inserts = append(e.inserts, in)
 		d.surround(&e.inserts[len(e.inserts)-1], p, to, kept)
 	}
