@@ -191,6 +191,9 @@ func (d *decoder) ops(list cursor) []op {
 			}
 			d.body(&o)
 		})
+		if d.err == nil && o.code == opAssign && o.new == nil {
+			d.fail("a code, a path and what belongs to them", "an empty list")
+		}
 		if d.err == nil && len(ops) > 0 && comparePaths(ops[len(ops)-1].path, o.path) >= 0 {
 			d.fail("paths ascending, each once", "others")
 		}

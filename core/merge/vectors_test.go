@@ -160,7 +160,7 @@ var badChangesTexts = []struct{ about, json string }{
 	{"versions out of order", `[1,[[7,["a"],[],[["x",1,0]]]],{"$bytes":"AQEBAQEBAQEBAQEBAQEBAQ=="},[0,1,0,2]]`},
 	{"half a version", `[1,[[7,["a"],[],[["x",0]]]],{"$bytes":"AQEBAQEBAQEBAQEBAQEBAQ=="},[0]]`},
 	{"a deletion of no bytes", `[1,[[8,["a"],[0,0,0],[]]],{"$bytes":"AQEBAQEBAQEBAQEBAQEBAQ=="},[0,1]]`},
-	{"an insertion of no text", `[1,[[8,["a"],[],[["",0,null]]]]]`}, {"an insertion without neighbours", `[1,[[8,["a"],[],[["x",0]]]]]`}, {"an insertion without a place", `[1,[[8,["a"],[],[["x"]]]]]`},
+	{"an op of nothing", `[1,[[]]]`}, {"an insertion of no text", `[1,[[8,["a"],[],[["",0,null]]]]]`}, {"an insertion without neighbours", `[1,[[8,["a"],[],[["x",0]]]]]`}, {"an insertion without a place", `[1,[[8,["a"],[],[["x"]]]]]`},
 	{"insertions in another order", `[1,[[8,["a"],[],[["x",5,null],["y",1,null]]]]]`}, {"insertions with nothing between them", `[1,[[8,["a"],[],[["x",1,null],["y",2,null]]]]]`},
 	{"too many neighbours", `[1,[[8,["a"],[],[["x",0,null,0,0,0,1,0,2,0,3,0,4,0,5,0,6]]]],{"$bytes":"AQEBAQEBAQEBAQEBAQEBAQ=="},[0,1]]`},
 }
