@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -262,6 +263,9 @@ func fold(rules uint64, before *merged, was []leaf, does *doings, by string) *me
 	}
 	now := before.clone()
 	wrote := does.wrote
+	if does.assigns && !does.nothing {
+		return now.assigned(does, by)
+	}
 	if now.by = by; does.pads || does.nothing {
 		now.pad = wrote.pad
 	}
@@ -293,6 +297,31 @@ func fold(rules uint64, before *merged, was []leaf, does *doings, by string) *me
 		now.lines.take(line, seen)
 	}
 	return now
+}
+
+// assigned is a value after the doings of one who set what he changed.
+func (o *merged) assigned(does *doings, by string) *merged {
+	wrote := does.wrote.owned(by)
+	o.by, o.n, o.flip = by, wrote.n, wrote.flip
+	if does.pads {
+		o.pad = wrote.pad
+	}
+	if does.top != 0 {
+		o.top = wrote.top
+	}
+	if does.low != 0 {
+		o.low = wrote.low
+	}
+	for k := range does.by {
+		o.m[k] = wrote.m[k]
+	}
+	if len(does.add)+len(does.remove) > 0 {
+		o.tags = wrote.tags
+	}
+	if does.line != "" || len(does.unline) > 0 {
+		o.lines = wrote.lines
+	}
+	return o
 }
 
 // owned is a value all of which is one batch's.
@@ -334,6 +363,26 @@ func (d *device) knows(k change.Key, shown *merged) *merged {
 	return known
 }
 
+// checkUnknown: rules of a newer engine are a problem as long as they are in force, and no longer.
+func (n *node) checkUnknown(version uint64) {
+	ps, err := n.r.Problems(n.s.ctx)
+	if err != nil {
+		n.mayFail(err, "problems")
+		return
+	}
+	listed := slices.ContainsFunc(ps, func(p core.Problem) bool { return p.Code == string(core.VersionUnknown) })
+	if want := byFields(version) && !folds(version); listed != want {
+		n.s.fail("promise 5: %s has rules of version %d in force, and lists them as a problem: %v", n.name, version, listed)
+	}
+}
+
+// stays: nobody dismisses a problem that only a newer engine, or other rules, can end.
+func (d *device) stays(p core.Problem) {
+	if err := d.r.Dismiss(d.s.ctx, p.Version); !errors.Is(err, &core.Error{Code: core.Invalid}) {
+		d.mayFail(fmt.Errorf("it is dismissed: %w", err), "keeping the problem of rules that are not known")
+	}
+}
+
 // excusedMerge accepts that an object that merges shows something else where a segment of the log is damaged: of an own batch that is in it
 // and was not sent, nobody knows any more what it changed. The check has to say so, and all else is as it was.
 func (s *Sim) excusedMerge(r *core.Replica, kind byte, before, now string) bool {
@@ -373,6 +422,7 @@ func (n *node) checkRules(m *model, seq uint64) {
 	if got, want := n.r.Rules(ruled).Version, m.rulesAt(seq); got != want {
 		s.fail("promise 3: %s is at sequence %d and has rules of version %d in force, and the model %d", n.name, seq, got, want)
 	}
+	n.checkUnknown(m.rulesAt(seq))
 	if n.r.State().Pending > 0 {
 		return
 	}

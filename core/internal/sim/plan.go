@@ -43,6 +43,7 @@ type plan struct {
 	keys       int
 	rules      int // weight of work under field rules, in histories of ruledSeeds
 	raise      int // of rules that are raised
+	deployed   int // version of the rules that the application has at the beginning, and has not written
 }
 
 func (s *Sim) draw() plan {
@@ -115,7 +116,7 @@ func (p *plan) fields() []field {
 		{"faults", &p.faults}, {"hubFaults", &p.hubFaults}, {"halfOpen", &p.halfOpen}, {"strict", &p.strict},
 		{"large", &p.large}, {"checkBytes", &p.checkBytes}, {"hubBytes", &p.hubBytes}, {"stepBytes", &p.stepBytes},
 		{"maxBatch", &p.maxBatch}, {"frame", &p.frame}, {"pushFrame", &p.pushFrame}, {"recent", &p.recent},
-		{"credit", &p.credit}, {"skew", &p.skew}, {"keys", &p.keys}, {"rules", &p.rules}, {"raise", &p.raise},
+		{"credit", &p.credit}, {"skew", &p.skew}, {"keys", &p.keys}, {"rules", &p.rules}, {"raise", &p.raise}, {"deployed", &p.deployed},
 	}
 }
 

@@ -31,7 +31,7 @@ const (
 // drawRules draws what happens under field rules.
 func (s *Sim) drawRules(p *plan) {
 	if s.seed >= ruledSeeds {
-		p.rules, p.raise = 1+s.rnd.IntN(3), s.rnd.IntN(3)
+		p.rules, p.raise, p.deployed = 1+s.rnd.IntN(3), s.rnd.IntN(3), s.rnd.IntN(6)
 	}
 }
 
@@ -55,6 +55,7 @@ func (s *Sim) ruledKey() change.Key {
 type doings struct {
 	whole   bool // no field rules were in force where it stood: it says nothing but the value
 	nothing bool // it saw nothing, or a deleted object
+	assigns bool // where it stood, rules were in force that nobody understood: it says what it set
 	counts  bool // flip was a counter there
 	delete  bool
 	pads    bool // pad has another length
@@ -131,7 +132,7 @@ func (d *device) readMerged(w *write, k change.Key, does *doings) {
 func (d *device) change(by string, k change.Key, e core.Entry, there bool) (*doings, []byte) {
 	s, r := d.s, d.s.rnd
 	rules := d.r.Rules(ruled).Version
-	does := &doings{whole: !folds(rules), counts: counts(rules), nothing: !there, by: map[string]int64{}, remove: map[string][]string{}}
+	does := &doings{whole: !byFields(rules), assigns: byFields(rules) && !folds(rules), counts: counts(rules), nothing: !there, by: map[string]int64{}, remove: map[string][]string{}}
 	now := &merged{tags: added{}, lines: added{}, m: map[string]int64{}}
 	var lines []string
 	if there {
@@ -244,6 +245,7 @@ func (s *Sim) inOrder(who string, k change.Key, o *merged, lines []string) {
 // raise brings the rules of a version of the application: a newer one, or the one that this device has had for long.
 func (d *device) raise() {
 	s := d.s
+	s.deployed = max(s.deployed, uint64(s.plan.deployed))
 	version := s.deployed + 1
 	if s.deployed > 0 && s.chance(40) {
 		version = uint64(1 + s.rnd.IntN(int(s.deployed)))
@@ -251,7 +253,7 @@ func (d *device) raise() {
 	s.deployed = max(s.deployed, version)
 	w, _ := s.newWrite()
 	w.strict = false
-	value := rulesOf(version, w.note)
+	value := s.rulesOf(version, w.note)
 	w.ops = []core.Op{{Key: change.Key{Collection: change.RulesCollection, ID: ruled}, Value: value}}
 	inForce := d.r.Rules(ruled).Version
 	got, written, err := d.r.SetRules(s.ctx, ruled, value)
@@ -266,19 +268,25 @@ func (d *device) raise() {
 	d.wrote(w, core.Write{Ops: w.ops, Note: w.note}, got, err)
 }
 
-// folds says that the rules of a version are field rules.
-func folds(version uint64) bool { return version > 0 && version%5 != 4 }
+// byFields says that the rules of a version are field rules.
+func byFields(version uint64) bool { return version > 0 && version%5 != 4 }
+
+// folds says that they are, and that the engine understands them.
+func folds(version uint64) bool { return byFields(version) && version%4 != 2 }
 
 // counts says that under these, flip is a counter.
 func counts(version uint64) bool { return folds(version) && version%2 == 1 }
 
 // rulesOf are the rules that the application has in a version, in their canonical form; the index's name is who wrote them.
-func rulesOf(version uint64, by string) []byte {
+func (s *Sim) rulesOf(version uint64, by string) []byte {
 	var conflict any = "latest"
-	if folds(version) {
+	if byFields(version) {
 		flip := "latest"
 		if counts(version) {
 			flip = "counter@1"
+		} else if !folds(version) {
+			flip = "polygon@3"
+			s.count("rules of a newer engine")
 		}
 		conflict = change.Map{{Key: "flip", Value: flip}, {Key: "low", Value: "min@1"}, {Key: "m.*.n", Value: "counter@1"},
 			{Key: "n", Value: "counter@1"}, {Key: "tags", Value: "set@1"}, {Key: "text", Value: "text@1"}, {Key: "top", Value: "max@1"}}

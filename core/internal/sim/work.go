@@ -399,6 +399,10 @@ func (d *device) dismiss() {
 		return
 	}
 	p := ps[d.s.rnd.IntN(len(ps))]
+	if p.Code == string(core.VersionUnknown) {
+		d.stays(p)
+		return
+	}
 	if err := d.r.Dismiss(d.s.ctx, p.Version); err != nil && !errors.Is(err, store.ErrLost) {
 		d.mayFail(err, "dismiss")
 		return
