@@ -28,6 +28,7 @@ type device struct {
 	maybe map[string]bool // written when the store died: nobody knows
 	watch *observer
 	seen  []seen // frontiers that the application remembers
+	read  []read // values that merge, which it remembers
 
 	backup *backup
 	feed   *model // that its store stands in, as far as is known

@@ -342,7 +342,7 @@ func winnerOf(leaves []leaf) (winner *leaf) {
 
 // knows is who put what there of what a device sees of an object; nil where the model cannot say, or says something else, which compare
 // finds.
-func (d *device) knows(k change.Key, shown *merged) *merged {
+func (d *device) knows(k change.Key, shown []byte) *merged {
 	st := d.r.State()
 	m := d.s.feedOf(st.Marker)
 	if m == nil || d.orphans() || d.s.forked() || st.Pending < int(st.LastGen-st.ConfirmedGen) {
@@ -357,7 +357,7 @@ func (d *device) knows(k change.Key, shown *merged) *merged {
 	if winner := winnerOf(layer[key]); known == nil && winner != nil && !winner.deleted {
 		known, _ = readRuled(winner.value)
 	}
-	if known == nil || known.String() != shown.String() {
+	if known == nil || known.String() != face(shown) {
 		return nil
 	}
 	return known

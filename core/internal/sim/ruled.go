@@ -42,6 +42,7 @@ func (s *Sim) ruledWork(d *device) []action {
 	p := &s.plan
 	return []action{
 		{"merge", 14 * p.rules, func() { d.merge() }},
+		{"remerge", 3 * p.rules, func() { d.mergeSeen() }},
 		{"unmerge", p.rules, func() { d.writeDeletion(s.ruledKey()) }},
 		{"raise", 3 * p.raise, func() { d.raise() }},
 	}
@@ -93,7 +94,7 @@ func (d *device) merge() {
 			d.mayFail(err, "get")
 			return
 		}
-		does, value := d.change(w.note, k, e, there)
+		does, value := d.change(w.note, k, e.Value, e.Value, there)
 		if does == nil {
 			w.fate = refused
 			return
@@ -118,6 +119,45 @@ func (d *device) merge() {
 	}
 }
 
+// read is what an application read of an object that merges, and keeps for later.
+type read struct {
+	key     change.Key
+	version change.Version // which wrote just that, over all there was
+	value   []byte
+}
+
+// mergeSeen changes what the application read some time ago, while others may have gone on since.
+func (d *device) mergeSeen() {
+	s, k := d.s, d.s.ruledKey()
+	e, there, err := d.r.Get(s.ctx, k)
+	if err != nil {
+		d.mayFail(err, "get")
+		return
+	}
+	i := slices.IndexFunc(d.read, func(r read) bool { return r.key == k })
+	if i < 0 || s.chance(20) {
+		if w := s.writes[note(e.Value)]; there && len(e.Frontier) == 1 && w != nil && w.does[k] != nil && w.does[k].wrote.String() == face(e.Value) {
+			d.read = append(slices.DeleteFunc(d.read, func(r read) bool { return r.key == k }), read{k, e.Version, e.Value})
+		}
+		return
+	}
+	old := d.read[i]
+	if !there || slices.Equal(e.Frontier, []change.Version{old.version}) && face(e.Value) != face(old.value) {
+		return // what was refused meanwhile is not in it any more
+	}
+	w, _ := s.newWrite()
+	does, value := d.change(w.note, k, old.value, e.Value, true)
+	if does == nil {
+		w.fate = refused
+		return
+	}
+	w.does = map[change.Key]*doings{k: does}
+	d.read = slices.Delete(d.read, i, i+1)
+	if d.perform(w, core.Write{Ops: []core.Op{{Key: k, Value: value, Seen: []change.Version{old.version}}}}) {
+		s.count("merge: of what was read before")
+	}
+}
+
 // readMerged: who reads what he wrote reads it.
 func (d *device) readMerged(w *write, k change.Key, does *doings) {
 	e, ok, err := d.r.Get(d.s.ctx, k)
@@ -128,23 +168,24 @@ func (d *device) readMerged(w *write, k change.Key, does *doings) {
 	}
 }
 
-// change draws what an application does to an object that it has read; nil where that is not to be trusted, since the store is at fault.
-func (d *device) change(by string, k change.Key, e core.Entry, there bool) (*doings, []byte) {
+// change draws what an application does to an object that it has read, and which may be another by now; nil where that is not to be
+// trusted, since the store is at fault.
+func (d *device) change(by string, k change.Key, value, shown []byte, there bool) (*doings, []byte) {
 	s, r := d.s, d.s.rnd
 	rules := d.r.Rules(ruled).Version
 	does := &doings{whole: !byFields(rules), assigns: byFields(rules) && !folds(rules), counts: counts(rules), nothing: !there, by: map[string]int64{}, remove: map[string][]string{}}
 	now := &merged{tags: added{}, lines: added{}, m: map[string]int64{}}
 	var lines []string
 	if there {
-		if now, lines = readRuled(e.Value); now == nil {
-			d.mayFail(fmt.Errorf("%s is %x", k, e.Value), "reading what merges")
+		if now, lines = readRuled(value); now == nil {
+			d.mayFail(fmt.Errorf("%s is %x", k, value), "reading what merges")
 			return nil, nil
 		}
 	} else {
 		lines = []string{by + ".a", by + ".b"}
 		now.lines = added{lines[0]: {by}, lines[1]: {by}}
 	}
-	seen := d.knows(k, now)
+	seen := d.knows(k, shown)
 	before := now.pad
 	now.by, now.pad = by, r.IntN(30)
 	if s.plan.maxBatch > 0 && s.chance(20) {

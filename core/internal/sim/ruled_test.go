@@ -25,7 +25,7 @@ func seeds(first uint64) func(i uint64) uint64 {
 }
 
 // What must happen under field rules in so many histories, beside what happens in all.
-var ruledClasses = []string{"merge", "merge: removed", "merge: line removed", "merge: line in order", "rules raised", "rules of a newer engine"}
+var ruledClasses = []string{"merge", "merge: removed", "merge: line removed", "merge: line in order", "rules raised", "rules of a newer engine", "merge: of what was read before"}
 
 func TestSeedsWithRules(t *testing.T) {
 	n := 60
