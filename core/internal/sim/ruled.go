@@ -274,7 +274,9 @@ func (s *Sim) inOrder(who string, k change.Key, o *merged, lines []string) {
 		if !is || !slices.Equal(o.lines[line], []string{strings.TrimSuffix(line, ".i")}) {
 			continue
 		}
-		still := func(line string) bool { return line != "" && slices.Equal(o.lines[line], n.seen.lines[line]) }
+		still := func(line string) bool {
+			return len(o.lines[line]) > 0 && slices.Equal(o.lines[line], n.seen.lines[line])
+		}
 		before, behind := slices.Index(lines, n.before), slices.Index(lines, n.behind)
 		if still(n.before) && before > i || still(n.behind) && behind < i {
 			s.fail("promise 3: %s: in the text of %s, %s was put between %s and %s, and stands elsewhere: %v", who, k, line, n.before, n.behind, lines)
