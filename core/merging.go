@@ -24,7 +24,7 @@ import (
 // graft takes a version from the feed into the object in f.obj. It says whether the shown state is made later.
 func (f *fold) graft(v objects.Leaf, parents []change.Version, m *change.Mutation) (putOff bool, err error) {
 	o, rules := &f.obj, f.head.rulesOf(m.Key.Collection)
-	if !rules.Merges() && o.State == nil && len(o.Own) == 0 && m.Changes == nil {
+	if !rules.Merges() && o.State == nil && len(o.Own) == 0 {
 		o.Graft(v, parents)
 		return false, nil
 	}
@@ -36,7 +36,7 @@ func (f *fold) graft(v objects.Leaf, parents []change.Version, m *change.Mutatio
 		case rules.Merges() && before.Value != nil:
 			o.SetState(rowState(before))
 		case !rules.Merges():
-			f.keepNames(v, m)
+			o.State = nil
 		}
 	}
 	own, first := o.Disown(v.Version)
@@ -44,22 +44,6 @@ func (f *fold) graft(v objects.Leaf, parents []change.Version, m *change.Mutatio
 		return false, nil
 	}
 	return f.reshowSoon(m.Key)
-}
-
-// keepNames takes away the state of an object whose collection merges no more. Of what its winner changed when it did, what came after it names
-// the bytes: these names are kept, for rules of later that merge again.
-func (f *fold) keepNames(v objects.Leaf, m *change.Mutation) {
-	o := &f.obj
-	was := o.State
-	o.State = nil
-	now, deleted, ok := o.ConfirmedState()
-	switch {
-	case !ok || deleted:
-	case now.Origin == v.Version:
-		o.SetState(rowState(f.head.rulesOf(m.Key.Collection).Apply(merge.State{}, merge.Write{Version: v.Version, Changes: m.Changes, Value: m.Value})))
-	case was != nil && was.Origin == now.Origin && bytes.Equal(was.Value, now.Value):
-		o.State = was
-	}
 }
 
 func confirmedState(o *objects.Object) merge.State {

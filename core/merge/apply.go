@@ -36,15 +36,16 @@ type Write struct {
 // changes cannot be read, or because the outcome would be no value, is taken as the writer wrote it. The same state, write and
 // rules give the same bytes everywhere. Nothing is changed in place; the new state shares bytes with what it was made of.
 func (r *Rules) Apply(now State, w Write) State {
-	if w.Changes == nil {
-		return State{Value: w.Value, Origin: w.Version}
+	whole := State{Value: w.Value, Origin: w.Version}
+	if now.Value == nil || w.Changes == nil || !r.Merges() {
+		return whole
 	}
 	c, err := decode(w.Changes)
 	if err != nil || c == nil {
-		return State{Value: w.Value, Origin: w.Version}
+		return whole
 	}
-	if !r.Merges() || now.Value == nil || c.nothing && now.Deleted { // the object's first life, or another
-		return r.whole(w, c)
+	if c.nothing && now.Deleted {
+		return whole // another life of the object
 	}
 	if c.nothing {
 		c = r.all(w.Value)
@@ -57,7 +58,7 @@ func (r *Rules) Apply(now State, w Write) State {
 	a.inForce()
 	out, ok := a.node(make([]byte, 0, len(now.Value)+len(w.Value)/4+16), now.Value, c.ops, 0)
 	if !ok || change.CheckValue(out) != nil {
-		return r.whole(w, c)
+		return whole
 	}
 	if same(out, w.Value) {
 		out = w.Value
@@ -67,27 +68,6 @@ func (r *Rules) Apply(now State, w Write) State {
 		next.Marks = a.known.encode()
 	}
 	return next
-}
-
-// whole is the value as its writer wrote it, though he changed one that he saw. What he wrote on top of that names the bytes that his
-// changes brought, so these keep their names: where they stand, the value says.
-func (r *Rules) whole(w Write, c *changes) State {
-	m := &marks{}
-	for i := range c.ops {
-		o := &c.ops[i]
-		if o.code != opText || len(o.text.inserts) == 0 {
-			continue
-		}
-		if f, _ := r.at(o.path); r.Merges() && f != Text { // else the rules of later may say that it is one
-			continue
-		}
-		if now := lookup(w.Value, o.path); now != nil && kindOf(now) == kindString {
-			if runs := brought(terminated(text(now)), o.text.inserts, m.version(w.Version)); len(runs) > 1 || len(runs) == 1 && runs[0].start > 0 {
-				m.put(entry{path: o.path, runs: runs})
-			}
-		}
-	}
-	return State{Value: w.Value, Origin: w.Version, Marks: m.encode()}
 }
 
 // An applier folds one write in.

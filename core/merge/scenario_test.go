@@ -266,7 +266,6 @@ func TestVoidedInBetween(t *testing.T) {
 	s.ends(`{"n":2,"tags":["w"],"body":"1\nw\n2","p":0}`, 1)
 }
 
-// A device raises the rules while another is offline: what that one wrote counts as what the rule in force can take of it.
 // What made the object is refused: the next counts as a whole, and what came after it goes on naming the bytes that it brought.
 func TestCreationRefusedUnderEdits(t *testing.T) {
 	s := tell(t, `{"t":"text"}`, 2, "")
@@ -292,6 +291,7 @@ func TestCreationRefusedUnderEdits(t *testing.T) {
 	s.ends(`{"t":"one line"}`, 1)
 }
 
+// A device raises the rules while another is offline: what that one wrote counts as what the rule in force can take of it.
 func TestRuleRaisedWhileADeviceIsOffline(t *testing.T) {
 	s := tell(t, `{"n":"counter"}`, 2, `{"n":5,"m":5,"tags":["a"]}`)
 	s.put(1, `{"n":7,"m":6,"tags":["a","b"]}`) // n is added to, m and tags are assigned

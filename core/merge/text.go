@@ -188,47 +188,6 @@ func (a *applier) inserted(p passage, inserts []insert) passage {
 	return out
 }
 
-// brought names the bytes of a text that one version wrote as a whole: those that its changes insert by their places among these, and
-// all others by places behind. Insertions stand in the order of the text.
-func brought(body []byte, inserts []insert, self int) []span {
-	p := passage{}
-	rest := 0
-	for i := range inserts {
-		rest += len(inserts[i].text) + 1
-	}
-	at, start := 0, 0
-	for i := range inserts {
-		written := inserts[i].text
-		from := standsAt(body, at, written)
-		if from < 0 {
-			break // no writer's own changes
-		}
-		if from > at {
-			p.put(span{self, rest, from - at}, body[at:from])
-		}
-		p.put(span{self, start, len(written)}, written)
-		at, start, rest = from+len(written), start+len(written)+1, rest+from-at
-	}
-	if at < len(body) {
-		p.put(span{self, rest, len(body) - at}, body[at:])
-	}
-	return p.runs
-}
-
-// standsAt finds the first place from at on where something written stands in a text, lines as lines; -1 where it does not.
-func standsAt(body []byte, at int, written []byte) int {
-	if !bytes.HasSuffix(written, []byte{'\n'}) || bytes.HasPrefix(body[at:], written) && (at == 0 || body[at-1] == '\n') {
-		if i := bytes.Index(body[at:], written); i >= 0 {
-			return at + i
-		}
-		return -1
-	}
-	if i := bytes.Index(body[at:], append([]byte{'\n'}, written...)); i >= 0 {
-		return at + i + 1
-	}
-	return -1
-}
-
 // arrival finds the place of an insertion. Whole lines go between lines. Characters whose surroundings are gone go to the end of
 // the line where there is one only, and else become a line. Starts are where lines begin, and the end.
 func (a *applier) arrival(p *passage, places []place, starts []int, in *insert) arrival {
