@@ -239,10 +239,13 @@ func itemOf(rec *changelog.Record, batch []byte) int {
 	}), 0)
 }
 
+// Difference is what is other at one path; merge has it, which hosts do not import.
+type Difference = merge.Difference
+
 // Diff says where two versions of an object differ; a zero version stands for what is shown now.
 //
 // Errors: INVALID for a version that did not write the object; TOO_OLD where its record is gone.
-func (r *Replica) Diff(ctx context.Context, key change.Key, from, to change.Version) ([]merge.Difference, error) {
+func (r *Replica) Diff(ctx context.Context, key change.Key, from, to change.Version) ([]Difference, error) {
 	var values [2][]byte
 	for i, v := range []change.Version{from, to} {
 		if v.IsZero() {

@@ -12,7 +12,6 @@ import (
 
 	"vsync/core"
 	"vsync/core/change"
-	"vsync/core/merge"
 )
 
 func undoCommand() *command {
@@ -108,7 +107,7 @@ against what is there now.`,
 	}
 }
 
-func (c *call) printDiff(list []merge.Difference) (err error) {
+func (c *call) printDiff(list []core.Difference) (err error) {
 	for _, x := range list {
 		j := jsonDifference{Path: x.Path}
 		if x.Before != nil {
