@@ -44,6 +44,7 @@ const (
 	fromLog     = "built anew from the log"
 	mendedNow   = "mended; what was there is in quarantine"
 	setAsideFor = "set aside, and built anew"
+	setAside    = "set aside"
 )
 
 // String is one line.

@@ -219,7 +219,10 @@ func parseQuarantined(key, b []byte) (q quarantined, piece uint16, err error) {
 	}
 	q.Scope, q.Repair, q.Bytes = scopeOfRow(q.Row), setAsideFor, c.b
 	if q.dismissed = b[1]&flagDismissed != 0; b[1]&flagBatch != 0 {
-		q.Scope, q.Repair = ScopeBatch, "set aside"
+		q.Scope = ScopeBatch
+	}
+	if q.Scope == ScopeBatch || q.Scope == ScopeSegment { // nothing else has what it held
+		q.Repair = setAside
 	}
 	return q, piece, nil
 }

@@ -139,10 +139,14 @@ func (d *device) history(ctx context.Context, key change.Key, limit int) error {
 			break
 		}
 	}
-	if n == 0 {
-		return missing(key, nil)
+	if n > 0 {
+		return nil
 	}
-	return nil
+	_, there, err := d.Get(ctx, key)
+	if there {
+		return fail(codeNotFound, "the history of %s in %s is not kept any more; vsync get prints its value", printID(key.ID), key.Collection)
+	}
+	return missing(key, err)
 }
 
 func (c *call) printHistory(h core.HistoryEntry) (err error) {
