@@ -21,18 +21,24 @@ type memory struct{ *store.Memory }
 
 func (memory) Close() error { return nil }
 
-func (s *storage) Open(ctx context.Context, name string, lost func()) (store.Store, string, error) {
-	st, err := idb.Open(ctx, name, lost)
+func (s *storage) Open(ctx context.Context, name string, lost func(error)) (store.Store, string, error) {
+	st, err := idb.Open(ctx, name, func(why error) { lost(explained(why)) })
 	switch {
 	case err == nil:
 		return st, "indexeddb", nil
 	case errors.Is(err, idb.ErrUnavailable):
 		return s.remembered(name), "memory", nil
-	case errors.Is(err, idb.ErrVersion):
-		return nil, "", &core.Error{Code: core.VersionUnknown, Err: err,
-			Message: "the database on this device was written by a newer version of this application: reload the page to get that one"}
 	}
-	return nil, "", err
+	return nil, "", explained(err)
+}
+
+// explained says what a newer program's database means.
+func explained(err error) error {
+	if !errors.Is(err, idb.ErrVersion) {
+		return err
+	}
+	return &core.Error{Code: core.VersionUnknown, Err: err,
+		Message: "the database on this device was written by a newer version of this application: reload the page to get that one"}
 }
 
 func (s *storage) remembered(name string) store.Store {

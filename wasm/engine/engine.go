@@ -39,8 +39,8 @@ const (
 // Storage is where databases are kept.
 type Storage interface {
 	// Open opens the store of a database, or makes it. lost is called, once and from any goroutine, when the storage is taken
-	// away; mode is "indexeddb" or "memory".
-	Open(ctx context.Context, name string, lost func()) (st store.Store, mode string, err error)
+	// away, with the reason; mode is "indexeddb" or "memory".
+	Open(ctx context.Context, name string, lost func(why error)) (st store.Store, mode string, err error)
 	// Delete deletes the store of a database that is not open.
 	Delete(ctx context.Context, name string) error
 }

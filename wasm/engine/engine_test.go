@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"vsync/core"
+	"vsync/core/store"
 	"vsync/core/wire"
 	"vsync/edge/clock"
 	"vsync/wasm/port"
@@ -376,7 +378,7 @@ func TestStorageTakenAway(t *testing.T) {
 	a.put("a", 1)
 	n := a.say(port.Live, query("", "", "", false, 0))
 	a.items(n)
-	p.open["notes"].lost()
+	p.open["notes"].lost(store.ErrLost)
 	f := a.hear("the end", func(kind int, _ uint64, fields []any) bool {
 		return kind == port.Status && fields[0].(map[string]any)["phase"] == "closed"
 	})
@@ -388,6 +390,13 @@ func TestStorageTakenAway(t *testing.T) {
 	b := e.tab(t)
 	b.hello("notes")
 	b.put("b", 1)
+	// A newer program that takes it says what to do.
+	p.open["notes"].lost(&core.Error{Code: core.VersionUnknown, Message: "reload the page"})
+	b.hear("the end", func(kind int, _ uint64, fields []any) bool {
+		s, is := fields[0].(map[string]any)
+		return kind == port.Status && is && s["phase"] == "closed" && s["code"] == "VERSION" && s["message"] == "reload the page"
+	})
+	b.refused(b.say(port.Get, "docs", "a"), "VERSION")
 }
 
 func TestTokensComeFromPages(t *testing.T) {

@@ -147,8 +147,13 @@ func (e *Engine) open(ctx context.Context, o options) (*database, error) {
 	db := &database{e: e, opt: o, ports: map[*Port]bool{}}
 	db.opt.rules = ruled{}
 	db.ctx, db.cancel = context.WithCancel(context.Background())
-	lost := make(chan struct{})
-	lose := sync.OnceFunc(func() { close(lost) })
+	lost := make(chan error, 1)
+	lose := func(why error) {
+		select {
+		case lost <- why:
+		default: // it was told before, of the store that could not be read
+		}
+	}
 	st, mode, err := e.cfg.Storage.Open(ctx, o.name, lose)
 	if err != nil {
 		db.cancel()
@@ -178,8 +183,8 @@ func (e *Engine) open(ctx context.Context, o options) (*database, error) {
 	db.running.Go(db.tellStatus)
 	go func() {
 		select {
-		case <-lost:
-			db.lose(fail(core.StorageLost, "the browser has taken the storage of %q away: close the database and open it again", o.name))
+		case why := <-lost:
+			db.lose(taken(why, o.name))
 		case <-db.ctx.Done():
 		}
 	}()
@@ -187,6 +192,15 @@ func (e *Engine) open(ctx context.Context, o options) (*database, error) {
 	e.db = db
 	e.mu.Unlock()
 	return db, nil
+}
+
+// taken says what it means that a database's storage is gone.
+func taken(why error, name string) *core.Error {
+	var known *core.Error
+	if errors.As(why, &known) {
+		return known
+	}
+	return fail(core.StorageLost, "the browser has taken the storage of %q away: close the database and open it again", name)
 }
 
 // opening says what a store's error means to somebody who opens a database.

@@ -30,7 +30,7 @@ type places struct {
 type place struct {
 	store.Store
 	used bool
-	lost func()
+	lost func(error)
 }
 
 func (p *place) Close() error {
@@ -38,7 +38,7 @@ func (p *place) Close() error {
 	return nil
 }
 
-func (p *places) Open(_ context.Context, name string, lost func()) (store.Store, string, error) {
+func (p *places) Open(_ context.Context, name string, lost func(error)) (store.Store, string, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.open == nil {

@@ -27,6 +27,11 @@ func jsExists(id int32, name unsafe.Pointer, length int32)
 //go:wasmimport vsync_idb cancel
 func jsCancel(id int32)
 
+// jsReopened answers when a connection that the browser has closed is open again.
+//
+//go:wasmimport vsync_idb reopened
+func jsReopened(handle, id int32)
+
 //go:wasmimport vsync_idb close
 func jsClose(handle int32)
 
@@ -61,12 +66,13 @@ const (
 	newer
 	corrupt
 	cancelled
+	broken // the browser has closed the connection: see reopen.go
 )
 
 // kinds are the errors that callers tell apart.
 var kinds = map[status]error{
 	failed: store.ErrIO, noSpace: store.ErrQuota, gone: store.ErrLost, taken: store.ErrLocked, unavailable: ErrUnavailable,
-	newer: ErrVersion, corrupt: store.ErrCorrupt, cancelled: context.Canceled,
+	newer: ErrVersion, corrupt: store.ErrCorrupt, cancelled: context.Canceled, broken: errBroken,
 }
 
 // call is one that is under way. What it ends with is there when ended has something.
@@ -86,7 +92,7 @@ var (
 	mu      sync.Mutex
 	last    int32
 	waiting = map[int32]*call{}
-	losers  = map[int32]func(){}
+	losers  = map[int32]func(error){}
 	scratch []byte // where the rows of a scan are taken to before they are separated
 )
 
@@ -188,20 +194,22 @@ func failure(s status, text string) error {
 //go:wasmexport vsync_idb_done
 func idbDone(id, s, size int32) { end(id, status(s), int(size)) }
 
-// idbLost is called by idb.ts when a connection was taken away.
+// idbLost is called by idb.ts when the storage was taken away: gone, or newer.
 //
 //go:wasmexport vsync_idb_lost
-func idbLost(handle int32) {
+func idbLost(handle, why int32) { tellLost(handle, status(why)) }
+
+func tellLost(handle int32, why status) {
 	mu.Lock()
 	lost := losers[handle]
 	delete(losers, handle)
 	mu.Unlock()
 	if lost != nil {
-		go lost()
+		go lost(kinds[why])
 	}
 }
 
-func onLost(handle int32, lost func()) {
+func onLost(handle int32, lost func(error)) {
 	mu.Lock()
 	defer mu.Unlock()
 	losers[handle] = lost

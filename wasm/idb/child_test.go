@@ -122,7 +122,7 @@ func clearBelow(first *idb.Store) error {
 	}
 	lost := make(chan struct{}, 2)
 	p := place{"cleared"}
-	s, err := idb.Open(ctx, p.name, func() { lost <- struct{}{} })
+	s, err := idb.Open(ctx, p.name, func(error) { lost <- struct{}{} })
 	if err != nil {
 		return err
 	}

@@ -1,11 +1,15 @@
 // Databases as wholes: opened, deleted, looked for.
-import { cancelled, corrupt, Failure, missing, done, newer, noSpace, taken, unavailable } from './failure.js';
+import { cancelled, corrupt, Failure, gone, missing, done, newer, noSpace, taken, unavailable } from './failure.js';
 
 export const rows = 'rows';
-const version = 1;
+export const version = 1;
 
-/** How long a deletion waits for other programs that have the database open and were told to close it, in ms. */
+/** How long one waits for other programs that have the database open and were told to close it, in ms. */
 const patience = 5000;
+
+/** How often a connection that was closed is opened again, and how long is waited in between, in ms: the browser may be starting a process. */
+const attempts = 5;
+const pause = 200;
 
 /** Throws where there is no IndexedDB at all. Some browsers throw already when one looks. */
 export function available(): void {
@@ -17,23 +21,45 @@ export function available(): void {
   throw new Failure(unavailable, 'there is no IndexedDB');
 }
 
-/** Opens the database, or makes it. */
-export async function connect(name: string): Promise<IDBDatabase> {
+/** Opens the database, or makes it; it must be there already where `again` says so, and is `gone` if it is not. */
+export async function connect(name: string, again = false): Promise<IDBDatabase> {
   const db = await new Promise<IDBDatabase>((resolve, reject) => {
     const request = indexedDB.open(name, version);
-    let reason: DOMException | null = null;
+    let reason: unknown;
+    let late: ReturnType<typeof setTimeout> | undefined;
     request.onupgradeneeded = () => {
-      request.result.createObjectStore(rows);
-      request.transaction!.onabort = () => { reason = request.transaction?.error ?? null; };
+      request.transaction!.onabort = () => { reason ??= request.transaction?.error; };
+      if (!again) return void request.result.createObjectStore(rows);
+      reason = new Failure(gone, `the database ${name} is not there any more`);
+      request.transaction!.abort();
     };
-    request.onsuccess = () => resolve(request.result);
+    request.onblocked = () => {
+      late = setTimeout(() => reject((reason = new Failure(taken, 'another program has it open and does not close it'))), patience);
+    };
+    request.onsuccess = () => {
+      clearTimeout(late);
+      if (reason) request.result.close();
+      resolve(request.result);
+    };
     request.onerror = () => reject(reason ?? request.error);
   }).catch((err: unknown) => {
-    throw refusal(err);
+    throw err instanceof Failure ? err : refusal(err);
   });
   if (db.objectStoreNames.contains(rows)) return db;
   db.close();
   throw new Failure(corrupt, `the database ${name} is there, but has no ${rows}`);
+}
+
+/** Opens a database again whose connection the browser has closed. */
+export async function reconnect(name: string): Promise<IDBDatabase> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await connect(name, true);
+    } catch (err) {
+      if (attempt === attempts || !(err instanceof Failure) || err.status !== unavailable) throw err;
+      await new Promise((next) => setTimeout(next, pause));
+    }
+  }
 }
 
 /** What an error means that comes before a database is open. */

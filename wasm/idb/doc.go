@@ -27,9 +27,10 @@
 // # What goes wrong
 //
 //	no IndexedDB, no Web Locks, or the browser refuses     ErrUnavailable, from Open: there is memory instead
-//	the database belongs to a newer program                ErrVersion, from Open
+//	the database belongs to a newer program                ErrVersion, from Open; one that comes later gets it: lost is called with that
 //	somebody else has it open                              store.ErrLocked, from Open and Delete
 //	no space                                               store.ErrQuota; nothing was applied
-//	the browser closed the connection, the user cleared    store.ErrLost, from then on; Open's function lost is called
-//	  the site's data, somebody deletes the database
+//	the browser closed the connection                      it is opened again, and what was under way is done: reopen.go
+//	the user cleared the site's data, somebody deletes     store.ErrLost, from then on; Open's function lost is called
+//	  the database, the browser forgot what it had stored
 package idb

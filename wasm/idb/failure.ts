@@ -10,6 +10,7 @@ export const unavailable = 6;
 export const newer = 7;
 export const corrupt = 8;
 export const cancelled = 9;
+export const broken = 10;
 
 /** A call that failed, with what Go is told of it. */
 export class Failure extends Error {
@@ -33,9 +34,9 @@ export class Failure extends Error {
         return noSpace;
       case 'InvalidStateError': // the connection is closed
       case 'AbortError': // nobody here aborts without a reason of his own
-        return gone;
+        return broken;
       case 'UnknownError': // Chromium, when the site's data is cleared; WebKit, when it has ended the process that holds the data
-        return /connection.*(closing|lost)/i.test(message) ? gone : failed;
+        return /connection.*(closing|lost)/i.test(message) ? broken : failed;
       default:
         return failed;
     }

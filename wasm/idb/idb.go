@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"unsafe"
 
 	"vsync/core/store"
@@ -34,15 +35,19 @@ type Store struct {
 
 	mu   sync.Mutex // guards pack, and keeps a commit's way down undivided
 	pack []byte
+
+	dead atomic.Bool // the storage was taken for lost
+	line line        // what it takes to open the connection again
 }
 
 var _ store.Store = (*Store)(nil)
 
 // Open opens the database called name, or makes it. It is this program's alone until Close. lost is called, from any goroutine and at most
-// once, when the storage is taken away before that; nil where nobody wants to know.
+// once, when the storage is taken away before that, with store.ErrLost, or ErrVersion if a newer program has it now; nil where nobody
+// wants to know.
 //
 // It fails with ErrUnavailable, ErrVersion, store.ErrLocked, store.ErrQuota or store.ErrIO.
-func Open(ctx context.Context, name string, lost func()) (*Store, error) {
+func Open(ctx context.Context, name string, lost func(error)) (*Store, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("idb: open %s: %w", name, err)
 	}
@@ -91,9 +96,8 @@ func (s *Store) Get(ctx context.Context, key []byte) ([]byte, bool, error) {
 	defer s.life.RUnlock()
 	err := s.usable(ctx)
 	if err == nil {
-		c := begin()
-		jsGet(s.handle, c.id, unsafe.Pointer(unsafe.SliceData(key)), int32(len(key)))
-		if err = c.await(ctx); err == nil {
+		var c *call
+		if c, err = s.repeat(ctx, func() *call { return s.get(key) }); err == nil {
 			return c.value, c.status != missing, nil
 		}
 	}
@@ -109,11 +113,9 @@ func (s *Store) Scan(ctx context.Context, r store.Range) ([]store.Row, error) {
 		if empty(r.From, r.To) {
 			return nil, nil
 		}
-		c := begin()
-		c.rows = true
 		packed := packRange(r)
-		jsScan(s.handle, c.id, unsafe.Pointer(unsafe.SliceData(packed)), int32(len(packed)))
-		if err = c.await(ctx); err == nil {
+		var c *call
+		if c, err = s.repeat(ctx, func() *call { return s.scan(packed) }); err == nil {
 			return c.found, nil
 		}
 	}
@@ -130,24 +132,48 @@ func (s *Store) Commit(ctx context.Context, tx *store.Tx) error {
 	if err := s.usable(ctx); err != nil {
 		return fmt.Errorf("idb: commit to %s: %w", s.name, err)
 	}
+	w := witnessOf(tx)
+	s.line.begins(w)
+	_, err := s.repeat(context.Background(), func() *call { return s.commit(tx) }) // it has begun, so it is carried to its end
+	s.line.ends(w, err == nil)
+	if err != nil {
+		return fmt.Errorf("idb: commit to %s: %w", s.name, err)
+	}
+	return nil
+}
+
+func (s *Store) get(key []byte) *call {
+	c := begin()
+	jsGet(s.handle, c.id, unsafe.Pointer(unsafe.SliceData(key)), int32(len(key)))
+	return c
+}
+
+func (s *Store) scan(packed []byte) *call {
+	c := begin()
+	c.rows = true
+	jsScan(s.handle, c.id, unsafe.Pointer(unsafe.SliceData(packed)), int32(len(packed)))
+	return c
+}
+
+func (s *Store) commit(tx *store.Tx) *call {
 	c := begin()
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.pack = packOps(s.pack[:0], tx.Ops)
 	jsCommit(s.handle, c.id, unsafe.Pointer(unsafe.SliceData(s.pack)), int32(len(s.pack)), int32(tx.Durability))
 	if cap(s.pack) > maxPack {
 		s.pack = nil
 	}
-	s.mu.Unlock()
-	if err := c.await(context.Background()); err != nil { // it has begun, so it is carried to its end
-		return fmt.Errorf("idb: commit to %s: %w", s.name, err)
-	}
-	return nil
+	return c
 }
 
 // usable tells why a call must be refused. The caller holds life.
 func (s *Store) usable(ctx context.Context) error {
 	if s.closed {
 		return store.ErrClosed
+	}
+	if s.dead.Load() {
+		return store.ErrLost
 	}
 	return ctx.Err()
 }

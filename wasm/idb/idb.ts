@@ -1,18 +1,21 @@
 // The half of package idb that speaks with IndexedDB. Its doc.go says what is stored and who owns it, pack.go how calls are packed.
 import { call, text, view } from '../seam.js';
 import type { GoInstance } from '../seam.js';
-import { available, connect, look, remove, rows } from './database.js';
-import { cancelled, done, Failure, gone, missing } from './failure.js';
+import { available, connect, look, reconnect, remove, rows, version } from './database.js';
+import { broken, cancelled, done, Failure, gone, missing, newer } from './failure.js';
 import { lock } from './lock.js';
 import { get, scan, select } from './read.js';
 import type { Found, Range } from './read.js';
 
 /** An open database. */
 interface Open {
+  name: string;
   db: IDBDatabase;
   release(): void; // the lock
-  lost: boolean;
+  lost?: number; // for good, and what that is: gone or newer
   pending: Set<number>; // ids of calls
+  commits: number; // of them, those that write
+  again?: Promise<void>; // a new connection is being opened
 }
 
 /** The transaction of a call; settle says whether this is the call's first end. */
@@ -58,7 +61,7 @@ export function idb(go: GoInstance): WebAssembly.Imports {
 
   async function openDatabase(handle: number, name: string, signal: AbortSignal): Promise<number> {
     available();
-    const release = await lock(name, signal, () => lose(handle));
+    const release = await lock(name, version, signal, { stolen: () => lose(handle, gone), newer: () => refuse(handle, newer) });
     let db: IDBDatabase | undefined;
     try {
       db = await connect('vsync:' + name);
@@ -68,33 +71,72 @@ export function idb(go: GoInstance): WebAssembly.Imports {
       release();
       throw err;
     }
-    open.set(handle, { db, release, lost: false, pending: new Set() });
-    db.onclose = () => lose(handle);
-    // Somebody deletes the database, or makes a newer one of it. What is under way comes to its end, then it is closed.
-    db.onversionchange = () => {
-      db.close();
-      refuse(handle);
-    };
+    open.set(handle, { name: 'vsync:' + name, db, release, pending: new Set(), commits: 0 });
+    attend(handle, db);
     return done;
   }
 
-  /** From now on calls are refused. */
-  function refuse(handle: number): void {
-    const database = open.get(handle);
-    if (!database || database.lost) return;
-    database.lost = true;
-    call(go, 'vsync_idb_lost', handle);
+  /** Notices the end of a connection. */
+  function attend(handle: number, db: IDBDatabase): void {
+    db.onclose = () => lapse(handle, db);
+    // Somebody deletes the database, or makes a newer one of it. What is under way comes to its end, then it is closed.
+    db.onversionchange = ({ newVersion }) => {
+      db.close();
+      refuse(handle, newVersion === null ? gone : newer);
+    };
   }
 
-  /** The connection is gone, and with it what was under way, nobody knows how. */
-  function lose(handle: number): void {
+  /** From now on calls are refused. */
+  function refuse(handle: number, why: number): void {
     const database = open.get(handle);
-    if (!database) return;
+    if (!database || database.lost) return;
+    database.lost = why;
+    call(go, 'vsync_idb_lost', handle, why);
+  }
+
+  /** The connection is gone, and what was under way has ended nobody knows how. */
+  function hangUp(database: Open, status: number): void {
     const pending = [...database.pending];
     database.pending.clear();
-    for (const id of pending) tellFailure(id, new Failure(gone, 'the browser has closed the connection'));
+    database.commits = 0;
     database.db.close();
-    refuse(handle);
+    for (const id of pending) tellFailure(id, new Failure(status, 'the browser has closed the connection'));
+  }
+
+  /** The storage is gone, or somebody else's. */
+  function lose(handle: number, why: number): void {
+    const database = open.get(handle);
+    if (!database) return;
+    hangUp(database, why);
+    refuse(handle, why);
+  }
+
+  /**
+   * The browser has closed a connection: another one is opened, and calls are made again. One commit may be made twice, as it writes the
+   * same; of several, the first would undo what the second has done.
+   */
+  function lapse(handle: number, db: IDBDatabase): void {
+    const database = open.get(handle);
+    if (!database || database.lost || database.db !== db || database.again) return;
+    if (database.commits > 1) return lose(handle, gone);
+    database.again = reconnect(database.name).then(
+      (fresh) => {
+        if (open.get(handle) !== database || database.lost) return fresh.close();
+        delete database.again;
+        database.db = fresh;
+        attend(handle, fresh);
+      },
+      (err: unknown) => lose(handle, Failure.of(err).status === newer ? newer : gone),
+    );
+    hangUp(database, broken);
+  }
+
+  /** Says when a new connection stands. */
+  async function reopened(handle: number): Promise<number> {
+    await open.get(handle)?.again;
+    const database = open.get(handle);
+    if (!database || database.lost) throw new Failure(database?.lost ?? gone, 'the browser has taken the storage away');
+    return done;
   }
 
   function close(handle: number): void {
@@ -107,7 +149,7 @@ export function idb(go: GoInstance): WebAssembly.Imports {
 
   async function deleteDatabase(name: string, signal: AbortSignal): Promise<number> {
     available();
-    const release = await lock(name, signal, () => undefined);
+    const release = await lock(name, version, signal, { stolen: () => undefined, newer: () => undefined });
     await remove('vsync:' + name, signal).finally(release);
     return done;
   }
@@ -127,18 +169,33 @@ export function idb(go: GoInstance): WebAssembly.Imports {
   /** Begins the transaction of a call. That it cannot is told later: Go stands in the middle of its call. */
   function begin(handle: number, id: number, mode: IDBTransactionMode, durability: IDBTransactionDurability): Begun | undefined {
     const database = open.get(handle);
+    const { db } = database ?? {};
     try {
-      if (!database || database.lost) throw new Failure(gone, 'the connection is closed');
-      const tx = database.db.transaction(rows, mode, { durability });
+      if (!database || database.lost) throw new Failure(database?.lost ?? gone, 'the connection is closed');
+      if (database.again) throw new Failure(broken, 'the connection is being opened again');
+      const tx = db!.transaction(rows, mode, { durability });
+      const write = Number(mode === 'readwrite');
       database.pending.add(id);
-      return { tx, settle: () => database.pending.delete(id) };
+      database.commits += write;
+      const settle = (): boolean => {
+        const first = database.pending.delete(id);
+        if (first) database.commits -= write;
+        return first;
+      };
+      return { tx, settle };
     } catch (err) {
       queueMicrotask(() => {
+        if (db && Failure.of(err).status === broken) lapse(handle, db);
         tellFailure(id, err);
-        if (Failure.of(err).status === gone) lose(handle);
       });
       return undefined;
     }
+  }
+
+  /** A call has failed in the middle. If that is because the connection has ended, it is the first to know, and its end is that of all. */
+  function ended(handle: number, id: number, { tx, settle }: Begun, err: unknown): void {
+    if (Failure.of(err).status === broken) lapse(handle, tx.db);
+    if (settle()) tellFailure(id, err);
   }
 
   /** Runs a read in a transaction of its own and tells what it finds. */
@@ -147,7 +204,7 @@ export function idb(go: GoInstance): WebAssembly.Imports {
     if (!begun) return;
     work(begun.tx.objectStore(rows)).then(
       (result) => { if (begun.settle()) found(result); },
-      (err: unknown) => { if (begun.settle()) tellFailure(id, err); },
+      (err: unknown) => ended(handle, id, begun, err),
     );
   }
 
@@ -157,7 +214,7 @@ export function idb(go: GoInstance): WebAssembly.Imports {
     const { tx, settle } = begun;
     let reason: unknown;
     tx.oncomplete = () => { if (settle()) tell(id, done); };
-    tx.onabort = () => { if (settle()) tellFailure(id, reason ?? tx.error ?? new Failure(gone, 'the browser has ended the transaction')); };
+    tx.onabort = () => ended(handle, id, begun, reason ?? tx.error ?? new Failure(broken, 'the browser has ended the transaction'));
     try {
       apply(tx.objectStore(rows), packed);
       tx.commit?.();
@@ -181,6 +238,7 @@ export function idb(go: GoInstance): WebAssembly.Imports {
         const database = text(go, name, length);
         run(id, () => exists(database));
       },
+      reopened: (handle: number, id: number) => run(id, () => reopened(handle)),
       cancel: (id: number) => running.get(id)?.abort(),
       close,
       commit: (handle: number, id: number, packed: number, length: number, strict: number) =>

@@ -49,7 +49,7 @@ func TestStoreWithoutRecords(t *testing.T) {
 	storetest.Run(t, func(t *testing.T) storetest.Opener { return newPlace(t) })
 }
 
-func mustOpen(t testing.TB, p place, lost func()) *idb.Store {
+func mustOpen(t testing.TB, p place, lost func(error)) *idb.Store {
 	t.Helper()
 	s, err := idb.Open(ctx, p.name, lost)
 	if err != nil {

@@ -129,10 +129,10 @@ func wantLost(t *testing.T, p place, s *idb.Store, lost <-chan struct{}) {
 func TestLockGrantedTwice(t *testing.T) {
 	p := newPlace(t)
 	lost := make(chan struct{}, 2)
-	s := mustOpen(t, p, func() { lost <- struct{}{} })
+	s := mustOpen(t, p, func(error) { lost <- struct{}{} })
 	t.Run("later", func(t *testing.T) {
 		replace(t, "LockManager.prototype", "request", `function (name, options, hold) { return before.call(this, name + ", again", options, hold); }`)
-		second := mustOpen(t, p, func() { t.Error("the later one was told that its storage is gone") })
+		second := mustOpen(t, p, func(error) { t.Error("the later one was told that its storage is gone") })
 		<-lost
 		if err := second.Commit(ctx, put("b", "1")); err != nil {
 			t.Errorf("the later one: %v", err)
@@ -146,7 +146,7 @@ func TestLockGrantedTwice(t *testing.T) {
 func TestDatabaseDeleted(t *testing.T) {
 	p := newPlace(t)
 	lost := make(chan struct{}, 2)
-	s := mustOpen(t, p, func() { lost <- struct{}{} })
+	s := mustOpen(t, p, func(error) { lost <- struct{}{} })
 	committed := make(chan error, 1)
 	go func() {
 		tx := put("a", "1")
@@ -170,16 +170,17 @@ func TestDatabaseDeleted(t *testing.T) {
 func TestLockStolen(t *testing.T) {
 	p := newPlace(t)
 	lost := make(chan struct{}, 2)
-	s := mustOpen(t, p, func() { lost <- struct{}{} })
+	s := mustOpen(t, p, func(error) { lost <- struct{}{} })
 	await(t, fmt.Sprintf("navigator.locks.request(%q, { steal: true }, () => {})", "vsync:"+p.name))
 	wantLost(t, p, s, lost)
 }
 
-// A connection that has died without a word, as WebKit's do in the background, is found at the next call.
+// A connection that has died without a word, as WebKit's do in the background, is found at the next call; each that is opened in its place
+// dies too.
 func TestConnectionDead(t *testing.T) {
 	p := newPlace(t)
 	lost := make(chan struct{}, 2)
-	s := mustOpen(t, p, func() { lost <- struct{}{} })
+	s := mustOpen(t, p, func(error) { lost <- struct{}{} })
 	t.Run("next call", func(t *testing.T) {
 		replace(t, "IDBDatabase.prototype", "transaction", `function () { throw new DOMException("closing", "InvalidStateError"); }`)
 		if err := s.Commit(ctx, put("a", "1")); !errors.Is(err, store.ErrLost) {

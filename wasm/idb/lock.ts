@@ -1,23 +1,33 @@
 // One owner a database. A worker's end gives its lock back, but only after a while: hence the question who has it.
 //
-//   'who'   asks;  'I'   is a living owner's answer;  a number   says that the lock was granted at that time
+//   'who'        asks;  'I'   is a living owner's answer;  a number   says that the lock was granted at that time
+//   {format: n}  asks for a program that stores another format: an owner that stores a lower one steps aside, and answers no more
 import { cancelled, Failure, taken, unavailable } from './failure.js';
 
 /** How long one waits for the lock of an owner that does not answer, in ms, and how often one asks. */
 const patience = 5000;
 const askEvery = 100;
 
+/** What an owner has to hear of. */
+export interface Owner {
+  /** Somebody has taken the lock by force. */
+  stolen(): void;
+  /** A program that stores a higher format waits for it: let go of it soon. */
+  newer(): void;
+}
+
 /**
  * Takes the lock "vsync:" + name and returns what gives it back. Fails at once while a living owner has it, and after a while where it does
- * not become free. stolen is called when somebody has taken it by force.
+ * not become free.
  */
-export async function lock(name: string, signal: AbortSignal, stolen: () => void): Promise<() => void> {
+export async function lock(name: string, format: number, signal: AbortSignal, { stolen, newer }: Owner): Promise<() => void> {
   const locks = globalThis.navigator?.locks;
   if (!locks || typeof BroadcastChannel === 'undefined') {
     throw new Failure(unavailable, 'there are no Web Locks: the page has to come over https, or from localhost');
   }
   const channel = new BroadcastChannel('vsync:lock:' + name);
   let held = false;
+  let aside = false;
   let since = 0; // when it was granted
   const acquire = (options: LockOptions) =>
     new Promise<boolean>((granted, failed) => {
@@ -41,12 +51,16 @@ export async function lock(name: string, signal: AbortSignal, stolen: () => void
     };
   });
   channel.onmessage = ({ data }) => {
-    if (held && data === 'who') channel.postMessage('I');
+    if (held && !aside && data?.format > format) {
+      aside = true;
+      newer();
+    }
+    if (held && !aside && data === 'who') channel.postMessage('I');
     // Somebody has been granted it later. That is no mistake of his: Chromium forgets locks when the site's data is cleared.
     if (held && data > since) stolen();
   };
   try {
-    if (!(await acquire({ ifAvailable: true }))) await wait(acquire, channel, signal);
+    if (!(await acquire({ ifAvailable: true }))) await wait(acquire, channel, format, signal);
   } catch (err) {
     release();
     if (err instanceof Failure) throw err;
@@ -59,11 +73,14 @@ export async function lock(name: string, signal: AbortSignal, stolen: () => void
 const now = () => performance.timeOrigin + performance.now();
 
 /** Waits in the queue for the lock, as long as no owner answers. */
-async function wait(acquire: (options: LockOptions) => Promise<boolean>, channel: BroadcastChannel, signal: AbortSignal): Promise<void> {
+async function wait(acquire: (options: LockOptions) => Promise<boolean>, channel: BroadcastChannel, format: number, signal: AbortSignal): Promise<void> {
   const end = new AbortController();
   const giveUp = (failure: Failure) => end.abort(failure);
   const answered = channel.onmessage;
-  const ask = () => channel.postMessage('who');
+  const ask = () => {
+    channel.postMessage({ format }); // first, so that who steps aside does not answer
+    channel.postMessage('who');
+  };
   channel.onmessage = function (event) {
     if (event.data === 'I') giveUp(new Failure(taken, 'another tab or worker has it open'));
     else answered?.call(channel, event);
