@@ -371,6 +371,7 @@ func (d *device) noteAt(w *write) (string, bool) {
 func (d *device) reopened() {
 	defer d.s.missing(d.s.kept())
 	defer d.stand()
+	d.read = nil // the application has begun anew, too; and what it had read may be lost, and its name another's by now
 	st := d.r.State()
 	for _, n := range slices.Sorted(maps.Keys(d.holds)) {
 		commit := d.holds[n]
