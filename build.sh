@@ -33,6 +33,7 @@ usage: ./build.sh <command>
   sim --rules …   any of these with field rules in every history; else in every second
   sim --mutants   put known defects into the engine, one at a time: the simulation has to find each in ten seconds
   bench           all benchmarks, those of IndexedDB in Chromium, as tables in build/bench.txt
+  bench edge      the hub in a Durable Object against one in plain JavaScript, in workerd; as a table in build/bench-edge.txt
   clean           remove what was built; data and installed packages stay
 
 needs Go 1.26 and Node 20; `test` also gcc and Chromium, which it installs when run as root on Debian
@@ -117,6 +118,9 @@ build_worker_tests() {
   for name in hub provoke rows; do
     cp edge/worker/hub.capnp "$to/$name/"
   done
+  mkdir -p "$to/plain"
+  cp edge/worker/plain/plain.js "$to/plain/worker.js"
+  cp edge/worker/plain/plain.capnp "$to/plain/hub.capnp"
 }
 
 # Cloudflare counts what a Worker has together after gzip: 3 MB for an account that pays nothing, 10 MB for others.
@@ -477,7 +481,27 @@ simulate() {
   done
 }
 
+# The hub in a Durable Object beside one in plain JavaScript, in workerd on this machine's disk. The times of a machine that has other things
+# to do say little; the ratio of the two does.
+bench_edge() {
+  need_workerd
+  mkdir -p "$out"
+  build_hub
+  build_worker
+  build_worker_tests
+  VSYNC_BIN=$out/vsync VSYNC_WORKER=$out/worker-tests VSYNC_WORKERD=$workerd \
+    go test -tags workerd -run='^TestWorkerBoots$' -bench='^BenchmarkEdge' -benchtime="${1:-64000x}" -count=1 -timeout=60m -v ./edge/e2e -args -host worker |
+    tee "$out/bench-edge.raw.txt"
+  bench_table <"$out/bench-edge.raw.txt" >"$out/bench-edge.txt"
+  say "" "$(cat "$out/bench-edge.txt")" "" "written to build/bench-edge.txt"
+}
+
 bench() {
+  case ${1:-} in
+    '') ;;
+    edge) shift; bench_edge "$@"; return ;;
+    *) help >&2; die "bench has no \"$1\"" ;;
+  esac
   need_go
   mkdir -p "$out"
   go test -run='^$' -bench=. -benchmem -count=1 -timeout=60m ./... | tee "$out/bench.raw.txt"
@@ -523,7 +547,7 @@ main() {
     site) build_site ;;
     edge) edge "$@" ;;
     sim) simulate "$@" ;;
-    bench) bench ;;
+    bench) bench "$@" ;;
     clean) clean ;;
     help | -h | --help) help ;;
     *) help >&2; die "there is no command \"$command\"" ;;

@@ -9,9 +9,35 @@ import (
 	"vsync/core/wire"
 )
 
-// push joins what came in parts and has the replica judge it. What it takes is answered by the stream,
-// in its place of the feed.
-func (c *Conn) push(ctx context.Context, p *wire.Push) error {
+// gather finds the pushes that go on right behind p, and are as whole and as ordinary as it is. What is anything else is left for itself.
+// Together they are not larger than one frame may be.
+func (c *Conn) gather(now uint64, p *wire.Push, frames [][]byte) (others []*wire.Push) {
+	frames, bytes := frames[1:], len(frames[0])
+	if len(frames) == 0 || !whole(p) || c.awaiting != 0 || c.granted().ReadOnly || c.join.Held() > 0 {
+		return nil
+	}
+	next, room := p.Gen+change.Generation(len(p.Batches)), c.window()-1
+	for _, frame := range frames {
+		if bytes += len(frame); bytes > wire.MaxFrame {
+			break
+		}
+		m, err := wire.DecodeUp(frame)
+		push, is := m.(*wire.Push)
+		if err != nil || !is || !whole(push) || push.Gen != next || len(others) >= room || c.unfit(now, push, len(frame)) != nil {
+			break
+		}
+		others = append(others, push)
+		next += change.Generation(len(push.Batches))
+	}
+	return others
+}
+
+// whole reports whether a push has all of its batches in it, and none that is to be tried alone.
+func whole(p *wire.Push) bool { return p.Part == (wire.Part{}) && !p.Alone && len(p.Batches) > 0 }
+
+// push joins what came in parts and has the replica judge it, together with others that follow it. What it takes is answered by the
+// stream, in its place of the feed.
+func (c *Conn) push(ctx context.Context, p *wire.Push, others []*wire.Push) error {
 	if c.granted().ReadOnly {
 		return c.refuse(&wire.Error{Code: wire.CodeForbidden, Gen: p.Gen,
 			Text: "the token allows reading only; nothing was taken: keep what was written until there is a token that allows writing"})
@@ -28,7 +54,7 @@ func (c *Conn) push(ctx context.Context, p *wire.Push) error {
 		}
 		c.awaiting = 0
 	}
-	if p.Part.Index == 0 && c.windowFull() {
+	if p.Part.Index == 0 && c.window() <= 0 {
 		return c.refuse(&wire.Error{Code: wire.CodeProtocol, Gen: p.Gen, Text: fmt.Sprintf("expected at most %d pushes that are not answered: wait for the stream", wire.MaxPushes)})
 	}
 	joined, err := c.join.Join(p)
@@ -44,17 +70,22 @@ func (c *Conn) push(ctx context.Context, p *wire.Push) error {
 	case wire.Waiting:
 		return nil
 	}
-	return c.accept(ctx, p)
+	return c.accept(ctx, p, others)
 }
 
-// accept has whole batches judged and stored.
-func (c *Conn) accept(ctx context.Context, p *wire.Push) error {
-	in := make([]core.Incoming, len(p.Batches))
-	for i, b := range p.Batches {
-		in[i] = c.incoming(b)
-		in[i].Alone = p.Alone
+// accept has whole batches judged and stored, those of several pushes in one commit.
+func (c *Conn) accept(ctx context.Context, p *wire.Push, others []*wire.Push) error {
+	var in []core.Incoming
+	var lasts []change.Generation // of each push
+	for _, push := range append([]*wire.Push{p}, others...) {
+		for _, b := range push.Batches {
+			one := c.incoming(b)
+			one.Alone = push.Alone
+			in = append(in, one)
+		}
+		lasts = append(lasts, p.Gen+change.Generation(len(in))-1)
 	}
-	last := p.Gen + change.Generation(len(in)) - 1
+	last := lasts[len(lasts)-1]
 	c.shows(last) // before they are in the feed, whose readers ask
 	verdicts, err := c.store(ctx, in)
 	if err != nil {
@@ -64,11 +95,15 @@ func (c *Conn) accept(ctx context.Context, p *wire.Push) error {
 		return c.fail(fmt.Errorf("expected %d verdicts, got %d", len(in), len(verdicts)))
 	}
 	for i, v := range verdicts {
-		if err := c.judged(v, p.Gen+change.Generation(i)); err != nil || c.awaiting != 0 {
+		gen := p.Gen + change.Generation(i)
+		if err := c.judged(v, gen); err != nil || c.awaiting != 0 {
 			return err
 		}
+		if gen == lasts[0] {
+			c.awaits(gen)
+			lasts = lasts[1:]
+		}
 	}
-	c.awaits(last)
 	return c.ended()
 }
 
@@ -151,11 +186,11 @@ func (c *Conn) shows(gen change.Generation) {
 	c.mu.Unlock()
 }
 
-// windowFull reports whether the device should not have pushed yet.
-func (c *Conn) windowFull() bool {
+// window is how many pushes the device may send now.
+func (c *Conn) window() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return len(c.unanswered) >= wire.MaxPushes
+	return wire.MaxPushes - len(c.unanswered)
 }
 
 // awaits notes a push as unanswered until the stream has passed its last generation; it may have

@@ -77,38 +77,60 @@ type handed struct {
 // frame has had its effect: a push is stored then. The error is an *End when the connection is over, or
 // that of the context.
 func (c *Conn) Receive(ctx context.Context, now uint64, frame []byte) error {
+	return c.ReceiveAll(ctx, now, [][]byte{frame})
+}
+
+// ReceiveAll is Receive for frames that came one behind the other. Pushes that follow each other share a commit.
+func (c *Conn) ReceiveAll(ctx context.Context, now uint64, frames [][]byte) error {
 	if end := c.hear(now); end != nil {
 		return end
 	}
 	defer c.rest()
-	m, err := wire.DecodeUp(frame)
+	for len(frames) > 0 {
+		n, err := c.receive(ctx, now, frames)
+		if err != nil {
+			return err
+		}
+		if frames = frames[n:]; len(frames) > 0 {
+			if err := c.ended(); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// receive takes the first frame, and as many behind it as go with it: how many.
+func (c *Conn) receive(ctx context.Context, now uint64, frames [][]byte) (n int, err error) {
+	m, err := wire.DecodeUp(frames[0])
 	if err != nil {
-		return c.refuse(answer(err))
+		return 1, c.refuse(answer(err))
 	}
 	if hello, is := m.(*wire.Hello); is != c.device.IsZero() {
-		return c.refuse(&wire.Error{Code: wire.CodeProtocol, Text: fmt.Sprintf("expected hello as the first message and only then, got %v", m.Type())})
+		return 1, c.refuse(&wire.Error{Code: wire.CodeProtocol, Text: fmt.Sprintf("expected hello as the first message and only then, got %v", m.Type())})
 	} else if is {
-		return c.greet(ctx, now, hello)
+		return 1, c.greet(ctx, now, hello)
 	}
 	if _, is := m.(*wire.Ping); !is && (m.Type() == wire.TypeHandback) != c.handing {
-		return c.refuse(&wire.Error{Code: wire.CodeProtocol, Text: fmt.Sprintf("expected handback where the stream begins at an earlier place than the marker, and only there, got %v", m.Type())})
+		return 1, c.refuse(&wire.Error{Code: wire.CodeProtocol, Text: fmt.Sprintf("expected handback where the stream begins at an earlier place than the marker, and only there, got %v", m.Type())})
 	}
-	if why := c.unfit(now, m, len(frame)); why != nil {
-		return c.refuse(why)
+	if why := c.unfit(now, m, len(frames[0])); why != nil {
+		return 1, c.refuse(why)
 	}
 	switch m := m.(type) {
 	case *wire.Push:
-		return c.push(ctx, m)
+		others := c.gather(now, m, frames)
+		return 1 + len(others), c.push(ctx, m, others)
 	case *wire.Handback:
-		return c.takeBack(ctx, m)
+		return 1, c.takeBack(ctx, m)
 	case *wire.Seen:
-		return c.see(m)
+		return 1, c.see(m)
 	case *wire.Token:
-		return c.renew(ctx, now, m)
+		return 1, c.renew(ctx, now, m)
 	case *wire.Ping:
-		return c.say(&wire.Pong{N: m.N, Now: now})
+		return 1, c.say(&wire.Pong{N: m.N, Now: now})
 	}
-	return nil // DecodeUp has no others
+	return 1, nil // DecodeUp has no others
 }
 
 // hear notes that the device lives and that Receive is at work.

@@ -29,7 +29,7 @@ func benchmarkPush(b *testing.B, per int) {
 	}
 	defer conn.Close(wire.CloseNormal, "")
 	device := change.DeviceID{1}
-	frames := pushFrames(b, device, b.N, per)
+	frames := pushFrames(b, device, b.N, per, 1)
 	hello, err := wire.Append(nil, &wire.Hello{Protocol: wire.Protocol, Database: database, Device: device, LowestHeld: 1, Credit: 1 << 30, Agent: "bench"})
 	if err == nil {
 		err = conn.Write(ctx, hello)
@@ -76,8 +76,8 @@ func takeAccepted(b *testing.B, conn wire.Conn) (n int, seen []byte) {
 	return len(a.Annotations), seen
 }
 
-// pushFrames are n batches of a device, so many in a frame.
-func pushFrames(b *testing.B, device change.DeviceID, n, per int) (frames [][]byte) {
+// pushFrames are n batches of a device, so many in a frame, of so many changes each.
+func pushFrames(b *testing.B, device change.DeviceID, n, per, changes int) (frames [][]byte) {
 	value, err := change.Encode(strings.Repeat("v", 190))
 	if err != nil {
 		b.Fatal(err)
@@ -85,9 +85,9 @@ func pushFrames(b *testing.B, device change.DeviceID, n, per int) (frames [][]by
 	var before change.Hash
 	var batches [][]byte
 	for gen := change.Generation(1); int(gen) <= n; gen++ {
-		batch := change.Batch{
-			Header:    change.Header{Device: device, Gen: gen, Stamp: now()},
-			Mutations: []change.Mutation{{Key: change.Key{Collection: "bench", ID: fmt.Sprint(gen)}, Value: value}},
+		batch := change.Batch{Header: change.Header{Device: device, Gen: gen, Stamp: now()}}
+		for i := range changes {
+			batch.Mutations = append(batch.Mutations, change.Mutation{Index: i, Key: change.Key{Collection: "bench", ID: fmt.Sprintf("%d-%02d", gen, i)}, Value: value})
 		}
 		bytes, err := batch.Encode(before)
 		if err != nil {

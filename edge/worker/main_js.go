@@ -13,6 +13,7 @@
 //	object_js.go  opening, tokens, connections, frames
 //	api_js.go     the API for services, package httpapi, through syumai/workers
 //	sleep_js.go   what is kept of a connection while the object sleeps, ticks and alarms
+//	spawn_js.go   goroutines that are used again
 //	seam_js.go    what JavaScript calls, and what it is asked to do
 //	rows/         the store
 //	rows.ts object.ts front.ts   the other half

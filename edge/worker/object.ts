@@ -9,6 +9,7 @@ export interface Settings {
   HUB_KEY?: string;
   TOKEN_KEYS?: string;
   LOG?: string;
+  COST?: string; // set, /v1/<database>/cost says what has been done since the object began: for ./build.sh bench edge
 }
 
 const subprotocol = 'vsync.1';
@@ -63,11 +64,14 @@ export class Database {
   readonly #settings: Settings;
   readonly #sockets = new Map<number, WebSocket>();
   readonly #numbers = new WeakMap<WebSocket, number>();
-  readonly #cost: Cost = { commits: 0, rowsRead: 0, rowsWritten: 0 };
+  readonly #cost: Cost = { commits: 0, rowsRead: 0, rowsWritten: 0, bytes: 0 };
   readonly #waiting = new Map<number, ReturnType<typeof setTimeout>>();
   readonly #asked = new Map<number, Asked>();
   #bodies = 0;
   #name = '';
+  /** Ms since 1970 of the last turn; the next one has a timer. */
+  #turned = 0;
+  #turning = false;
   #last = 0;
   #sent = new Uint8Array(0);
   #go: GoInstance | undefined;
@@ -99,7 +103,25 @@ export class Database {
     if (typeof message === 'string') return this.#turnAway(socket, closeText, 'expected binary messages, got a text message');
     if (message.byteLength > maxFrame) return this.#turnAway(socket, closeTooLarge, `expected at most ${maxFrame} bytes, got ${message.byteLength}`);
     this.#say(this.#go, new Uint8Array(message));
-    call(this.#go, 'vsync_frame', number);
+    ask(this.#go, 'vsync_frame', number);
+    this.#turn(this.#go);
+  }
+
+  /** Has the program work. What comes at once is worked on at once; what comes in dense, together, so that it shares its commit. */
+  #turn(go: GoInstance): void {
+    if (this.#turning) return;
+    const now = Date.now();
+    if (now > this.#turned) {
+      this.#turned = now;
+      wake(go);
+      return;
+    }
+    this.#turning = true;
+    setTimeout(() => {
+      this.#turning = false;
+      this.#turned = Date.now();
+      wake(go);
+    }, 0);
   }
 
   /** The peer has closed, and waits for the answer. */
@@ -118,6 +140,9 @@ export class Database {
 
   /** Has the API answer a request: one without its body, which is read when it is asked for. */
   async #answer(request: Request): Promise<Response> {
+    if (this.#settings.COST && new URL(request.url).pathname.endsWith('/cost')) {
+      return Response.json({ ...this.#cost, memory: ask(this.#go!, 'vsync_memory') });
+    }
     const number = ++this.#last;
     const headers = new Headers(request.headers);
     headers.set(numberHeader, String(number));

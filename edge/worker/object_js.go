@@ -129,10 +129,10 @@ func auth() func(context.Context, string) (edge.Grant, error) {
 
 // behindOthers starts work when all goroutines that can run have run: a commit then takes along what they all want stored.
 func behindOthers(work func()) {
-	go func() {
+	spawn(func() {
 		runtime.Gosched()
 		work()
-	}()
+	})
 }
 
 func now() uint64 { return uint64(max(time.Now().UnixMilli(), 0)) }
@@ -228,21 +228,23 @@ func take(id int32, frame []byte) {
 	s.inbox = append(s.inbox, frame)
 	if !s.reading {
 		s.reading = true
-		go s.read()
+		spawn(s.read)
 	}
 }
 
 // provoke is set in tests, where it ends the program for some frames.
 var provoke = func(frame []byte) {}
 
-// read receives what is in the inbox.
+// read receives what is in the inbox, all at once: pushes that follow each other share a commit.
 func (s *socket) read() {
 	for len(s.inbox) > 0 {
-		frame := s.inbox[0]
-		s.inbox = s.inbox[1:]
-		provoke(frame)
+		frames := s.inbox
+		s.inbox = nil
+		for _, frame := range frames {
+			provoke(frame)
+		}
 		if s.conn == nil {
-			if err := s.admit(frame); err != nil {
+			if err := s.admit(frames[0]); err != nil {
 				s.turnAway(err)
 			}
 			if s.conn == nil {
@@ -250,7 +252,7 @@ func (s *socket) read() {
 				return
 			}
 		}
-		if err := s.conn.Receive(context.Background(), now(), frame); err != nil {
+		if err := s.conn.ReceiveAll(context.Background(), now(), frames); err != nil {
 			s.inbox = nil // the connection is over, and pump closes it
 		}
 	}

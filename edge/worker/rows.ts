@@ -15,6 +15,7 @@ export interface Cost {
   commits: number;
   rowsRead: number;
   rowsWritten: number;
+  bytes: number; // that were bound to writing statements
 }
 
 export const rows = (storage: DurableObjectState['storage'], cost: Cost): Part => (go) => {
@@ -101,6 +102,7 @@ export const rows = (storage: DurableObjectState['storage'], cost: Cost): Part =
       commit: (ptr: number, length: number) =>
         attempt(() => {
           const packed = view(go, ptr, length).slice();
+          cost.bytes += length;
           storage.transactionSync(() => commit(packed));
           cost.commits++;
           return 0;

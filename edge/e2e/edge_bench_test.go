@@ -1,0 +1,231 @@
+//go:build workerd
+
+package e2e
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"vsync/core/change"
+	"vsync/core/wire"
+	"vsync/edge/e2e/program"
+	"vsync/edge/ws"
+)
+
+// BenchmarkEdge: a hub in a Durable Object, under workerd with storage on disk, and one in plain JavaScript that stores and hands on the
+// same bytes: see edge/worker/plain. One operation is a change of 190 bytes. The sender is as far ahead as the protocol allows.
+//
+//	frame=1x1    a frame brings one batch of one change
+//	frame=64x1   64 batches of one change, as they are when they were written one by one
+//	frame=1x64   one batch of 64 changes, as they are when they were written together
+//
+// Processor time is that of all of workerd, and so it has the kernel's for sockets and files in it.
+func BenchmarkEdge(b *testing.B) {
+	for _, shape := range []struct{ batches, changes, readers int }{
+		{1, 1, 0}, {1, 1, 1}, {1, 1, 10}, {1, 1, 100}, {64, 1, 0}, {64, 1, 10}, {1, 64, 0}, {1, 64, 10},
+	} {
+		for _, variant := range []string{"plain", "hub"} {
+			b.Run(fmt.Sprintf("frame=%dx%d/readers=%d/%s", shape.batches, shape.changes, shape.readers, variant), func(b *testing.B) {
+				benchmarkEdge(b, variant, shape.batches, shape.changes, shape.readers)
+			})
+		}
+	}
+}
+
+func benchmarkEdge(b *testing.B, variant string, batches, changes, readers int) {
+	h := program.NewVariant(b, b.TempDir(), variant)
+	h.Start()
+	plain := variant == "plain"
+	url := program.DatabaseURL(h.Addr(), database)
+	var all sync.WaitGroup
+	whole := max(b.N/(batches*changes), 1) // frames are whole, all of them
+	frames := pushFrames(b, change.DeviceID{1}, whole*batches, batches, changes)
+	for i := range readers {
+		r := enterBench(b, url, change.DeviceID{2, byte(i)}, plain)
+		defer r.conn.Close(wire.CloseNormal, "")
+		all.Go(func() {
+			if err := r.readAll(len(frames), batches); err != nil {
+				b.Error(err)
+			}
+		})
+	}
+	s := enterBench(b, url, change.DeviceID{1}, plain)
+	defer s.conn.Close(wire.CloseNormal, "")
+	before, used := costOf(b, h), cpuOf(b, h.Cmd.Process.Pid)
+	b.ResetTimer()
+	if err := s.sendAll(frames, batches); err != nil {
+		b.Fatal(err)
+	}
+	all.Wait()
+	b.StopTimer()
+	used = cpuOf(b, h.Cmd.Process.Pid) - used
+	after := costOf(b, h)
+	n := float64(whole * batches * changes)
+	b.ReportMetric(n/b.Elapsed().Seconds(), "changes/s")
+	b.ReportMetric(float64(len(frames))/b.Elapsed().Seconds(), "frames/s")
+	b.ReportMetric(float64(used.Microseconds())/float64(len(frames)), "cpu-µs/frame")
+	b.ReportMetric(float64(after.RowsWritten-before.RowsWritten)/n, "rows/change")
+	b.ReportMetric(float64(after.Bytes-before.Bytes)/n, "stored-B/change")
+	b.ReportMetric(0, "ns/op")
+}
+
+// An edgeCost is what an object says that it has done.
+type edgeCost struct{ Commits, RowsRead, RowsWritten, Bytes, Memory int64 }
+
+func costOf(b testing.TB, h *program.Hub) (c edgeCost) {
+	b.Helper()
+	resp, err := http.Get("http://" + h.Addr() + "/v1/" + database + "/cost")
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode == http.StatusOK {
+		err = json.NewDecoder(resp.Body).Decode(&c)
+	}
+	if err != nil {
+		b.Fatal(err)
+	}
+	return c
+}
+
+// cpuOf is the processor time that a process has used.
+func cpuOf(b testing.TB, pid int) (used time.Duration) {
+	b.Helper()
+	tasks, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", pid))
+	if err != nil || len(tasks) == 0 {
+		b.Fatalf("%v, %d tasks", err, len(tasks))
+	}
+	for _, path := range tasks {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			continue // it has ended
+		}
+		ns, _, _ := strings.Cut(string(text), " ")
+		n, err := strconv.ParseInt(ns, 10, 64)
+		if err != nil {
+			b.Fatal(err)
+		}
+		used += time.Duration(n)
+	}
+	return used
+}
+
+// A benchConn is one of the ends of a benchmark.
+type benchConn struct {
+	conn  wire.Conn
+	plain bool
+}
+
+func enterBench(b *testing.B, url string, device change.DeviceID, plain bool) *benchConn {
+	b.Helper()
+	ctx := context.Background()
+	conn, err := ws.Dialer{}.Dial(ctx, url)
+	if err != nil {
+		b.Fatal(err)
+	}
+	if plain {
+		return &benchConn{conn, true}
+	}
+	hello, err := wire.Append(nil, &wire.Hello{Protocol: wire.Protocol, Database: database, Device: device, LowestHeld: 1, Credit: wire.DefaultCredit, Agent: "bench"})
+	if err == nil {
+		err = conn.Write(ctx, hello)
+	}
+	if err == nil {
+		_, err = conn.Read(ctx)
+	}
+	if err != nil {
+		b.Fatal(err)
+	}
+	return &benchConn{conn, false}
+}
+
+// sendAll sends frames, and returns when all are answered.
+func (c *benchConn) sendAll(frames [][]byte, batches int) error {
+	ctx := context.Background()
+	sent, answered, unseen := 0, 0, 0
+	for answered < len(frames)*batches {
+		for sent < len(frames) && sent*batches < answered+wire.MaxPushes*batches {
+			if err := c.conn.Write(ctx, frames[sent]); err != nil {
+				return err
+			}
+			sent++
+		}
+		frame, err := c.conn.Read(ctx)
+		if err != nil {
+			return err
+		}
+		if c.plain {
+			answered += batches
+			continue
+		}
+		last, size, err := streamed(frame)
+		if err != nil {
+			return err
+		}
+		answered = int(last)
+		if unseen += size; unseen > wire.DefaultCredit/4 {
+			unseen = 0
+			if err := c.say(&wire.Seen{Seq: last}); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// readAll reads until all has come.
+func (c *benchConn) readAll(frames, batches int) error {
+	ctx := context.Background()
+	unseen := 0
+	for last := 0; last < frames*batches; {
+		frame, err := c.conn.Read(ctx)
+		if err != nil {
+			return err
+		}
+		if c.plain {
+			last += batches
+			continue
+		}
+		seq, size, err := streamed(frame)
+		if err != nil {
+			return err
+		}
+		last = int(seq)
+		if unseen += size; unseen > wire.DefaultCredit/4 {
+			unseen = 0
+			if err := c.say(&wire.Seen{Seq: seq}); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (c *benchConn) say(m wire.Message) error {
+	frame, err := wire.Append(nil, m)
+	if err != nil {
+		return err
+	}
+	return c.conn.Write(context.Background(), frame)
+}
+
+// streamed says up to which place of the feed a frame goes, and what it takes of the credit.
+func streamed(frame []byte) (last uint64, size int, err error) {
+	m, err := wire.DecodeDown(frame)
+	switch m := m.(type) {
+	case *wire.Accepted:
+		return m.Seq + uint64(len(m.Annotations)) - 1, len(frame), nil
+	case *wire.Changes:
+		return m.Seq + uint64(len(m.Entries)) - 1, len(frame), nil
+	}
+	return 0, 0, fmt.Errorf("expected the feed, got %+v, %v", m, err)
+}

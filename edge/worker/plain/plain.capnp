@@ -1,0 +1,18 @@
+using Workerd = import "/workerd/workerd.capnp";
+
+const config :Workerd.Config = (
+  services = [
+    ( name = "hub", worker = .hub ),
+    ( name = "disk", disk = ( writable = true ) ),
+  ],
+  sockets = [ ( name = "http", http = (), service = "hub" ) ],
+);
+
+const hub :Workerd.Worker = (
+  modules = [ ( name = "worker.js", esModule = embed "worker.js" ) ],
+  compatibilityDate = "2026-04-01",
+  compatibilityFlags = ["no_web_socket_compression"],
+  durableObjectNamespaces = [ ( className = "Database", uniqueKey = "vsync-plain", enableSql = true ) ],
+  durableObjectStorage = ( localDisk = "disk" ),
+  bindings = [ ( name = "DATABASES", durableObjectNamespace = "Database" ) ],
+);
