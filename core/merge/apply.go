@@ -102,7 +102,8 @@ func (a *applier) number(version int) int {
 	return a.numbers[version]
 }
 
-// inForce turns ops of other functions than the rules in force have at their paths into assignments of what was written.
+// inForce turns ops of other functions than the rules in force have at their paths into assignments of what was written. That it is a text or
+// a set, they go on saying: what their writer did on top names what he brought, and the rule may be in force again by then.
 func (a *applier) inForce() {
 	for i := range a.changes.ops {
 		o := &a.changes.ops[i]
@@ -113,7 +114,7 @@ func (a *applier) inForce() {
 		if g, _ := a.rules.at(o.path); f == g {
 			continue
 		}
-		*o = op{path: o.path, code: opAssign, new: lookup(a.write.Value, o.path)}
+		*o = op{path: o.path, code: opAssign, new: lookup(a.write.Value, o.path), text: o.text, set: o.set}
 		if o.new == nil {
 			o.code = opRemove
 		}
@@ -264,7 +265,9 @@ func (a *applier) standing(dst, now []byte, groups []group, depth int) ([]byte, 
 func (a *applier) apply(o *op, now []byte) []byte {
 	switch o.code {
 	case opAssign:
-		a.assigned(o)
+		if !a.edited(o, now) {
+			a.assigned(o)
+		}
 		return o.new
 	case opRemove:
 		a.forget(o.path)
@@ -276,11 +279,11 @@ func (a *applier) apply(o *op, now []byte) []byte {
 		a.forget(o.path)
 		return emptyMap
 	case opCounter:
-		return count(now, o.old, o.new)
+		return a.replaced(o, now, count(now, o.old, o.new))
 	case opMax:
-		return extreme(now, o.old, o.new, 1)
+		return a.replaced(o, now, extreme(now, o.old, o.new, 1))
 	case opMin:
-		return extreme(now, o.old, o.new, -1)
+		return a.replaced(o, now, extreme(now, o.old, o.new, -1))
 	case opSet:
 		return a.editSet(o.path, now, o.set)
 	case opText:
@@ -298,18 +301,39 @@ func (a *applier) forget(path [][]byte) {
 	}
 }
 
+// edited says that what is assigned is what its writer's edit makes of what is there: then the edit has named the parts.
+func (a *applier) edited(o *op, now []byte) bool {
+	switch {
+	case now == nil || o.new == nil:
+		return false
+	case o.text != nil:
+		return bytes.Equal(a.editText(o.path, now, o.text), o.new)
+	case o.set != nil:
+		return bytes.Equal(a.editSet(o.path, now, o.set), o.new)
+	}
+	return false
+}
+
+// replaced is a value that has no parts.
+func (a *applier) replaced(o *op, was, now []byte) []byte {
+	if !bytes.Equal(was, now) {
+		a.forget(o.path)
+	}
+	return now
+}
+
 // assigned marks a text or a set that was put in as a whole: it did not come from the origin.
 func (a *applier) assigned(o *op) {
 	a.forget(o.path)
 	f, _ := a.rules.at(o.path)
 	switch k := kindOf(o.new); {
-	case f == Text && k == kindString:
+	case (f == Text || o.text != nil) && k == kindString:
 		e := entry{path: o.path, runs: []span{}}
 		if n := len(text(o.new)); n > 0 {
 			e.runs = []span{{a.self(), 0, n + 1}}
 		}
 		a.marks().put(e)
-	case f == Set && k == kindArray:
+	case (f == Set || o.set != nil) && k == kindArray:
 		e := entry{path: o.path, dots: []dots{}}
 		if n := headOf(o.new).n; n > 0 {
 			e.dots = []dots{{n, []int{a.self()}}}

@@ -405,3 +405,25 @@ func TestText(t *testing.T) {
 		})
 	}
 }
+
+// The rule of a path goes from text to another, and back, while a device is offline: what it edited twice names the bytes of its first edit.
+func TestRuleOfAPathGoesAndComesBack(t *testing.T) {
+	for between, want := range map[string]string{
+		`{"t":"latest","n":"counter"}`: `{"n":1,"t":"a\nb\nmore\nc","tags":["y"]}`,
+		`{"n":"counter"}`:              `{"n":1,"t":"a\nb\nmore\nc","tags":["y"]}`,
+		`{"t":"counter"}`:              `{"n":1,"t":"a\nb\nmore\nc","tags":["y"]}`,
+		`{"t":"set","tags":"text"}`:    `{"n":1,"t":"a\nb\nmore\nc","tags":["y"]}`,
+		`"latest"`:                     `{"n":1,"t":"a\nb\nc\nmore","tags":["x","y"]}`, // as a whole: nothing is known of what was there
+	} {
+		s := tell(t, `{"t":"text","tags":"set"}`, 2, `{"n":1,"t":"a\nb\nc","tags":["x"]}`)
+		s.put(0, `{"n":1,"t":"a\nnew\nb\nc","tags":["x","y"]}`)
+		s.put(0, `{"n":1,"t":"a\nb\nc","tags":["y"]}`)
+		s.put(0, `{"n":1,"t":"a\nb\nmore\nc","tags":["y"]}`)
+		s.raise(rulesOf(t, between))
+		s.push(0)
+		s.raise(rulesOf(t, `{"t":"text","tags":"set"}`))
+		s.push(0)
+		s.push(0)
+		s.ends(want, 1)
+	}
+}
