@@ -162,7 +162,7 @@ export interface Database extends AsyncDisposable {
   watch(options?: WatchOptions): AsyncIterable<WatchEvent>;
   readonly status: StatusSource;
   /**
-   * Resolves when the hub has everything that was written before the call. Batches that the hub refused do not stop it: see
+   * Resolves when the hub has everything that was written before the call, and the rules of `OpenOptions.collections` are in force. Batches that the hub refused do not stop it: see
    * `Status.problems`. Rejects with LOCAL_ONLY if there is no feed; ABORTED; the hub's reason if it takes nothing at all.
    */
   synced(options?: { signal?: AbortSignal }): Promise<void>;

@@ -76,6 +76,7 @@ type database struct {
 	raise   chan struct{} // has a value when rules may be written; nil: local only
 	end     *core.Error   // why requests fail now; nil: they do not
 	unruled []string      // collections whose rules are to be written
+	ruling  chan struct{} // closed when they are; nil: there are none
 	leave   func()        // stops the closing that waits for a page to come back
 
 	checked   bool  // a checkpoint was written, or found needless, since the opening

@@ -226,7 +226,8 @@ func (p *Port) synced(c *call, n uint64, version string) ([]byte, error) {
 	return port.Frame(nil, port.OK, n, 0), err
 }
 
-// synced waits until the hub has all that is written now, or says that it takes nothing at all from this device.
+// synced waits until the hub has all that is written now, rules that pages have opened with too, or says that it takes nothing at all from
+// this device.
 func (db *database) synced(ctx context.Context) error {
 	ctx, end := context.WithCancelCause(ctx)
 	defer end(nil)
@@ -238,7 +239,10 @@ func (db *database) synced(ctx context.Context) error {
 	stop := db.watcher.Subscribe(look)
 	defer stop()
 	look(db.watcher.Status())
-	err := db.replica.Synced(ctx)
+	err := db.ruledBy(ctx)
+	if err == nil {
+		err = db.replica.Synced(ctx)
+	}
 	if refused, is := context.Cause(ctx).(*core.Error); is && errors.Is(err, context.Canceled) {
 		return refused
 	}

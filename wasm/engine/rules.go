@@ -2,6 +2,7 @@ package engine
 
 import (
 	"bytes"
+	"context"
 	"maps"
 	"slices"
 
@@ -66,6 +67,9 @@ func (db *database) adopt(rs ruled) {
 		}
 	}
 	news := len(db.unruled) > 0
+	if news && db.ruling == nil {
+		db.ruling = make(chan struct{})
+	}
 	db.mu.Unlock()
 	if news && db.raise != nil {
 		select {
@@ -98,8 +102,8 @@ func (db *database) writeRules() {
 			continue
 		}
 		db.mu.Lock()
-		names := db.unruled
-		db.unruled = nil
+		names, done := db.unruled, db.ruling
+		db.unruled, db.ruling = nil, nil
 		db.mu.Unlock()
 		slices.Sort(names)
 		for _, name := range names {
@@ -107,6 +111,25 @@ func (db *database) writeRules() {
 				db.board.complain(err)
 			}
 		}
+		if done != nil {
+			close(done)
+		}
+	}
+}
+
+// ruledBy waits until the rules that pages have opened with are written, or found needless.
+func (db *database) ruledBy(ctx context.Context) error {
+	db.mu.Lock()
+	done := db.ruling
+	db.mu.Unlock()
+	if done == nil {
+		return nil
+	}
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
 	}
 }
 
