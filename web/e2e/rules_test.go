@@ -125,3 +125,57 @@ func TestAllRulesAtOnce(t *testing.T) {
 	want(b, "the set", []any{"kept", "old"}, `return (await at('stock').get('x')).tags.sort()`)
 	same()
 }
+
+// TestRulesPage: two people at the page of the three rules, away from each other. Each rule does what it says, and what has to be decided is
+// decided by hand, on one of them.
+func TestRulesPage(t *testing.T) {
+	hub := table(t)
+	at := func(d *device) *reader {
+		p := &reader{bareTab(t, d, "http://"+hub.Addr()+"/rules.html")}
+		p.look()
+		p.sees(`document.documentElement.dataset.ready === 'yes' && text('#state') === 'live'`)
+		return p
+	}
+	a, b := at(anna), at(bert)
+	write := func(p *reader, section, words string) {
+		t.Helper()
+		p.does(`Object.assign(document.querySelector('#%s [name=text]'), { value: %q }).form.requestSubmit()`, section, words)
+	}
+	write(a, "recipe", "flour")
+	write(a, "note", "top left")
+	b.sees(`text('#recipe .past').includes('flour') && document.querySelector('#note textarea').value === 'top left'`)
+	for _, p := range []*reader{a, b} {
+		p.does(`button('Go offline').click()`)
+		p.sees(`text('#state').startsWith('offline')`)
+	}
+	for i, p := range []*reader{a, b} {
+		write(p, "sign", []string{"open", "closed"}[i])
+		write(p, "recipe", []string{"flour and water", "flour and milk"}[i])
+		p.does(`button('+').click()`)
+		p.sees(`text('#count') === '1'`)
+		p.does(`Object.assign(document.querySelector('#tag input'), { value: %q }).form.requestSubmit()`, []string{"plum", "fig"}[i])
+		p.sees(`text('#tags').includes('×')`)
+		write(p, "note", []string{"top left\nto be labelled", "on the top shelf\ntop left"}[i])
+		p.sees(`text('#state') === 'offline, 5 to send'`)
+	}
+	for _, p := range []*reader{a, b} {
+		p.does(`button('Go online').click()`)
+		p.sees(`text('#state') === 'live'`)
+	}
+	for _, p := range []*reader{a, b} {
+		p.sees(`shown('#recipe .conflict') && document.querySelectorAll('#recipe .side').length === 2 && text('#recipe .conflict').includes('flour and water')`)
+		p.sees(`document.querySelector('#sign input').value === 'closed' && text('#sign .conflict').includes('open')`)
+		p.sees(`text('#count') === '2' && text('#tags').includes('plum') && text('#tags').includes('fig')`)
+		p.sees(`document.querySelector('#note textarea').value === 'on the top shelf\ntop left\nto be labelled'`)
+	}
+	a.does(`button('Keep both texts').click()`)
+	b.does(`button('The merged one is right').click()`)
+	a.does(`button('Take this one', document.querySelector('#sign')).click()`)
+	for _, p := range []*reader{a, b} {
+		p.sees(`!shown('#recipe .conflict') && !shown('#sign .conflict') && !shown('#shelf .conflict')`)
+		p.sees(`document.querySelector('#recipe textarea').value.split('\n').sort().join() === 'flour and milk,flour and water'`)
+		p.sees(`document.querySelector('#sign input').value === 'open' && text('#count') === '2'`)
+	}
+	a.does(`button('Undo my last change').click()`)
+	b.sees(`document.querySelector('#sign input').value === 'closed' && text('#sign .past').includes('undone')`)
+}

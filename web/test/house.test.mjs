@@ -24,7 +24,7 @@ test("the lock names no registry and no place of one machine", () => {
 
 const modules = (path) => [...read(path).matchAll(/^(?:import|export) [^;]*?from "([^"]+)";/gms)].map((match) => match[1]);
 
-for (const page of ["index.html", "hub.html"]) {
+for (const page of ["index.html", "hub.html", "rules.html"]) {
   test(`${page} loads its own files and nothing from elsewhere`, () => {
     const html = read(`../static/${page}`);
     // What is built, or answered by the hub, is no file here.
