@@ -36,7 +36,7 @@ usage: ./build.sh <command>
   bench edge      the hub in a Durable Object against one in plain JavaScript, in workerd; as a table in build/bench-edge.txt
   clean           remove what was built; data and installed packages stay
 
-needs Go 1.26 and Node 20; `test` also gcc and Chromium, which it installs when run as root on Debian
+needs Go 1.26 and Node 20; `test` also gcc, Chromium, Firefox, WebKitGTK's driver and Xvfb, which it installs when run as root on Debian
 TEXT
 }
 
@@ -177,6 +177,19 @@ need_chromium() {
   die "Chromium is missing: install chromium, or set CHROMIUM"
 }
 
+# The store, hosting and what users do are tried in two more engines. WebKit's needs a screen, which nobody has to see.
+need_other_browsers() {
+  local missing=()
+  [[ -n ${FIREFOX:-} ]] || command -v firefox-esr >/dev/null || command -v firefox >/dev/null || missing+=(firefox-esr)
+  [[ -n ${WEBKIT_DRIVER:-} ]] || command -v WebKitWebDriver >/dev/null || missing+=(webkit2gtk-driver)
+  [[ -n ${XVFB:-} ]] || command -v Xvfb >/dev/null || missing+=(xvfb)
+  [[ ${#missing[@]} != 0 ]] || return 0
+  if [[ $(id -u) == 0 ]] && command -v apt-get >/dev/null; then
+    apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "${missing[@]}" && return
+  fi
+  die "browsers to test in are missing: apt-get install ${missing[*]}, or set FIREFOX, WEBKIT_DRIVER, WEBKIT and XVFB"
+}
+
 # The copy of the lock says what is installed; npm's own takes seconds to compare.
 need_node_modules() {
   need_node
@@ -191,6 +204,7 @@ need_everything() {
   need_node
   need_gcc
   need_chromium
+  need_other_browsers
   need_node_modules
 }
 
@@ -303,6 +317,27 @@ test_browsers() {
   VSYNC_BIN=$out/vsync CGO_ENABLED=1 go test -race -count=1 -v -timeout=15m ./web/e2e
 }
 
+# What differs between engines: the store, hosting, and the whole way from page to page. Not all of it, as it takes its time; see the README.
+test_other_browsers() {
+  local browser
+  GOOS=js GOARCH=wasm go test -c -o "$out/idb.test" ./wasm/idb
+  go test -c -o "$out/e2e.test" ./web/e2e
+  for browser in firefox webkit; do
+    export VSYNC_BROWSER=$browser
+    (cd wasm/idb && "$out/runner" "$out/idb.test" -test.short -test.timeout=3m -test.skip='^(TestScenarios|TestOwnerThatDoesNotAnswer|TestStoreWithoutRecords)$')
+    (cd web/e2e && VSYNC_BIN=$out/vsync "$out/e2e.test" -test.v -test.timeout=5m -test.run="$(hosting_of "$browser")")
+  done
+  unset VSYNC_BROWSER
+}
+
+# Firefox's workers are killed where a tab leads; WebKit's pages come back out of the back/forward cache.
+hosting_of() {
+  case $1 in
+    firefox) say '^(TestLive|TestHostingLeader)$' ;;
+    webkit) say '^(TestLive|TestHostingShared|TestBackForwardCache)$' ;;
+  esac
+}
+
 # The hub in the program in which Cloudflare runs it, with storage on disk: the same tests as of the program, and its own.
 test_worker() {
   need_workerd
@@ -369,6 +404,7 @@ run_tests() {
   step "fuzzing, $fuzz_time each" fuzz_all
   step "end to end" test_e2e
   step "browsers, end to end" test_browsers
+  step "Firefox and WebKit" test_other_browsers
   step "the Worker" build_worker
   step "the Worker in workerd" test_worker
   step "deployment, dry run" test_deploy

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"reflect"
 	"sync/atomic"
 	"testing"
@@ -43,7 +44,10 @@ func TestStore(t *testing.T) {
 // Browsers without getAllRecords read keys and values apart, and backwards in another way.
 func TestStoreWithoutRecords(t *testing.T) {
 	if eval("typeof IDBObjectStore.prototype.getAllRecords").String() == "undefined" {
-		t.Fatal("this browser has no getAllRecords, so TestStore has tried the same")
+		if !elsewhere() {
+			t.Fatal("this browser has no getAllRecords")
+		}
+		t.Skip("this browser has no getAllRecords, so TestStore has tried the same")
 	}
 	replace(t, "IDBObjectStore.prototype", "getAllRecords", "undefined")
 	storetest.Run(t, func(t *testing.T) storetest.Opener { return newPlace(t) })
@@ -141,6 +145,9 @@ func TestDurability(t *testing.T) {
 	}
 }
 
+// elsewhere says that the browser is another one than Chromium.
+func elsewhere() bool { kind := os.Getenv("VSYNC_BROWSER"); return kind != "" && kind != "chromium" }
+
 // A commit that fails in its middle has applied nothing, and the store works on.
 func TestFailedCommitAppliesNothing(t *testing.T) {
 	s := mustOpen(t, newPlace(t), nil)
@@ -161,7 +168,8 @@ func TestFailedCommitAppliesNothing(t *testing.T) {
 	} {
 		t.Run(how, func(t *testing.T) {
 			replace(t, "IDBObjectStore.prototype", "put", body)
-			if err := s.Commit(ctx, tx); !errors.Is(err, store.ErrIO) {
+			// Firefox and WebKit do not say which request it was that ended the transaction.
+			if err := s.Commit(ctx, tx); !errors.Is(err, store.ErrIO) && !(elsewhere() && errors.Is(err, store.ErrLost)) {
 				t.Errorf("commit: %v, want ErrIO", err)
 			}
 		})
@@ -178,6 +186,12 @@ func TestFailedCommitAppliesNothing(t *testing.T) {
 // The browser's bound is told as ErrQuota with nothing applied, and reads go on. A storage bucket has a bound that can be chosen; all else
 // of it is as in the origin's own.
 func TestQuota(t *testing.T) {
+	if eval("typeof navigator.storageBuckets").String() == "undefined" {
+		if !elsewhere() {
+			t.Fatal("this browser has no storage buckets")
+		}
+		t.Skip("this browser has no storage buckets, and no other bound that can be chosen")
+	}
 	await(t, fmt.Sprintf("navigator.storageBuckets.open(`small%d`, { quota: 2_000_000 }).then((bucket) => { globalThis.small = bucket.indexedDB; })", places.Add(1)))
 	replace(t, "globalThis", "indexedDB", "small")
 	s := mustOpen(t, newPlace(t), nil)

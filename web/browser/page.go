@@ -130,6 +130,22 @@ func (p *Page) Go(ctx context.Context, url string) error {
 // Reload loads the page again and returns when it has loaded.
 func (p *Page) Reload(ctx context.Context) error { return p.do(ctx, "reload", chromedp.Reload()) }
 
+// Back goes back in the tab's history, and does not wait for the page.
+func (p *Page) Back(ctx context.Context) error {
+	return p.do(ctx, "go back", chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
+		history, err := cdp.Call(ctx, t, page.GetNavigationHistory, cdp.Empty{})
+		if err != nil {
+			return err
+		}
+		if history.CurrentIndex == 0 {
+			return errors.New("there is no page before this one")
+		}
+		entry := history.Entries[history.CurrentIndex-1]
+		_, err = cdp.Call(ctx, t, page.NavigateToHistoryEntry, page.NavigateToHistoryEntryParams{EntryID: entry.ID})
+		return err
+	}))
+}
+
 // Crash ends the page's renderer process. The tab stays, and can be loaded again with Go.
 func (p *Page) Crash(ctx context.Context) error {
 	ctx, cancel := both(p.ctx, ctx)
@@ -221,19 +237,16 @@ func (p *Page) Eval(ctx context.Context, into any, expression string) error {
 
 // Call calls a function, given as an expression, with arguments that cross as JSON; the rest is as with Eval.
 func (p *Page) Call(ctx context.Context, into any, function string, args ...any) error {
-	list, err := json.Marshal(args)
+	expression, err := call(function, args)
 	if err != nil {
-		return fmt.Errorf("browser: arguments for %s: %w", brief(function), err)
+		return err
 	}
-	if args == nil {
-		list = []byte("[]")
-	}
-	return p.Eval(ctx, into, "("+function+")(..."+string(list)+")")
+	return p.Eval(ctx, into, expression)
 }
 
 // Until waits until an expression is true; it may be a promise. It asks again every few milliseconds, in the page.
 func (p *Page) Until(ctx context.Context, expression string) error {
-	return p.Eval(ctx, nil, "(async () => { while (!(await ("+expression+"))) await new Promise((next) => setTimeout(next, 5)); })()")
+	return p.Eval(ctx, nil, until(expression))
 }
 
 // Exception is what an evaluated expression threw, or was rejected with.

@@ -13,6 +13,7 @@ import (
 	"github.com/chromedp/chromedp/kb"
 
 	"vsync/edge/e2e/program"
+	"vsync/web/browser"
 )
 
 // The page that the hub itself serves, as people use it: real keys, and only what the page shows is looked at.
@@ -46,15 +47,19 @@ func table(t *testing.T) *program.Hub {
 
 // endWorkers ends the engines of an origin, which live on for a while after its last page.
 func endWorkers(d *device, origin string) {
-	if d.Browser == nil {
+	if d.Driver == nil {
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
-	targets, _ := d.Targets(ctx) // a browser that is gone has none
+	b := browser.AsChromium(d.Driver)
+	if b == nil {
+		return
+	}
+	targets, _ := b.Targets(ctx) // a browser that is gone has none
 	for _, target := range targets {
 		if target.Type == "shared_worker" && strings.HasPrefix(target.URL, origin) {
-			_ = d.CloseTarget(ctx, target.ID) // it may have ended meanwhile
+			_ = b.CloseTarget(ctx, target.ID) // it may have ended meanwhile
 		}
 	}
 }
@@ -98,7 +103,7 @@ func (p *reader) does(expression string, args ...any) {
 // press presses keys, one after the other.
 func (p *reader) press(keys string, with ...chromedp.Modifier) {
 	p.t.Helper()
-	if err := p.Do(soon(p.t), chromedp.KeyEvent(keys, chromedp.KeyModifiers(with...))); err != nil {
+	if err := p.chromium().Do(soon(p.t), chromedp.KeyEvent(keys, chromedp.KeyModifiers(with...))); err != nil {
 		p.t.Fatalf("%s: %v", p.name, err)
 	}
 }
@@ -106,7 +111,7 @@ func (p *reader) press(keys string, with ...chromedp.Modifier) {
 // shortcut presses a key that means something to the page. What a page prevents types nothing: there is no character.
 func (p *reader) shortcut(key rune) {
 	p.t.Helper()
-	err := p.Do(soon(p.t), chromedp.Func(func(ctx context.Context, target *chromedp.Target) error {
+	err := p.chromium().Do(soon(p.t), chromedp.Func(func(ctx context.Context, target *chromedp.Target) error {
 		for _, event := range kb.Encode(key) {
 			if event.Type == kb.KeyChar {
 				continue
@@ -344,7 +349,7 @@ func TestOnEveryScreen(t *testing.T) {
 	a.press(kb.End + strings.Repeat("ßüñ😀", 200) + kb.Enter + strings.Repeat("שלום ", 300))
 	a.sees(`text('.saved') === 'At the hub' && document.querySelectorAll('.version').length > 1`)
 	for _, size := range [][2]int64{{320, 568}, {768, 1024}, {1440, 900}, {2560, 1440}} {
-		if err := a.Do(soon(t), chromedp.EmulateViewport(size[0], size[1])); err != nil {
+		if err := a.chromium().Do(soon(t), chromedp.EmulateViewport(size[0], size[1])); err != nil {
 			t.Fatal(err)
 		}
 		a.sees(`innerWidth === %d`, size[0])

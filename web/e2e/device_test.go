@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/runtime"
@@ -22,13 +23,13 @@ import (
 type device struct {
 	name string
 	dir  string
-	*browser.Browser
+	browser.Driver
 }
 
 // start starts the browser if it does not run.
 func (d *device) start(t *testing.T) {
 	t.Helper()
-	if d.Browser != nil {
+	if d.Driver != nil {
 		select {
 		case <-d.Done():
 			t.Errorf("the browser of %s has ended by itself", d.name)
@@ -43,11 +44,31 @@ func (d *device) start(t *testing.T) {
 		}
 		d.dir = dir
 	}
-	b, err := browser.Start(soon(t), browser.Options{Dir: d.dir})
+	b, err := browser.Drive(soon(t), kind, browser.Options{Dir: d.dir})
 	if err != nil {
 		t.Fatal(err)
 	}
-	d.Browser = b
+	d.Driver = b
+}
+
+// chromium is what only Chromium can do. A test that needs it is skipped in other browsers.
+func (d *device) chromium(t *testing.T) *browser.Browser {
+	t.Helper()
+	b := browser.AsChromium(d.Driver)
+	if b == nil {
+		t.Skipf("what this test does to its browser, %s has no command for", kind)
+	}
+	return b
+}
+
+// chromium is what only a page of Chromium can do.
+func (p *tab) chromium() *browser.Page {
+	p.t.Helper()
+	page, is := p.Tab.(*browser.Page)
+	if !is {
+		p.t.Skipf("what this test does to its page, %s has no command for", kind)
+	}
+	return page
 }
 
 // die is kill -9 for all processes of the browser.
@@ -56,7 +77,7 @@ func (d *device) die(t *testing.T) {
 	if err := d.Kill(); err != nil {
 		t.Fatal(err)
 	}
-	d.Browser = nil
+	d.Driver = nil
 }
 
 // restart ends the browser as its user does, and starts it again.
@@ -65,13 +86,13 @@ func (d *device) restart(t *testing.T) {
 	if err := d.Close(); err != nil {
 		t.Fatal(err)
 	}
-	d.Browser = nil
+	d.Driver = nil
 	d.start(t)
 }
 
 // end is the end of all tests.
 func (d *device) end() (err error) {
-	if d.Browser != nil {
+	if d.Driver != nil {
 		err = d.Close()
 	}
 	if d.dir != "" {
@@ -82,13 +103,15 @@ func (d *device) end() (err error) {
 
 // A tab is a page of a device, at an application of its own.
 type tab struct {
-	*browser.Page
+	browser.Tab
 	t    *testing.T
 	name string // of the device
 	tell func(what, text string)
 	told sync.WaitGroup
 
-	marks  chan string // that the page has set: see drain
+	marks  chan string     // that the page has set: see drain
+	left   context.Context // ends when the tab is closed
+	leave  context.CancelFunc
 	drains int
 }
 
@@ -100,7 +123,8 @@ func bareTab(t *testing.T, d *device, url string) *tab {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &tab{Page: page, t: t, name: d.name}
+	p := &tab{Tab: page, t: t, name: d.name}
+	p.left, p.leave = context.WithCancel(context.Background())
 	t.Cleanup(p.close)
 	return p
 }
@@ -113,7 +137,8 @@ func (d *device) open(t *testing.T, url string, tell func(what, text string)) *t
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &tab{Page: page, t: t, name: d.name, tell: tell, marks: make(chan string, 1)}
+	p := &tab{Tab: page, t: t, name: d.name, tell: tell, marks: make(chan string, 1)}
+	p.left, p.leave = context.WithCancel(context.Background())
 	if tell == nil {
 		p.tell = func(what, text string) { t.Errorf("%s told %s: %s", p.name, what, text) }
 	}
@@ -123,33 +148,58 @@ func (d *device) open(t *testing.T, url string, tell func(what, text string)) *t
 	return p
 }
 
-// listen binds window.tellTest, which takes [what, text].
+// listen takes what the page tells, as [what, text]: Chromium calls, of the others the page is asked.
 func (p *tab) listen() {
 	p.t.Helper()
+	page, is := p.Tab.(*browser.Page)
+	if !is {
+		p.told.Go(p.pull)
+		return
+	}
 	bind := chromedp.Func(func(ctx context.Context, target *chromedp.Target) error {
-		calls := cdp.Events(p.Context(), target, runtime.BindingCalled)
+		calls := cdp.Events(page.Context(), target, runtime.BindingCalled)
 		p.told.Go(func() {
 			for call, err := range calls {
-				var said [2]string
 				if err != nil {
 					return // with the tab
 				}
-				if err := json.Unmarshal([]byte(call.Payload), &said); err != nil {
-					p.t.Errorf("%s told %q: %v", p.name, call.Payload, err)
-				}
-				if said[0] == "mark" {
-					p.marks <- said[1]
-					continue
-				}
-				p.tell(said[0], said[1])
+				p.hear(call.Payload)
 			}
 		})
 		_, err := cdp.Call(ctx, target, runtime.AddBinding, runtime.AddBindingParams{Name: "tellTest"})
 		return err
 	})
-	if err := p.Do(soon(p.t), bind); err != nil {
+	if err := page.Do(soon(p.t), bind); err != nil {
 		p.t.Fatal(err)
 	}
+}
+
+// pull asks the page what it has to tell, until the tab is closed. A page that is left in the middle takes along what it had not told.
+func (p *tab) pull() {
+	for p.left.Err() == nil {
+		var said []string
+		if p.Eval(p.left, &said, "loaded.then(() => e2e.toldSoFar())") != nil {
+			select {
+			case <-p.left.Done():
+			case <-time.After(20 * time.Millisecond): // the next page is not there yet
+			}
+		}
+		for _, text := range said {
+			p.hear(text)
+		}
+	}
+}
+
+func (p *tab) hear(text string) {
+	var said [2]string
+	if err := json.Unmarshal([]byte(text), &said); err != nil {
+		p.t.Errorf("%s told %q: %v", p.name, text, err)
+	}
+	if said[0] == "mark" {
+		p.marks <- said[1]
+		return
+	}
+	p.tell(said[0], said[1])
 }
 
 // drain waits until all that the page has told so far has been taken.
@@ -204,6 +254,7 @@ func (p *tab) close() {
 
 // gone waits for the end of a tab that is closed, or whose browser was killed.
 func (p *tab) gone() {
+	p.leave()
 	if err := p.Close(); err != nil {
 		p.t.Error(err)
 	}

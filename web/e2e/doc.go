@@ -9,5 +9,7 @@
 // service worker are nobody else's. The server hands out page/, which is the application, and what the hub serves to browsers.
 // What a test knows of writes and events it keeps in this process, outside of the browsers, which are killed.
 //
+// The browsers are those that VSYNC_BROWSER names: chromium, firefox or webkit. What only Chromium can be made to do is left out in others.
+//
 // The program is the one that VSYNC_BIN names; without it, one is built, of web/dist as it is: ./build.sh wasm fills that.
 package e2e

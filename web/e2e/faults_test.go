@@ -297,7 +297,7 @@ func (w *world) origin() string { return w.site.URL }
 // storage runs a command on the storage of the application's origin.
 func (p *tab) storage(run func(ctx context.Context, target *chromedp.Target) error) {
 	p.t.Helper()
-	if err := p.Do(soon(p.t), chromedp.Func(run)); err != nil {
+	if err := p.chromium().Do(soon(p.t), chromedp.Func(run)); err != nil {
 		p.t.Fatal(err)
 	}
 }

@@ -1,15 +1,12 @@
 package e2e
 
 import (
-	"context"
 	"fmt"
 	"slices"
 	"strings"
 	"testing"
 
-	"github.com/chromedp/cdproto/cdp"
-	"github.com/chromedp/cdproto/page"
-	"github.com/chromedp/chromedp"
+	"vsync/web/browser"
 )
 
 // A lives is a story of tabs of one device that write without a break, whatever becomes of their engine.
@@ -108,6 +105,21 @@ func (l *lives) judge() {
 	}
 }
 
+// endShared ends the shared worker that holds the engine, where the browser has a command for that.
+func (l *lives) endShared() {
+	l.t.Helper()
+	if kind != browser.Chromium {
+		return
+	}
+	if err := l.endEngine(anna); err != nil {
+		l.t.Fatal(err)
+	}
+}
+
+// unkillable says why no worker is ended in the middle of a write. In WebKit (2.50) that leaves its transaction behind, be it one of ours or
+// not, and the database is of no use to anybody before the browser's process ends.
+const unkillable = "WebKit keeps the transaction of a worker that ends in the middle of a write"
+
 // endWorkers ends the workers that a page has started.
 func (p *tab) endWorkers() {
 	p.t.Helper()
@@ -123,9 +135,7 @@ func TestHostingShared(t *testing.T) {
 	l := newLives(newWorld(t, nil), "shared", 2)
 	for range 3 {
 		l.goOn()
-		if err := l.endEngine(anna); err != nil {
-			t.Fatal(err)
-		}
+		l.endShared()
 	}
 	l.goOn()
 	l.closeOne(l.tabs[0], false)
@@ -138,6 +148,9 @@ func TestHostingShared(t *testing.T) {
 
 // TestHostingLeader: the same where the tabs elect one that leads.
 func TestHostingLeader(t *testing.T) {
+	if kind == browser.WebKit {
+		t.Skip(unkillable)
+	}
 	l := newLives(newWorld(t, nil), "leader", 3)
 	l.hosts("follower")
 	l.goOn()
@@ -163,7 +176,9 @@ func TestHostingTab(t *testing.T) {
 	l := newLives(newWorld(t, nil), "tab", 1)
 	for range 3 {
 		l.goOn()
-		l.tabs[0].endWorkers()
+		if kind != browser.WebKit { // see unkillable
+			l.tabs[0].endWorkers()
+		}
 	}
 	l.goOn()
 	l.reloadOne(l.tabs[0])
@@ -177,8 +192,8 @@ func (l *lives) closeOne(p *tab, crash bool) {
 	l.goOn()
 	l.keep(p)
 	l.without(p)
-	if crash {
-		if err := p.Crash(soon(l.t)); err != nil {
+	if crash && kind == browser.Chromium {
+		if err := p.chromium().Crash(soon(l.t)); err != nil {
 			l.t.Fatal(err)
 		}
 	}
@@ -201,12 +216,12 @@ func TestFrozen(t *testing.T) {
 		l := newLives(newWorld(t, nil), hosting, 2)
 		l.goOn()
 		frozen := l.tabs[0]
-		if err := frozen.Freeze(soon(t), true); err != nil {
+		if err := frozen.chromium().Freeze(soon(t), true); err != nil {
 			t.Fatal(err)
 		}
 		l.without(frozen)
 		l.goOn()
-		if err := frozen.Freeze(soon(t), false); err != nil {
+		if err := frozen.chromium().Freeze(soon(t), false); err != nil {
 			t.Fatal(err)
 		}
 		l.tabs = append(l.tabs, frozen)
@@ -218,6 +233,9 @@ func TestFrozen(t *testing.T) {
 // TestBackForwardCache: the user leaves the page and comes back; the browser may have kept it as it was. Whoever waited goes on.
 func TestBackForwardCache(t *testing.T) {
 	for _, hosting := range []string{"leader", "shared", "tab"} {
+		if hosting != "shared" && kind == browser.WebKit { // see unkillable: the page's worker ends with what it does
+			continue
+		}
 		w := newWorld(t, nil)
 		l := newLives(w, hosting, 1)
 		if hosting != "tab" {
@@ -225,30 +243,32 @@ func TestBackForwardCache(t *testing.T) {
 		}
 		l.goOn()
 		p := l.tabs[0]
+		l.keep(p)
 		if err := p.Go(soon(t), w.site.URL+"/elsewhere"); err != nil {
 			t.Fatal(err)
 		}
 		l.without(p)
 		l.goOn()
-		back := chromedp.Func(func(ctx context.Context, target *chromedp.Target) error {
-			history, err := cdp.Call(ctx, target, page.GetNavigationHistory, cdp.Empty{})
-			if err != nil {
-				return err
-			}
-			_, err = cdp.Call(ctx, target, page.NavigateToHistoryEntry, page.NavigateToHistoryEntryParams{EntryID: history.Entries[history.CurrentIndex-1].ID})
-			return err
-		})
-		if err := p.Do(soon(t), back); err != nil {
+		if err := p.Back(soon(t)); err != nil {
 			t.Fatal(err)
 		}
-		var kept bool
-		for !kept {
-			if err := p.Eval(soon(t), &kept, "location.search !== ''"); err != nil {
+		var back bool
+		for !back {
+			if err := p.Eval(soon(t), &back, "location.search !== ''"); err != nil && kind == browser.Chromium {
 				t.Fatal(err)
 			}
 		}
-		if err := p.Eval(soon(t), &kept, "Boolean(globalThis.e2e?.db)"); err != nil || !kept {
-			t.Fatalf("%s: the browser has not kept the page: %v", hosting, err)
+		var kept bool
+		if err := p.Eval(soon(t), &kept, "Boolean(globalThis.e2e?.db)"); err != nil {
+			t.Fatal(err)
+		}
+		t.Logf("%s: the browser has kept the page: %v", hosting, kept)
+		if !kept && kind == browser.Chromium {
+			t.Error("the browser has not kept the page")
+		}
+		if !kept {
+			p.ready()
+			l.live(p)
 		}
 		l.tabs = append(l.tabs, p)
 		l.goOn()
@@ -266,12 +286,14 @@ func TestDeploy(t *testing.T) {
 	l.hosts("follower")
 	l.goOn()
 	l.closeOne(old, false)
-	if err := w.endEngineOf(anna, "/vsync-worker.js"); err != nil { // the browser does so after a while
-		t.Fatal(err)
-	}
-	l.goOn()
-	if l.hosts("shared") != next {
-		t.Error("the new version's engine has not taken over")
+	if kind == browser.Chromium {
+		if err := w.endEngineOf(anna, "/vsync-worker.js"); err != nil { // the browser does so after a while
+			t.Fatal(err)
+		}
+		l.goOn()
+		if l.hosts("shared") != next {
+			t.Error("the new version's engine has not taken over")
+		}
 	}
 	l.more() // an old page from some cache
 	l.goOn()

@@ -110,7 +110,7 @@ func (s *story) live(ctx context.Context, d *device, r *rand.Rand) (how string, 
 	switch n := r.IntN(10); {
 	case n < 6:
 		err = d.Kill()
-		d.Browser = nil
+		d.Driver = nil
 		p.gone()
 		return "kill -9", err
 	case n < 8:

@@ -5,7 +5,7 @@
 import { lostEngine, reach, type Reached } from './connect.js';
 import { VsyncError } from './errors.js';
 import type { Hosting, Wanted } from './host.js';
-import { MAX_REST, REVIVALS, STEADY } from './limits.js';
+import { MAX_REST, OPENING, REVIVALS, STEADY } from './limits.js';
 import { aborted, type Link } from './request.js';
 
 export interface Meeting {
@@ -76,7 +76,9 @@ export class Session {
       }
       this.#reached = reached;
       link.attach(reached.host.port);
+      const late = setTimeout(() => this.#lost(lostEngine(`as it has not answered for ${OPENING / 1000} s`)), OPENING);
       const err = await this.#m.first(signal).then(() => undefined, (err: unknown) => err);
+      clearTimeout(late);
       if (err === undefined) break;
       const died = this.#reached !== reached;
       this.#let();

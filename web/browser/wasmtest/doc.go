@@ -1,4 +1,5 @@
-// Package wasmtest runs Go test programs (GOOS=js, GOARCH=wasm) in a worker of headless Chromium, as the engine itself runs.
+// Package wasmtest runs Go test programs (GOOS=js, GOARCH=wasm) in a worker of headless Chromium, as the engine itself runs; in one of
+// Firefox or WebKit if VSYNC_BROWSER says so.
 //
 //	go build -o build/runner ./web/browser/wasmtest/runner
 //	GOOS=js GOARCH=wasm go test -exec "$PWD/build/runner" ./wasm/idb
@@ -23,9 +24,7 @@
 //     is printed, and {code} at the end. (Not in a SharedWorker, which cannot start workers.)
 //     vsyncTest.root               the server's URL
 //
-//   - POST /browser/quota?bytes=N   bounds what the origin may store; without bytes, no more
-//
-//   - POST /browser/clear           deletes all that the origin stores, as a user does in the settings
+//   - POST /browser/clear           deletes all that the origin stores, as a user does in the settings; Chromium only
 //
 // # Handlers of other packages
 //

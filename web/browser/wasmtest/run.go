@@ -2,6 +2,7 @@ package wasmtest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -25,7 +26,7 @@ type Program struct {
 }
 
 // Run runs a program in a new tab of b, and returns its exit code. Where it cannot be run to its end, by whatever reason, there is an error.
-func (s *Server) Run(ctx context.Context, b *browser.Browser, p Program) (code int, err error) {
+func (s *Server) Run(ctx context.Context, b browser.Driver, p Program) (code int, err error) {
 	tab, err := b.Open(ctx, s.URL()+"/")
 	if err != nil {
 		return 0, err
@@ -87,12 +88,16 @@ func environment(list []string) map[string]string {
 
 // session is a tab in which a program runs.
 type session struct {
-	tab    *browser.Page
+	tab    browser.Tab
 	origin string
 }
 
 func (c *session) clear(ctx context.Context) error {
-	return c.tab.Do(ctx, chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
+	page, is := c.tab.(*browser.Page)
+	if !is {
+		return errors.New("wasmtest: only Chromium clears the storage of an origin")
+	}
+	return page.Do(ctx, chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
 		_, err := cdp.Call(ctx, t, storage.ClearDataForOrigin, storage.ClearDataForOriginParams{Origin: c.origin, StorageTypes: "all"})
 		return err
 	}))

@@ -73,7 +73,7 @@ func (h *host) run(ctx context.Context, p wasmtest.Program) (code int, stdout, s
 	if p.Binary == "" {
 		p.Binary = h.binary
 	}
-	code, err = h.server.Run(ctx, h.browser, p)
+	code, err = h.server.Run(ctx, h.browser.Driver(), p)
 	return code, out.String(), complaints.String(), err
 }
 

@@ -17,10 +17,20 @@ globalThis.loaded = (async () => {
   for (const part of ['./seeing.js', './storm.js', './cities.js', './rounds.js', './lives.js']) Object.assign(e2e, await import(part));
 })();
 
-/** Tells the test, which is another process. A page that a person opens tells the console. */
+/** Tells the test, which is another process: it is called, or asks. */
 e2e.tell = (what, text) => {
-  if (globalThis.tellTest) globalThis.tellTest(JSON.stringify([what, String(text)]));
-  else console.log(what, text);
+  const said = JSON.stringify([what, String(text)]);
+  if (globalThis.tellTest) return globalThis.tellTest(said);
+  told.push(said);
+  wake();
+};
+let told = [];
+let wake = () => {};
+
+/** What was told since the last call; waits until there is something. */
+e2e.toldSoFar = async () => {
+  while (told.length === 0) await new Promise((next) => (wake = next));
+  return told.splice(0);
 };
 
 /** Opens the database that the helpers use, with the hub that the page was told unless options say otherwise. */

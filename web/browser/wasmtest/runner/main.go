@@ -1,4 +1,5 @@
-// Command runner is for `go test -exec`: it runs a Go test program for GOOS=js in a worker of headless Chromium. Package wasmtest, above
+// Command runner is for `go test -exec`: it runs a Go test program for GOOS=js in a worker of headless Chromium, or of the
+// browser that VSYNC_BROWSER names. Package wasmtest, above
 // it, says how.
 package main
 
@@ -64,18 +65,22 @@ func run(binary string, args []string) (int, error) {
 		return 0, err
 	}
 	defer server.Close()
+	kind, err := browser.Chosen()
+	if err != nil {
+		return 0, err
+	}
 	options := browser.Options{}
 	if *chromium {
 		options.Log = os.Stderr
 	}
-	b, err := browser.Start(ctx, options)
+	b, err := browser.Drive(ctx, kind, options)
 	if err != nil {
 		return 0, err
 	}
 	code, err := server.Run(ctx, b, wasmtest.Program{
 		Binary: binary, Dir: dir, Args: args, Env: os.Environ(), Shared: *worker == "shared", Stdout: os.Stdout, Stderr: os.Stderr,
 	})
-	// Nothing in the directory is wanted any more, so there is no need to part with Chromium in peace.
+	// Nothing in the directory is wanted any more, so there is no need to part with the browser in peace.
 	return code, errors.Join(err, b.Kill(), b.Close())
 }
 
