@@ -28,6 +28,12 @@ interface Begun {
 const put = 1;
 const del = 2;
 
+/**
+ * WebKit (2.50): a transaction that was told to commit, and whose worker ends before that is done, is never ended, and nobody else gets into
+ * the database. One that ends by itself is given up with its worker, as it should be. What is lost so was not confirmed.
+ */
+const leavesCommitting = /AppleWebKit\//.test(globalThis.navigator?.userAgent ?? '') && !/Chrome\//.test(navigator.userAgent);
+
 export function idb(go: GoInstance): WebAssembly.Imports {
   const open = new Map<number, Open>();
   const running = new Map<number, AbortController>(); // what a cancel reaches
@@ -217,7 +223,7 @@ export function idb(go: GoInstance): WebAssembly.Imports {
     tx.onabort = () => ended(handle, id, begun, reason ?? tx.error ?? new Failure(broken, 'the browser has ended the transaction'));
     try {
       apply(tx.objectStore(rows), packed);
-      tx.commit?.();
+      if (!leavesCommitting) tx.commit?.();
     } catch (err) {
       reason = err;
       tx.abort();

@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"testing"
 	"time"
 
@@ -247,9 +246,6 @@ func TestOpenRefused(t *testing.T) {
 
 // A worker that is terminated in the middle of its commits leaves each that it has confirmed, and none in part.
 func TestWorkerTerminated(t *testing.T) {
-	if os.Getenv("VSYNC_BROWSER") == "webkit" {
-		t.Skip("WebKit keeps the transaction of a worker that ends in the middle of a write, and nobody gets in any more")
-	}
 	p := newPlace(t)
 	there := 0
 	for round := range 5 {

@@ -15,9 +15,6 @@ func TestKinds(t *testing.T) {
 	for _, kind := range []browser.Kind{browser.Chromium, browser.Firefox, browser.WebKit} {
 		t.Run(string(kind), func(t *testing.T) {
 			d, err := browser.Drive(within(t), kind, browser.Options{})
-			if errors.Is(err, browser.ErrMissing) && kind != browser.Chromium {
-				t.Skip(err)
-			}
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -51,12 +51,12 @@ func (d *device) start(t *testing.T) {
 	d.Driver = b
 }
 
-// chromium is what only Chromium can do. A test that needs it is skipped in other browsers.
+// chromium is what only Chromium can do. A test that needs it fails in other browsers, and is not to be run there.
 func (d *device) chromium(t *testing.T) *browser.Browser {
 	t.Helper()
 	b := browser.AsChromium(d.Driver)
 	if b == nil {
-		t.Skipf("what this test does to its browser, %s has no command for", kind)
+		t.Fatalf("what this test does to its browser, %s has no command for", kind)
 	}
 	return b
 }
@@ -66,7 +66,7 @@ func (p *tab) chromium() *browser.Page {
 	p.t.Helper()
 	page, is := p.Tab.(*browser.Page)
 	if !is {
-		p.t.Skipf("what this test does to its page, %s has no command for", kind)
+		p.t.Fatalf("what this test does to its page, %s has no command for", kind)
 	}
 	return page
 }

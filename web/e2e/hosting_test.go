@@ -116,10 +116,6 @@ func (l *lives) endShared() {
 	}
 }
 
-// unkillable says why no worker is ended in the middle of a write. In WebKit (2.50) that leaves its transaction behind, be it one of ours or
-// not, and the database is of no use to anybody before the browser's process ends.
-const unkillable = "WebKit keeps the transaction of a worker that ends in the middle of a write"
-
 // endWorkers ends the workers that a page has started.
 func (p *tab) endWorkers() {
 	p.t.Helper()
@@ -148,9 +144,6 @@ func TestHostingShared(t *testing.T) {
 
 // TestHostingLeader: the same where the tabs elect one that leads.
 func TestHostingLeader(t *testing.T) {
-	if kind == browser.WebKit {
-		t.Skip(unkillable)
-	}
 	l := newLives(newWorld(t, nil), "leader", 3)
 	l.hosts("follower")
 	l.goOn()
@@ -176,9 +169,7 @@ func TestHostingTab(t *testing.T) {
 	l := newLives(newWorld(t, nil), "tab", 1)
 	for range 3 {
 		l.goOn()
-		if kind != browser.WebKit { // see unkillable
-			l.tabs[0].endWorkers()
-		}
+		l.tabs[0].endWorkers()
 	}
 	l.goOn()
 	l.reloadOne(l.tabs[0])
@@ -233,9 +224,6 @@ func TestFrozen(t *testing.T) {
 // TestBackForwardCache: the user leaves the page and comes back; the browser may have kept it as it was. Whoever waited goes on.
 func TestBackForwardCache(t *testing.T) {
 	for _, hosting := range []string{"leader", "shared", "tab"} {
-		if hosting != "shared" && kind == browser.WebKit { // see unkillable: the page's worker ends with what it does
-			continue
-		}
 		w := newWorld(t, nil)
 		l := newLives(w, hosting, 1)
 		if hosting != "tab" {

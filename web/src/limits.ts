@@ -61,8 +61,5 @@ export const DOOR = 500;
 /** How long, in ms, a follower waits for the engine of another tab, which may still be loading it. */
 export const LEADER_SILENCE = 30_000;
 
-/**
- * How long, in ms, an engine may take to open a database. A large one is open within a second, one that has to be mended within many. In WebKit,
- * a worker that was killed in the middle of a write leaves its transaction behind, and no other engine gets in: one has to be told then.
- */
+/** How long, in ms, an engine may take to open a database. A large one is open within a second, one that has to be mended within many. */
 export const OPENING = 120_000;
