@@ -159,6 +159,7 @@ const ERRORS = {
   BATCH_TOO_LARGE: ["Too much at once", "That is more than one step can hold. Do it in smaller steps.", "none"],
   KEY_TOO_LONG: ["The name is too long", "A name in the stored data is longer than 512 bytes.", "none"],
   INVALID: ["That cannot be stored", "", "none"],
+  TOO_OLD: ["Too long ago", "History does not go back so far: it keeps what was replaced for a time only.", "none"],
   UNKNOWN_MARKER: ["Starting over", "The place to resume from is no longer known, so everything is shown anew.", "none"],
   LOCAL_ONLY: ["There is no hub", "This board is on this device only.", "none"],
   OFFLINE: ["No connection", "The hub cannot be reached. Your changes are kept here and sent later.", "none"],
