@@ -379,7 +379,8 @@ func (d *device) reopened() {
 		note, known := d.noteAt(w)
 		// Power may have taken a write, and a transaction of the engine before, which landed late, may have its place. Of a group that
 		// was split, all say the last commit.
-		if known && note == n || !known && commit <= st.Commit {
+		never := w.version.Device == st.Device && w.version.Gen > st.LastGen
+		if known && note == n || !known && !never && commit <= st.Commit {
 			continue
 		}
 		if w.strict || d.s.plan.power == 0 {
