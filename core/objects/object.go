@@ -329,7 +329,8 @@ func (o *Object) RenamePending(old change.DeviceID, common change.Generation, fi
 }
 
 // Unhide has no pending version hide these, which a device has left out as parents: the feed will not bring them, or those that it
-// brings under these names are others.
+// brings under these names are others. Neither does it hide what one of them replaced, or what stands in one chain with it: at the hub
+// nothing replaces that, unless what is written again of these does.
 func (o *Object) Unhide(versions []change.Version) {
 	if len(versions) == 0 {
 		return
@@ -337,7 +338,7 @@ func (o *Object) Unhide(versions []change.Version) {
 	for i := range o.Pending {
 		p := &o.Pending[i]
 		p.Hides = slices.DeleteFunc(slices.Clone(p.Hides), func(h Hidden) bool {
-			return h.First == h.Last && slices.ContainsFunc(versions, h.has)
+			return slices.ContainsFunc(versions, func(v change.Version) bool { return h.has(v) || h.Until == v })
 		})
 	}
 }

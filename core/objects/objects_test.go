@@ -347,6 +347,23 @@ func TestRenamedBehindWhatWasLost(t *testing.T) {
 	sees(t, o, "", "z2<a1-2>z2,", "z2", "z2", false)
 }
 
+// A parent that is left out at a re-entry takes with it what is hidden with it, and what was hidden until it: at the hub nothing replaces
+// these.
+func TestUnhidden(t *testing.T) {
+	o := &Object{}
+	for _, c := range []struct{ v, parents string }{{"a1", ""}, {"a3", "a1"}, {"a4", "a3"}} {
+		write(o, c.v, 10, c.parents)
+	}
+	o.RenamePending(ver("a1").Device, 2, ver("z1"))
+	sees(t, o, "", "z2<a1-2>z1,z1,", "z2", "z2", false)
+	o.Unhide(vers("b1"))
+	sees(t, o, "", "z2<a1-2>z1,z1,", "z2", "z2", false)
+	o.Unhide(vers("a1"))
+	sees(t, o, "", "z2<z1,", "z2", "z2", false)
+	o.Graft(leaf("a1", 1), nil)
+	sees(t, o, "a1", "z2<z1,", "a1 z2", "z2", true)
+}
+
 func TestPendingIsBounded(t *testing.T) {
 	o := &Object{}
 	o.Graft(leaf("m1", 5), nil)

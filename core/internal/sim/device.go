@@ -367,6 +367,20 @@ func (d *device) noteAt(w *write) (string, bool) {
 	return noteIn(batches[0], &h), err == nil
 }
 
+// lostTo says that a dead engine's transaction has the place of a write, and gave the device a new id: then the history does not have it.
+func (d *device) lostTo(w *write) bool {
+	if !w.contested || w.version.Device == d.r.State().Device {
+		return false
+	}
+	found := d.historyOf(w.ops[0].Key)
+	for _, h := range found {
+		if h.Note == w.note {
+			return false
+		}
+	}
+	return found != nil
+}
+
 // reopened holds what a device's store holds against what it must hold.
 func (d *device) reopened() {
 	defer d.s.missing(d.s.kept())
@@ -379,7 +393,7 @@ func (d *device) reopened() {
 		note, known := d.noteAt(w)
 		// Power may have taken a write, and a transaction of the engine before, which landed late, may have its place. Of a group that
 		// was split, all say the last commit.
-		never := w.version.Device == st.Device && w.version.Gen > st.LastGen
+		never := w.version.Device == st.Device && w.version.Gen > st.LastGen || d.lostTo(w)
 		if known && note == n || !known && !never && commit <= st.Commit {
 			continue
 		}

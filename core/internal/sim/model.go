@@ -33,6 +33,7 @@ type item struct {
 	hash  change.Hash // running, after it
 	name  change.Version
 	batch *change.Batch // nil: a void
+	of    change.Hash   // of what it is about
 	note  string        // of the batch, also of one that was refused, as far as that is known
 	back  bool          // it was in a feed before that the hub lost
 
@@ -47,7 +48,7 @@ func (it *item) id() string {
 	case it.note != "":
 		return voidOf(it.note)
 	}
-	return "the void " + it.name.String()
+	return fmt.Sprintf("the void %s of %s", it.name, it.of)
 }
 
 func voidOf(note string) string { return "the void of " + note }
@@ -155,7 +156,7 @@ func (m *model) take(entry []byte) *item {
 	if err != nil {
 		s.fail("sequence %d cannot be read: %v", seq, err)
 	}
-	it := item{entry: entry, hash: e.FeedHash(m.hashAt(seq - 1)), name: e.Version, accepted: e.Annotation.Accepted}
+	it := item{entry: entry, hash: e.FeedHash(m.hashAt(seq - 1)), name: e.Version, of: e.Hash, accepted: e.Annotation.Accepted}
 	if e.Kind == change.EntryBatch {
 		if it.batch, err = change.Decode(e.Body); err != nil {
 			s.fail("the batch at %d cannot be read: %v", seq, err)

@@ -41,6 +41,7 @@ type write struct {
 	came      bool           // it had one once
 	voided    bool           // it was refused once
 	dismissed bool           // its problem was, so nothing needs to show its values
+	contested bool           // written where a dead engine's transaction of the log had landed, which may be of the same number
 
 	does map[change.Key]*doings // to objects under field rules
 }
@@ -262,7 +263,7 @@ func (d *device) wrote(w *write, cw core.Write, got core.Receipt, err error) {
 	s := d.s
 	switch {
 	case err == nil:
-		w.fate, w.version = confirmed, got.Version
+		w.fate, w.version, w.contested = confirmed, got.Version, d.landed
 		d.holds[w.note] = d.r.State().Commit
 		for _, op := range w.ops {
 			s.count(map[bool]string{false: "put", true: "delete"}[op.Delete])
