@@ -343,7 +343,7 @@ test_worker() {
   need_workerd
   build_worker_tests
   VSYNC_BIN=$out/vsync VSYNC_WORKER=$out/worker-tests VSYNC_WORKERD=$workerd \
-    go test -tags workerd -count=1 -v -timeout=5m ./edge/e2e -run '^(TestScenarios|TestThroughCuts|TestHTTP|TestWorker.*)$' -args -host worker -for 5s
+    go test -tags workerd -count=1 -v -timeout=5m ./edge/e2e -run '^(TestScenarios|TestThroughCuts|TestHTTP|TestAttack.*|TestKills|TestWorker.*)$' -args -host worker -for 5s
 }
 
 test_deploy() { wrangler deploy --dry-run --outdir="$out/worker"; }

@@ -17,5 +17,7 @@
 //
 // The same tests run with the hub of edge/worker in workerd, and with those that only that hub has; ./build.sh says how:
 //
-//	go test -tags workerd ./edge/e2e -run 'TestScenarios|TestThroughCuts|TestWorker' -args -host worker
+//	go test -tags workerd ./edge/e2e -run 'TestScenarios|TestThroughCuts|TestHTTP|TestAttack|TestKills|TestWorker' -args -host worker
+//
+// TestKills kills it three times; -args -kills 20 more often.
 package e2e

@@ -109,7 +109,7 @@ func (r *raw) parts(t *testing.T, size int) (frames [][]byte) {
 	return frames
 }
 
-func frameOf(t *testing.T, m wire.Message) []byte {
+func frameOf(t testing.TB, m wire.Message) []byte {
 	t.Helper()
 	frame, err := wire.Append(nil, m)
 	if err != nil {

@@ -347,7 +347,7 @@ func TestWorkerExpires(t *testing.T) {
 		}
 		r := &raw{conn: conn}
 		hello := r.hello(database, device)
-		hello.Token = sign(15 * time.Second) // it sleeps 10 s after the last frame
+		hello.Token = sign(20 * time.Second) // it sleeps 10 s after the last frame
 		r.write(t, frameOf(t, hello))
 		r.await(t, wire.TypeWelcome)
 		return r

@@ -41,22 +41,34 @@ func (c *Config) admit(socket wire.Conn, database string) (hello []byte, err err
 	if c.Keys == nil {
 		return nil, nil
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), c.patience(wire.HelloTimeout))
-	defer cancel()
-	if hello, err = socket.Read(ctx); ctx.Err() != nil {
+	type said struct {
+		frame []byte
+		err   error
+	}
+	came := make(chan said, 1)
+	go func() { // a deadline of the read would end the socket before it is told why
+		frame, err := socket.Read(context.Background())
+		came <- said{frame, err}
+	}()
+	late := time.NewTimer(c.patience(wire.HelloTimeout))
+	defer late.Stop()
+	select {
+	case <-late.C:
 		return nil, fail(core.Protocol, "expected hello within %v", c.patience(wire.HelloTimeout))
-	} else if err != nil {
-		return nil, errGone
+	case first := <-came:
+		if hello = first.frame; first.err != nil {
+			return nil, errGone
+		}
 	}
 	m, err := wire.DecodeUp(hello)
 	if err != nil {
 		return nil, err
 	}
-	said, is := m.(*wire.Hello)
+	greeting, is := m.(*wire.Hello)
 	if !is {
 		return nil, fail(core.Protocol, "expected hello as the first message, got %v", m.Type())
 	}
-	_, err = c.grant(ctx, said.Token, database)
+	_, err = c.grant(context.Background(), greeting.Token, database)
 	return hello, err
 }
 
