@@ -2,10 +2,12 @@ package core
 
 import (
 	"context"
+	"errors"
 	"iter"
 	"slices"
 
 	"vsync/core/change"
+	"vsync/core/dag"
 	"vsync/core/merge"
 	"vsync/core/objects"
 )
@@ -70,6 +72,9 @@ func (r *Replica) Conflict(ctx context.Context, key change.Key) (c Conflict, ok 
 	base, has, err := r.mergeBase(ctx, key, v.Frontier())
 	if has {
 		c.Base = &base
+	}
+	if errors.Is(err, dag.ErrTooWide) { // history that nobody can walk takes the base away, not the conflict
+		err = nil
 	}
 	return c, true, unlessDamaged(err)
 }

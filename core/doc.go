@@ -42,5 +42,5 @@
 // what it finds, Config.Repair what stands in the way of opening.
 //
 // The steps, by file: write, nonces, commit, fold, rules, merging, apply, settle, rewind (device), accept, trial, service, feed,
-// handback (hub), read, watch, history, refused, check.
+// handback (hub), read, watch, conflicts, history, blame, undo, past, refused, check.
 package core

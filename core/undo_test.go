@@ -518,3 +518,94 @@ func TestPastByTime(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// Through crashes, refusals and copies of the disk: each moment is read as it was shown, as long as it is known.
+func TestPastOfAnyStory(t *testing.T) {
+	for seed := range uint64(3) {
+		w := newWorld(t)
+		type moment struct {
+			n      *node
+			marker string
+			shown  []string
+		}
+		var was []moment
+		r := rand.New(rand.NewPCG(seed, 5))
+		w.story(r, 80, func(n *node) {
+			v, err := n.View()
+			if err != nil {
+				t.Fatal(err)
+			}
+			was = append(was, moment{n, v.Marker(), n.shown()})
+			v.Release()
+		})
+		for i, m := range was {
+			p, err := m.n.At(m.marker)
+			if err != nil {
+				t.Fatal(seed, i, err)
+			}
+			var got []string
+			for e, err := range p.Scan(w.ctx, ScanRange{Collection: "c"}) {
+				if err != nil {
+					t.Fatal(err)
+				}
+				got = append(got, fmt.Sprintf("%s %x", e.Key.ID, e.Value))
+			}
+			if !slices.Equal(got, m.shown) {
+				t.Fatalf("seed %d, moment %d was\n%.2000s\nand is read as\n%.2000s", seed, i, strings.Join(m.shown, "\n"), strings.Join(got, "\n"))
+			}
+		}
+	}
+}
+
+// A hub that lost what came last, and gets it back: what was shown before, meanwhile and after is read as it was, under field rules too.
+func TestPastBeforeALossAtTheHub(t *testing.T) {
+	w, ns := ruled(t, 2)
+	a, b := ns[0], ns[1]
+	type moment struct {
+		marker string
+		shown  []string
+	}
+	var was []moment
+	look := func() {
+		v, err := b.View()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer v.Release()
+		was = append(was, moment{v.Marker(), b.shown()})
+	}
+	a.put("x", obj("n", 1))
+	w.sync(a, b)
+	backup := w.hub.st.Clone()
+	look()
+	a.plus("x", 10)
+	w.sync(a, b)
+	look()
+	b.plus("x", 100)
+	b.put("y", 1)
+	look()
+	w.replace(backup)
+	b.pull()
+	look()
+	w.sync(a, b)
+	look()
+	a.plus("x", 1000)
+	w.sync(a, b)
+	look()
+	for i, m := range was {
+		p, err := b.At(m.marker)
+		if err != nil {
+			t.Fatal(i, err)
+		}
+		var got []string
+		for e, err := range p.Scan(w.ctx, ScanRange{Collection: "c"}) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			got = append(got, fmt.Sprintf("%s %x", e.Key.ID, e.Value))
+		}
+		if !slices.Equal(got, m.shown) {
+			t.Errorf("moment %d was\n%s\nand is read as\n%s", i, strings.Join(m.shown, "\n"), strings.Join(got, "\n"))
+		}
+	}
+}

@@ -11,22 +11,30 @@ import (
 )
 
 // conflicts sends the conflicts of a collection.
-func (p *Port) conflicts(c *call, n uint64, q core.ScanRange) error {
-	var list conflictList
-	for x, err := range c.db.replica.Conflicts(c.ctx, q) {
+func (p *Port) conflicts(c *call, n uint64, collection string) error {
+	frame := func(list *conflictList) []byte { return list.take(port.Frame(nil, port.Items, n, 1)) }
+	list, err := p.sendConflicts(c, collection, map[string]bool{}, frame)
+	if err != nil || list.n == 0 {
+		return err
+	}
+	return p.items(c, frame(list))
+}
+
+// sendConflicts sends the conflicts of a collection in pieces, notes their ids, and returns the last piece.
+func (p *Port) sendConflicts(c *call, collection string, known map[string]bool, frame func(*conflictList) []byte) (*conflictList, error) {
+	list := &conflictList{}
+	for x, err := range c.db.replica.Conflicts(c.ctx, core.ScanRange{Collection: collection}) {
 		if err != nil {
-			return err
+			return nil, err
 		}
+		known[x.Key.ID] = true
 		if list.add(&x); list.full() {
-			if err := p.items(c, list.take(port.Frame(nil, port.Items, n, 1))); err != nil {
-				return err
+			if err := p.items(c, frame(list)); err != nil {
+				return nil, err
 			}
 		}
 	}
-	if list.n == 0 {
-		return nil
-	}
-	return p.items(c, list.take(port.Frame(nil, port.Items, n, 1)))
+	return list, nil
 }
 
 // liveConflicts sends the conflicts of a collection, and what becomes of them.
@@ -42,6 +50,7 @@ func (p *Port) liveConflicts(c *call, n uint64, collection string) error {
 	}
 }
 
+//go:noinline
 func conflictFrame(n uint64, part int, list *conflictList, gone []string) []byte {
 	b := list.take(msgpack.AppendUint(port.Frame(nil, port.Items, n, 3), uint64(part)))
 	b = msgpack.AppendArray(b, len(gone))
@@ -60,19 +69,11 @@ func (p *Port) followConflicts(c *call, n uint64, collection string) error {
 	marker := v.Marker() // what comes after it is seen again: what is listed may be newer
 	v.Release()
 	known := map[string]bool{}
-	var list conflictList
-	for x, err := range r.Conflicts(c.ctx, core.ScanRange{Collection: collection}) {
-		if err != nil {
-			return err
-		}
-		known[x.Key.ID] = true
-		if list.add(&x); list.full() {
-			if err := p.items(c, conflictFrame(n, port.Piece, &list, nil)); err != nil {
-				return err
-			}
-		}
+	list, err := p.sendConflicts(c, collection, known, func(list *conflictList) []byte { return conflictFrame(n, port.Piece, list, nil) })
+	if err == nil {
+		err = p.items(c, conflictFrame(n, port.Whole, list, nil))
 	}
-	if err := p.items(c, conflictFrame(n, port.Whole, &list, nil)); err != nil {
+	if err != nil {
 		return err
 	}
 	for e, err := range r.Watch(c.ctx, core.WatchOptions{Collection: collection, From: marker}) {
@@ -122,6 +123,7 @@ type conflictList struct {
 	bytes []byte
 }
 
+//go:noinline
 func (l *conflictList) add(x *core.Conflict) {
 	b := msgpack.AppendStr(msgpack.AppendArray(l.bytes, 3), x.Key.ID)
 	var base []byte

@@ -28,8 +28,8 @@ func (p *Port) streamRequest(r *port.Reader, kind, n uint64) {
 		key, limit := readKey(r), r.Uint()
 		p.stream(r, n, func(c *call) error { return p.history(c, n, key, limit) })
 	case port.Conflicts:
-		q := core.ScanRange{Collection: r.Str()}
-		p.stream(r, n, func(c *call) error { return p.conflicts(c, n, q) })
+		collection := r.Str()
+		p.stream(r, n, func(c *call) error { return p.conflicts(c, n, collection) })
 	case port.LiveConflicts:
 		collection := r.Str()
 		p.stream(r, n, func(c *call) error { return p.liveConflicts(c, n, collection) })
