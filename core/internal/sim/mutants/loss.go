@@ -52,4 +52,28 @@ var loss = []Mutant{
 		Breaks: "what a device leaves when it goes back stays in what its watchers have built",
 		Rule:   "DESIGN 4, watch markers",
 	},
+	{
+		Name:   "loss: what was left before forgotten",
+		File:   "core/stretch.go",
+		Old:    `			return b, b.leftBefore(ctx, r, seq)`,
+		New:    `			return b, nil`,
+		Breaks: "a device that goes back twice no longer knows what it left the first time, and shows it beside what was written over it",
+		Rule:   "DESIGN 3, loss at the hub; two layers",
+	},
+	{
+		Name:   "loss: refused batch awaited",
+		File:   "core/rewind.go",
+		Old:    `		if refused[v] {`,
+		New:    `		if refused[v] && o.IsEmpty() {`,
+		Breaks: "a device that goes back awaits a batch of a former id that was refused, and shows what it had replaced",
+		Rule:   "DESIGN 3, loss at the hub; refusals",
+	},
+	{
+		Name:   "loss: asked again for what came back",
+		File:   "edge/accept.go",
+		Old:    `	c.last = max(c.last, c.ownSent) // others hand back what this device has written`,
+		New:    ``,
+		Breaks: "the hub asks a device for what another has handed back, which the device takes for a fault",
+		Rule:   "PROTOCOL 9, resend",
+	},
 }
