@@ -65,7 +65,7 @@ export function unpack(bytes) {
   while (r.more()) {
     const [kind, n, ...fields] = r.value();
     const said = { kind: names.get(kind), n };
-    if (kind === frame.WRITE && fields.length === 6) said.nonce = fields.splice(4);
+    if ([frame.WRITE, frame.UNDO, frame.REVERT].includes(kind) && fields.length === 6) said.nonce = fields.splice(4);
     frames.push(Object.assign(said, { fields: unbin(fields) }));
   }
   return frames;
