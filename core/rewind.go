@@ -584,7 +584,8 @@ func (r *Replica) formerBatch(ctx context.Context, v change.Version) (*change.Ba
 	return change.DecodeTrusted(bytes)
 }
 
-// writeAgain writes batches of former ids as the next of today's.
+// writeAgain writes batches of former ids as the next of today's. What was written over a refused one is over what that had replaced: the
+// hub may not know it.
 func (s *stage) writeAgain(batches []*change.Batch, names map[change.Version]change.Version) (err error) {
 	for _, b := range batches {
 		now := names[b.Version()]
@@ -596,8 +597,14 @@ func (s *stage) writeAgain(batches []*change.Batch, names map[change.Version]cha
 		})
 		b.Device, b.Gen = now.Device, now.Gen
 		for i := range b.Mutations {
-			var parents, others []change.Version
-			for _, p := range b.Mutations[i].Parents {
+			m := &b.Mutations[i]
+			var standing, parents, others []change.Version
+			for _, p := range m.Parents {
+				if standing, err = s.appendStanding(standing, p, m.Key); err != nil {
+					return err
+				}
+			}
+			for _, p := range standing {
 				if now, is := names[p]; is {
 					parents = append(parents, now)
 				} else {
@@ -607,7 +614,9 @@ func (s *stage) writeAgain(batches []*change.Batch, names map[change.Version]cha
 			if others, _, err = s.mapped(others, device.Mapping{}, true); err != nil {
 				return err
 			}
-			b.Mutations[i].Parents = append(parents, others...)
+			m.Parents = append(parents, others...)
+			slices.SortFunc(m.Parents, change.Version.Compare)
+			m.Parents = slices.Compact(m.Parents)
 		}
 		if err := s.addOwn(b, func() ([]turn, error) { return s.local(b, nil) }); err != nil {
 			return err

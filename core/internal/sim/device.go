@@ -367,9 +367,11 @@ func (d *device) noteAt(w *write) (string, bool) {
 	return noteIn(batches[0], &h), err == nil
 }
 
-// lostTo says that a dead engine's transaction has the place of a write, and gave the device a new id: then the history does not have it.
+// lostTo says that a dead engine's transaction has the place of a write that went with the power, and gave the device a new id: then the
+// history does not have it. It is so at the next opening, or never.
 func (d *device) lostTo(w *write) bool {
-	if !w.contested || w.version.Device == d.r.State().Device {
+	contested := w.contested
+	if w.contested = false; !contested || d.s.plan.power == 0 || w.came || w.voided || w.version.Device == d.r.State().Device {
 		return false
 	}
 	found := d.historyOf(w.ops[0].Key)
