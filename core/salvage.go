@@ -3,6 +3,7 @@ package core
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -26,7 +27,7 @@ import (
 // written again under another name: the hub may have it already, and it comes back with the feed then.
 
 // Where the hole of a device's log lies before the checkpoint, the pages stand for what was there: it is passed over, and what is lost is
-// history. Repair says anew what the tables hold, behind it (base.go); what was not sent yet is written again from the pages (lost.go). A hub is cut at the hole even so, as if it had lost
+// history. What the tables hold is written anew behind it (base.go); what was not sent yet is written again from the pages (lost.go). A hub is cut at the hole even so, as if it had lost
 // what came after: its devices hand that back.
 
 // salvaged is what opening takes over the hole.
@@ -224,6 +225,11 @@ func (r *Replica) goOn(ctx context.Context, s *salvaged) error {
 	}})
 	if err == nil && s.lost {
 		err = r.reenter(ctx, 0, false)
+	}
+	if err == nil && len(r.log.Holes()) > 0 {
+		if err = r.submit(ctx, &request{whole: r.writeBase}); errors.Is(err, &Error{Code: Quota}) {
+			err = nil // Repair does it when there is room
+		}
 	}
 	if err == nil {
 		err = r.Checkpoint(ctx) // replay begins behind the hole from now on
