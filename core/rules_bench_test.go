@@ -139,9 +139,9 @@ func TestManyVersionsHaveASmallRow(t *testing.T) {
 		}
 		return len(b)
 	}
-	few, many := row(10), row(1200)
+	few, many := row(10), row(600)
 	if many > few+16 {
-		t.Errorf("the row of an object of 1,200 versions has %d bytes, and that of one of 10 has %d", many, few)
+		t.Errorf("the row of an object of 600 versions has %d bytes, and that of one of 10 has %d", many, few)
 	}
 }
 
