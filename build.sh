@@ -32,6 +32,7 @@ usage: ./build.sh <command>
   sim --minutes M simulate new histories for so long, on all cores
   sim --rules …   any of these with field rules in every history; else in every second
   sim --mutants   put known defects into the engine, one at a time: the simulation has to find each in ten seconds
+  soak            tabs of two browsers write for ten minutes while all befalls them that befalls tabs; --minutes M, --seed N
   bench           all benchmarks, those of IndexedDB in Chromium, as tables in build/bench.txt
   bench edge      the hub in a Durable Object against one in plain JavaScript, in workerd; as a table in build/bench-edge.txt
   clean           remove what was built; data and installed packages stay
@@ -532,6 +533,25 @@ bench_edge() {
   say "" "$(cat "$out/bench-edge.txt")" "" "written to build/bench-edge.txt"
 }
 
+# Four tabs in two browsers. The seed that is printed brings the same events again, as far as processes are the same twice.
+soak() {
+  local minutes=10 seed=0
+  while [[ $# -gt 0 ]]; do
+    case $1 in
+      --minutes) minutes=${2:?how many minutes}; shift ;;
+      --minutes=*) minutes=${1#*=} ;;
+      --seed) seed=${2:?which seed}; shift ;;
+      --seed=*) seed=${1#*=} ;;
+      *) help >&2; die "soak knows --minutes and --seed; not \"$1\"" ;;
+    esac
+    shift
+  done
+  need_chromium
+  build_wasm >&2
+  build_hub
+  VSYNC_BIN=$out/vsync go test ./web/e2e -count=1 -v -timeout=0 -run '^(TestMainThread|TestSoak)$' -args -minutes "$minutes" -seed "$seed"
+}
+
 bench() {
   case ${1:-} in
     '') ;;
@@ -583,6 +603,7 @@ main() {
     site) build_site ;;
     edge) edge "$@" ;;
     sim) simulate "$@" ;;
+    soak) soak "$@" ;;
     bench) bench "$@" ;;
     clean) clean ;;
     help | -h | --help) help ;;

@@ -12,14 +12,16 @@ import (
 // A lives is a story of tabs of one device that write without a break, whatever becomes of their engine.
 type lives struct {
 	*world
+	device    *device
 	hosting   string
+	rest      int // ms between two writes of three
 	tabs      []*tab
 	confirmed []string // by tabs that are gone
 	opened    int
 }
 
 func newLives(w *world, hosting string, tabs int) *lives {
-	l := &lives{world: w, hosting: hosting}
+	l := &lives{world: w, device: anna, hosting: hosting}
 	for range tabs {
 		l.more()
 	}
@@ -27,11 +29,11 @@ func newLives(w *world, hosting string, tabs int) *lives {
 }
 
 // more opens another tab, and begins to write in it.
-func (l *lives) more() *tab { return l.moreAt(l.address(anna)) }
+func (l *lives) more() *tab { return l.moreAt(l.address(l.device)) }
 
 func (l *lives) moreAt(address string) *tab {
 	l.t.Helper()
-	p := anna.open(l.t, address, nil)
+	p := l.device.open(l.t, address, nil)
 	l.tabs = append(l.tabs, p)
 	l.live(p)
 	return p
@@ -41,7 +43,7 @@ func (l *lives) moreAt(address string) *tab {
 func (l *lives) live(p *tab) {
 	l.t.Helper()
 	l.opened++
-	p.js(nil, `await e2e.open({ hosting: args[0] }); await e2e.startLife(args[1])`, l.hosting, fmt.Sprintf("life %02d", l.opened))
+	p.js(nil, `await e2e.open({ hosting: args[0] }); await e2e.startLife(args[1], args[2])`, l.hosting, fmt.Sprintf("%s %04d", l.device.name, l.opened), l.rest)
 }
 
 // go on: each tab gets writes confirmed.
@@ -98,8 +100,14 @@ func (l *lives) judge() {
 		l.t.Logf("%s: %d writes, by way of %v", l.hosting, len(end.Confirmed), end.Hostings)
 		l.confirmed = append(l.confirmed, end.Confirmed...)
 	}
+	l.holds(l.confirmed)
+}
+
+// holds wants the device to have all that was confirmed, each written once.
+func (l *lives) holds(confirmed []string) {
+	l.t.Helper()
 	var wrong []string
-	l.tabs[0].js(&wrong, `return await e2e.judgeLives(...args)`, l.confirmed)
+	l.tabs[0].js(&wrong, `return await e2e.judgeLives(...args)`, confirmed)
 	if len(wrong) > 0 {
 		l.t.Errorf("%s: %s", l.hosting, strings.Join(wrong, "\n"))
 	}
@@ -111,7 +119,7 @@ func (l *lives) endShared() {
 	if kind != browser.Chromium {
 		return
 	}
-	if err := l.endEngine(anna); err != nil {
+	if err := l.endEngine(l.device); err != nil {
 		l.t.Fatal(err)
 	}
 }
@@ -237,26 +245,10 @@ func TestBackForwardCache(t *testing.T) {
 		}
 		l.without(p)
 		l.goOn()
-		if err := p.Back(soon(t)); err != nil {
-			t.Fatal(err)
-		}
-		var back bool
-		for !back {
-			if err := p.Eval(soon(t), &back, "location.search !== ''"); err != nil && kind == browser.Chromium {
-				t.Fatal(err)
-			}
-		}
-		var kept bool
-		if err := p.Eval(soon(t), &kept, "Boolean(globalThis.e2e?.db)"); err != nil {
-			t.Fatal(err)
-		}
+		kept := l.comeBack(p)
 		t.Logf("%s: the browser has kept the page: %v", hosting, kept)
 		if !kept && kind == browser.Chromium {
 			t.Error("the browser has not kept the page")
-		}
-		if !kept {
-			p.ready()
-			l.live(p)
 		}
 		l.tabs = append(l.tabs, p)
 		l.goOn()

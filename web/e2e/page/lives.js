@@ -13,8 +13,8 @@ globalThis.Worker = class extends Worker {
 
 let running;
 
-/** Writes without a break, some at a time, until stopLife; and watches, and subscribes. */
-export async function startLife(who) {
+/** Writes without a break, or with one of so many ms, some at a time, until stopLife; and watches, and subscribes. */
+export async function startLife(who, rest = 0) {
   const { db } = e2e;
   const things = db.collection('things');
   const life = (running = { going: true, who, asked: 0, confirmed: [], failed: [], seen: new Map(), twice: [], subscribed: 0, wake: () => {}, hostings: [] });
@@ -30,6 +30,7 @@ export async function startLife(who) {
         (err) => life.failed.push(`${id}: ${err.code} ${err.message}`),
       );
       life.wake();
+      if (rest > 0) await new Promise((next) => setTimeout(next, rest * Math.random() * 2));
     }
   };
   life.writing = Promise.all([one(), one(), one()]);
