@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"context"
 	"slices"
 
 	"vsync/core/change"
@@ -244,11 +245,20 @@ func (d *device) orphans() bool {
 		return true
 	}
 	for n := range d.holds {
-		if d.s.displaced(n) {
+		if d.s.displaced(n) || d.s.displaced(voidOf(n)) && d.takesForAnothers(n) {
 			return true
 		}
 	}
 	return false
+}
+
+// takesForAnothers says that the device takes a batch for one that the feed has, which is another of that name: what it was to be told is
+// that it is refused.
+func (d *device) takesForAnothers(n string) bool {
+	if slices.ContainsFunc(d.s.model.items, func(it item) bool { return it.batch != nil && it.note == n }) {
+		return false
+	}
+	return d.r.WaitSynced(&parking{Context: context.Background(), park: func() bool { return false }}, d.s.writes[n].version) == nil
 }
 
 // forked says that one name may mean two batches: several stores had an id, or one forgot what it wrote, and the hub forgot it too.
