@@ -20,6 +20,8 @@ const answer = 'pong';
 const maxFrame = 1 << 20;
 /** How long a change of a connection may wait until it is attached. While a timer runs, the object does not sleep. */
 const settleAfter = 1000;
+/** How many timers fire behind a turn before the next frame is worked on at once again. */
+const restTimers = 2;
 /** How long a device has to say hello: wire.HelloTimeout. */
 const helloTime = 10_000;
 /** How long a body may take to come, and a client may leave a piece of an answer unread. */
@@ -69,9 +71,9 @@ export class Database {
   readonly #asked = new Map<number, Asked>();
   #bodies = 0;
   #name = '';
-  /** Ms since 1970 of the last turn; the next one has a timer. */
-  #turned = 0;
-  #turning = false;
+  /** A frame waits for a turn, and whether one was just had. */
+  #due = false;
+  #dense = false;
   #last = 0;
   #sent = new Uint8Array(0);
   #go: GoInstance | undefined;
@@ -109,18 +111,23 @@ export class Database {
 
   /** Has the program work. What comes at once is worked on at once; what comes in dense, together, so that it shares its commit. */
   #turn(go: GoInstance): void {
-    if (this.#turning) return;
-    const now = Date.now();
-    if (now > this.#turned) {
-      this.#turned = now;
-      wake(go);
-      return;
-    }
-    this.#turning = true;
+    this.#due = true;
+    if (!this.#dense) this.#work(go);
+  }
+
+  #work(go: GoInstance): void {
+    this.#due = false;
+    this.#dense = true;
+    wake(go);
+    this.#rest(go, restTimers);
+  }
+
+  /** Waits for what came meanwhile: the timer that a long turn has made late fires before it, the one after that does not. */
+  #rest(go: GoInstance, timers: number): void {
     setTimeout(() => {
-      this.#turning = false;
-      this.#turned = Date.now();
-      wake(go);
+      if (this.#due) this.#work(go);
+      else if (timers > 1) this.#rest(go, timers - 1);
+      else this.#dense = false;
     }, 0);
   }
 
