@@ -232,6 +232,9 @@ func TestFrozen(t *testing.T) {
 // TestBackForwardCache: the user leaves the page and comes back; the browser may have kept it as it was. Whoever waited goes on.
 func TestBackForwardCache(t *testing.T) {
 	for _, hosting := range []string{"leader", "shared", "tab"} {
+		if hosting != "shared" && kind == browser.WebKit {
+			continue // a worker of the page ends there in the middle of a write, which WebKit does not always take well: see the README
+		}
 		w := newWorld(t, nil)
 		l := newLives(w, hosting, 1)
 		if hosting != "tab" {
