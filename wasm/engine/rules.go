@@ -102,8 +102,8 @@ func (db *database) writeRules() {
 			continue
 		}
 		db.mu.Lock()
-		names, done := db.unruled, db.ruling
-		db.unruled, db.ruling = nil, nil
+		names := db.unruled
+		db.unruled = nil
 		db.mu.Unlock()
 		slices.Sort(names)
 		for _, name := range names {
@@ -111,9 +111,12 @@ func (db *database) writeRules() {
 				db.board.complain(err)
 			}
 		}
-		if done != nil {
-			close(done)
+		db.mu.Lock()
+		if db.ruling != nil && len(db.unruled) == 0 { // else a page has come with more of them meanwhile
+			close(db.ruling)
+			db.ruling = nil
 		}
+		db.mu.Unlock()
 	}
 }
 
