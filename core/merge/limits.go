@@ -38,9 +38,8 @@ const (
 	// for one.
 	MaxInserts = 1 << 10
 
-	// maxDifferences bounds the search for the fewest differences of two texts, in units that only one of them has: time and
-	// memory grow with its square.
-	maxDifferences = 200
+	// maxDifferences is how many units that only one of two texts has the library's search finds the fewest of.
+	maxDifferences = 100
 
 	// anchors bounds the places to the left that an insertion names, at distances 1, 2, 4, 8, 16, 32 lines or characters, or the
 	// first of all if that is nearer: where all between were removed by others, it lands near.

@@ -4,14 +4,14 @@ import (
 	"bytes"
 	"slices"
 	"unicode/utf8"
+
+	"github.com/aymanbagabas/go-udiff/lcs"
 )
 
-// Which units of two texts are the same: Myers' greedy search, which finds the fewest differences, as long as they are few. Where
-// there are more, units that stand once in both texts are taken for the same first, those of them that are in one order, and the
-// search goes on between them.
-//
-// Nothing but the writer's changes depends on it. Packages that do this were looked at and weighed: the one that is small and kept
-// ends the process where it is at a loss, and brings along a logger.
+// Which units of two texts are the same: the search for the longest common subsequence of the Go project's own tools, as a package. It
+// finds the fewest differences as long as they are few, and its effort is bounded. Where there are more, units that stand once in both
+// texts are taken for the same first, those of them that are in one order, and the search goes on between them. Nothing but the
+// writer's changes depends on it.
 
 // A hunk is a difference: units a0 … a1 of one text gave way to units b0 … b1 of the other.
 type hunk struct{ a0, a1, b0, b1 int }
@@ -144,15 +144,20 @@ func (u *units) between(part, base hunk) {
 		return
 	}
 	x, y := u.x[part.a0-base.a0:part.a1-base.a0], u.y[part.b0-base.b0:part.b1-base.b0]
-	if equal, ok := fewest(x, y); ok {
-		u.around(part, equal)
-		return
+	found, differences := search(x, y)
+	if differences > maxDifferences {
+		if once := onceInBoth(x, y); len(once) > 0 {
+			u.aside(part, base, once)
+			return
+		}
 	}
-	once := onceInBoth(x, y)
-	if len(once) == 0 {
-		u.add(part)
-		return
+	for _, h := range found {
+		u.add(hunk{part.a0 + h.a0, part.a0 + h.a1, part.b0 + h.b0, part.b0 + h.b1})
 	}
+}
+
+// aside finds the differences between units that are taken for the same.
+func (u *units) aside(part, base hunk, once []match) {
 	at := part
 	for _, e := range once {
 		u.between(hunk{at.a0, part.a0 + e.x, at.b0, part.b0 + e.y}, base)
@@ -161,80 +166,22 @@ func (u *units) between(part, base hunk) {
 	u.between(at, base)
 }
 
-// A match are n units that are the same, from x and y on.
-type match struct{ x, y, n int }
+// A match are two units that are the same.
+type match struct{ x, y int }
 
-// around notes what is between matches.
-func (u *units) around(part hunk, equal []match) {
-	a, b := part.a0, part.b0
-	for _, e := range equal {
-		u.add(hunk{a, part.a0 + e.x, b, part.b0 + e.y})
-		a, b = part.a0+e.x+e.n, part.b0+e.y+e.n
+// search asks the library, which gives the fewest differences up to maxDifferences and stops looking for better ones beyond, and
+// counts them. It is not taken at its word: what it left out of the differences has to be the same.
+func search(x, y []int32) (found []hunk, differences int) {
+	a, b := 0, 0
+	for _, d := range append(lcs.DiffRunes(x, y), lcs.Diff{Start: len(x), End: len(x), ReplStart: len(y), ReplEnd: len(y)}) {
+		h := hunk{d.Start, d.End, d.ReplStart, d.ReplEnd}
+		if h.a0 < a || h.b0 < b || h.a1 < h.a0 || h.b1 < h.b0 || h.a1 > len(x) || h.b1 > len(y) || !slices.Equal(x[a:h.a0], y[b:h.b0]) {
+			return []hunk{{0, len(x), 0, len(y)}}, len(x) + len(y)
+		}
+		a, b = h.a1, h.b1
+		found, differences = append(found, h), differences+h.a1-h.a0+h.b1-h.b0
 	}
-	u.add(hunk{a, part.a1, b, part.b1})
-}
-
-// fewest finds the longest common subsequence, if no more than maxDifferences are left out of it in both.
-func fewest(x, y []int32) ([]match, bool) {
-	limit := min(maxDifferences, len(x)+len(y))
-	v := make([]int32, 2*limit+3) // how far x has come on each diagonal
-	mid := limit + 1
-	var trace [][]int32 // v from diagonal -d to d, after d differences
-	for d := 0; d <= limit; d++ {
-		for k := -d; k <= d; k += 2 {
-			at := 0
-			if d > 0 {
-				at = int(stride(v[mid+k-1], v[mid+k+1], k, d))
-			}
-			for at < len(x) && at-k < len(y) && x[at] == y[at-k] {
-				at++
-			}
-			v[mid+k] = int32(at)
-			if at >= len(x) && at-k >= len(y) {
-				return back(trace, len(x), len(y)), true
-			}
-		}
-		trace = append(trace, slices.Clone(v[mid-d:mid+d+1]))
-	}
-	return nil, false
-}
-
-// stride is where a diagonal begins after one more difference: below the next one, or beyond the one before.
-func stride(before, next int32, k, d int) int32 {
-	if k == -d || k != d && before < next {
-		return next
-	}
-	return before + 1
-}
-
-// back follows the way back from the end.
-func back(trace [][]int32, x, y int) (equal []match) {
-	for d := len(trace); ; d-- {
-		if d == 0 {
-			if x > 0 {
-				equal = append(equal, match{0, 0, x})
-			}
-			slices.Reverse(equal)
-			return equal
-		}
-		k, v := x-y, trace[d-1]
-		far := func(k int) int32 {
-			if k < -d+1 || k > d-1 {
-				return -1
-			}
-			return v[k+d-1]
-		}
-		before, next := far(k-1), far(k+1)
-		from := int(stride(before, next, k, d))
-		if n := x - from; n > 0 {
-			equal = append(equal, match{from, from - k, n})
-		}
-		if k == -d || k != d && before < next {
-			x, y = from, from-k-1
-		} else {
-			x, y = from-1, from-k
-		}
-	}
+	return found, differences
 }
 
 // onceInBoth returns units that stand once in each, as many as stand in one order.
@@ -254,7 +201,7 @@ func onceInBoth(x, y []int32) []match {
 	var once []match
 	for i, n := range x {
 		if c := counts[n]; c.x == 1 && c.y == 1 {
-			once = append(once, match{i, int(c.of), 1})
+			once = append(once, match{i, int(c.of)})
 		}
 	}
 	return rising(once)
