@@ -2,6 +2,7 @@ package watcher
 
 import (
 	"context"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -200,10 +201,16 @@ func TestNudgeProbesTheConnection(t *testing.T) {
 // shifted is a clock that is wrong, and can be set, with everything that goes by it.
 type shifted struct {
 	clock.System
-	by time.Duration
+	by atomic.Int64 // ns
 }
 
-func (c *shifted) Now() time.Time { return time.Now().Add(c.by) }
+func shiftedBy(d time.Duration) *shifted {
+	c := &shifted{}
+	c.by.Store(int64(d))
+	return c
+}
+
+func (c *shifted) Now() time.Time { return time.Now().Add(time.Duration(c.by.Load())) }
 
 // The device has slept: the connection is looked at without anybody saying so.
 func TestSleepIsNoticed(t *testing.T) {
@@ -213,7 +220,7 @@ func TestSleepIsNoticed(t *testing.T) {
 		g.h.script = []func(*peer){deaf}
 	}, func(g *rig) {
 		g.pass(time.Second)
-		g.w.feed.Clock.(*shifted).by = 14 * time.Second // too short for the connection to be taken for dead
+		g.w.feed.Clock.(*shifted).by.Store(int64(14 * time.Second)) // too short for the connection to be taken for dead
 		g.pass(wakeEvery - time.Second)
 		g.is(PhaseLive)
 		g.pass(wire.ProbeGiveUp)
@@ -225,7 +232,7 @@ func TestSleepIsNoticed(t *testing.T) {
 func TestClockIsWrong(t *testing.T) {
 	for _, by := range []time.Duration{-400 * 24 * time.Hour, 400 * 24 * time.Hour} {
 		inBubble(t, func(g *rig, f *Feed) {
-			f.Clock = &shifted{by: by}
+			f.Clock = shiftedBy(by)
 			g.h.refuse = func(n int) error { return []error{errNoRoute, nil, nil}[n] }
 			g.h.script = []func(*peer){nil, func(p *peer) { p.greet(); p.until() }}
 		}, func(g *rig) {
