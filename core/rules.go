@@ -152,6 +152,15 @@ func CanonicalRules(collection string, rules []byte) ([]byte, error) {
 	return parsed.Encode(), nil
 }
 
+// UnknownRules names what of rules this engine does not know, and would show as latest: a newer engine's, or a mistake.
+func UnknownRules(rules []byte) []string {
+	parsed, err := merge.Parse(rules)
+	if err != nil {
+		return nil
+	}
+	return parsed.Unknown()
+}
+
 // SetRules writes the rules of a collection, as package merge reads them, if their version is higher than that of those in force and of
 // what was written here and is not sent yet; written says whether. They are in force from their place in the feed on, so without a
 // feed never. What is written before they are, by whomever, says nothing of what was changed, and counts as a whole where it is folded by

@@ -194,6 +194,9 @@ written after the hub has them.
 			if err != nil {
 				return err
 			}
+			if names := core.UnknownRules(rules); len(names) > 0 {
+				return fail(core.Invalid, `expected "latest", "keep", or by path one of latest, counter, set, text, max and min, and got %q`, names)
+			}
 			return c.writing(ctx, func(d *device) (core.Receipt, error) {
 				receipt, written, err := d.SetRules(ctx, c.args[0], rules)
 				if err == nil && !written {

@@ -86,6 +86,9 @@ func TestRulesOfACollection(t *testing.T) {
 		t.Errorf("rules: %s", out)
 	}
 	s.fails(exitUsage, "INVALID", "rules", "stock", `{"version":1,"conflict":"keep"}`, "--data", "b", "--feed", hub.Feed)
+	for _, wrong := range []string{`"keeps"`, `{"n":"conter"}`} {
+		s.fails(exitUsage, "INVALID", "rules", "stock", `{"version":2,"conflict":`+wrong+`}`, "--data", "b", "--feed", hub.Feed)
+	}
 	s.fails(exitUsage, "INVALID", "rules", "stock", `{"version":2,"conflict":{"n":"counter","n.m":"set"}}`, "--data", "b", "--feed", hub.Feed)
 	on("a", "put", "stock", "x", `{"n":1,"tags":["p"]}`)
 	on("a", "put", "texts", "x", `"base"`)
