@@ -11,7 +11,7 @@ cd "$top"
 # No stamp of the version control: it fails in a container whose user is not the owner of the tree.
 export GOFLAGS="-buildvcs=false ${GOFLAGS:-}"
 
-fuzz_time=4s
+fuzz_time=3s
 
 help() {
   cat <<'TEXT'
@@ -252,14 +252,6 @@ test_native() {
   CGO_ENABLED=1 go test -race -p 3 -count=1 -timeout=10m -skip="$alone" $packages
 }
 
-# Go's runtime for Node allows 12 KiB for arguments and environment together, so the test programs get only
-# what they need; the stack is that of go_js_wasm_exec.
-test_js() {
-  local exec="env -i 'PATH=$PATH' 'HOME=${HOME:-/}' 'TMPDIR=${TMPDIR:-/tmp}'"
-  exec+=" node --stack-size=8192 '$(go env GOROOT)/lib/wasm/wasm_exec_node.js'"
-  GOOS=js GOARCH=wasm go test -short -count=1 -timeout=10m -exec="$exec" ./core/...
-}
-
 # What runs in a worker of a browser is tested there.
 test_chromium() {
   go build -o "$out/runner" ./web/browser/wasmtest/runner
@@ -398,7 +390,6 @@ run_tests() {
   step "tests, native, race detector" test_native
   step "simulation" test_simulation
   step "mutants" mutants
-  step "tests of core, js" test_js
   step "tests in Chromium" test_chromium
   step "types" check_types
   step "tests, node" test_node

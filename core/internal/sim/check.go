@@ -81,6 +81,11 @@ const deadAfter = 31_000
 // slow says that a session was ended for want of credit.
 func slow(text string) bool { return text == "the hub said bye: "+string(wire.WhySlow) }
 
+// unanswered: a session was ended because the hub lives, and owes it something.
+func unanswered(text string) bool {
+	return strings.HasPrefix(text, "the hub answers pings, and nothing else")
+}
+
 // excuseFault accepts that a device found fault with the hub only if its own store was damaged meanwhile.
 func (s *Sim) excuseFault(d *device, r watcher.Result) {
 	if !d.excused() && !s.hub.excused() && r.Code != wire.CodeHash {

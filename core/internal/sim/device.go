@@ -142,6 +142,9 @@ func (d *device) noticed() {
 	if d.s.healing && slow(over.Result().Text) && d.connID > d.s.healedFrom {
 		d.s.fail("promise 6: %s reads all that comes, and the hub ends its connection: %s", d.name, over.Result().Text)
 	}
+	if unanswered(over.Result().Text) && !d.s.plan.hubFaults && !d.excused() && !d.s.hub.excused() {
+		d.s.fail("promise 6: %s waits in vain for a hub that does as it should: %s", d.name, over.Result().Text)
+	}
 	d.s.logf("%s: session %v %s: reenter %v, delay %v", d.name, over.Result().Outcome, over.Result().Text, step.Reenter, step.Delay)
 	d.s.count("session " + over.Result().Outcome.String())
 	d.s.afterLoss(over.Result().Outcome)
