@@ -220,6 +220,7 @@ export function idb(go: GoInstance): WebAssembly.Imports {
     const { tx, settle } = begun;
     let reason: unknown;
     tx.oncomplete = () => { if (settle()) tell(id, done); };
+    tx.onerror = ({ target }) => { reason ??= (target as IDBRequest).error; }; // of the request that ends it: Firefox says it here alone
     tx.onabort = () => ended(handle, id, begun, reason ?? tx.error ?? new Failure(broken, 'the browser has ended the transaction'));
     try {
       apply(tx.objectStore(rows), packed);
