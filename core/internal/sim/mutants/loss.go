@@ -36,7 +36,7 @@ var loss = []Mutant{
 	},
 	{
 		Name: "loss: own batches stay confirmed",
-		File: "core/commit.go",
+		File: "core/replay.go",
 		Old: `	case changelog.ItemConfirm:
 		if f.isLeft(it) {`,
 		New: `	case changelog.ItemConfirm:

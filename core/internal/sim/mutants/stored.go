@@ -29,7 +29,7 @@ var stored = []Mutant{
 	},
 	{
 		Name:   "stale rows replayed twice",
-		File:   "core/commit.go",
+		File:   "core/replay.go",
 		Old:    `	return s.Commit >= p.commit, err`,
 		New:    `	return s.Commit > p.commit, err`,
 		Breaks: "replay takes a commit up that the page has already",
@@ -37,7 +37,7 @@ var stored = []Mutant{
 	},
 	{
 		Name:   "pages' stamps ignored",
-		File:   "core/commit.go",
+		File:   "core/replay.go",
 		Old:    `	return s.Commit >= p.commit, err`,
 		New:    `	return s.Commit > 1<<40, err`,
 		Breaks: "replay takes up again what pages have, in the order of the log",
@@ -45,7 +45,7 @@ var stored = []Mutant{
 	},
 	{
 		Name: "superblock before the pages",
-		File: "core/commit.go",
+		File: "core/checkpoint.go",
 		Old: `	if cp.Done() {
 		start := r.log.Start(r.cpFrom.commit)`,
 		New: `	if !cp.Done() || r.cp != nil {
@@ -55,7 +55,7 @@ var stored = []Mutant{
 	},
 	{
 		Name:   "checkpoint ahead of its pages",
-		File:   "core/commit.go",
+		File:   "core/checkpoint.go",
 		Old:    `database: r.cfg.Database, start: start, head: r.cpFrom,`,
 		New:    `database: r.cfg.Database, start: start, head: h,`,
 		Breaks: "commits between the first and the last step of a checkpoint are not replayed",

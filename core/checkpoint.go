@@ -1,0 +1,131 @@
+package core
+
+import (
+	"context"
+	"errors"
+
+	"vsync/core/store"
+)
+
+// A checkpoint writes what stands in memory and in the log alone into pages, a bounded step at a time, between commits.
+
+// Checkpoint writes all that stands only in memory and in the log into pages, so that opening is fast. Readers that began before the
+// last commit lose their place.
+func (r *Replica) Checkpoint(ctx context.Context) error {
+	return r.submit(ctx, &request{checkpoint: true})
+}
+
+// TryCheckpoint is Checkpoint, unless a reader would lose its place: then it does nothing, and done is false.
+func (r *Replica) TryCheckpoint(ctx context.Context) (done bool, err error) {
+	err = r.submit(ctx, &request{checkpoint: true, patient: true})
+	if errors.Is(err, errReaders) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// errReaders ends a checkpoint that would have taken their place from readers.
+var errReaders = errors.New("core: a reader stands in an older state")
+
+// checkpointAll runs a whole pass.
+func (r *Replica) checkpointAll(ctx context.Context, patient bool) error {
+	r.mu.Lock()
+	if patient && r.tables.Behind() {
+		r.mu.Unlock()
+		return errReaders
+	}
+	if r.cp != nil { // the pass under way may be past what this caller wants written
+		r.cp = nil
+	}
+	if r.tables.Busy() {
+		r.tables.GiveUpSnapshots()
+	}
+	clean := r.head.commit == r.cpDone && !r.mendDue()
+	if !clean {
+		r.begin()
+	}
+	r.mu.Unlock()
+	for !clean {
+		done, err := r.step(ctx)
+		if err != nil {
+			r.giveUpPass(err)
+			return err
+		}
+		clean = done
+	}
+	return nil
+}
+
+func (r *Replica) begin() {
+	r.cp, r.cpFrom, r.cpAt = r.tables.Begin(), r.head, r.log.Size()
+}
+
+// checkpointStep goes on with the checkpoint, or starts one if it is due. An error gives the pass up; the next tries again.
+func (r *Replica) checkpointStep(ctx context.Context) {
+	r.mu.Lock()
+	due := r.log.Size()-r.cpAt >= int64(r.cfg.CheckpointBytes) || r.mendDue()
+	if r.cp == nil && due && r.failed == nil {
+		r.begin()
+	}
+	wait := r.tables.Busy()
+	if wait && r.tables.Bytes() > forceFactor*r.cfg.CheckpointBytes {
+		r.tables.GiveUpSnapshots()
+		wait = false
+	}
+	idle := r.cp == nil || wait || r.failed != nil
+	r.mu.Unlock()
+	if idle {
+		return
+	}
+	if _, err := r.step(ctx); err != nil {
+		r.giveUpPass(err)
+	}
+}
+
+// giveUpPass forgets a checkpoint of which a step failed. The next one begins with what stands in memory then.
+func (r *Replica) giveUpPass(err error) {
+	r.dead(err)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.cp = nil
+}
+
+// step writes the next pages; with the last of them the superblock, which is what makes the checkpoint count.
+func (r *Replica) step(ctx context.Context) (done bool, err error) {
+	r.mu.Lock()
+	cp, h := r.cp, r.head
+	r.mu.Unlock()
+	if err := r.putFence(ctx); err != nil {
+		return false, typed(err, "writing a checkpoint")
+	}
+	tx := &store.Tx{Durability: r.cfg.Durability}
+	written, err := cp.Step(ctx, tx, stampOf(&h), r.cfg.StepBytes)
+	if err != nil {
+		return false, typed(err, "writing a checkpoint")
+	}
+	summarised := func() {}
+	if cp.Done() {
+		start := r.log.Start(r.cpFrom.commit)
+		summarised = r.log.Summaries(tx, start)
+		if err := r.asideSummaries(ctx, tx); err != nil {
+			return false, typed(err, "writing a checkpoint")
+		}
+		sb := &superblock{role: r.cfg.Role, incarnation: r.inc, database: r.cfg.Database, start: start, head: r.cpFrom, lasts: cp.Lasts()}
+		sb.put(tx)
+	}
+	if err := r.alive(); err != nil {
+		return false, err
+	}
+	if err := r.st.Commit(ctx, tx); err != nil {
+		return false, typed(err, "writing a checkpoint")
+	}
+	written()
+	summarised()
+	if cp.Done() {
+		r.harm.summariesWritten()
+		r.mu.Lock()
+		r.cp, r.cpDone = nil, r.cpFrom.commit
+		r.mu.Unlock()
+	}
+	return cp.Done(), nil
+}

@@ -1,0 +1,116 @@
+package core
+
+import (
+	"context"
+	"maps"
+	"slices"
+
+	"vsync/core/change"
+	"vsync/core/changelog"
+	"vsync/core/device"
+)
+
+// revive writes again what this device wrote under ids that it gave up, and which the hub had then and has lost: all of the feed is
+// applied, and did not bring it. It is written under the id of today, with its own stamp and over what it was written over, so that
+// what came after it wins. The commit goes back to where it stands, without the pending versions of these ids.
+func (r *Replica) revive(ctx context.Context) error {
+	return r.submit(ctx, &request{alone: true, strict: true, form: func(s *stage) error {
+		var again []*change.Batch
+		former := map[string][]change.Version{}
+		for _, a := range s.state.aliases {
+			rec, err := s.device(a.Old)
+			if err != nil {
+				return err
+			}
+			for g := max(rec.Last, s.state.settledUpTo(a.Old)) + 1; g <= a.Common; g++ {
+				b, err := r.formerBatch(ctx, change.Version{Device: a.Old, Gen: g})
+				if err != nil {
+					return err
+				}
+				if b != nil {
+					again = append(again, b)
+				}
+			}
+		}
+		rows := map[string][]byte{}
+		for _, b := range again {
+			for i := range b.Mutations {
+				row := objectRow(b.Mutations[i].Key)
+				former[row] = append(former[row], b.Version())
+			}
+		}
+		for row, versions := range former {
+			was, err := s.get(row)
+			if err == nil {
+				rows[row], err = withoutPending(was, versions, nil)
+			}
+			if err != nil {
+				return err
+			}
+		}
+		names := map[change.Version]change.Version{}
+		for i, b := range again {
+			names[b.Version()] = change.Version{Device: s.state.device, Gen: s.state.lastGen + 1 + change.Generation(i)}
+		}
+		var settled []change.Version
+		for _, a := range s.state.aliases {
+			settled = append(settled, change.Version{Device: a.Old, Gen: a.Common})
+		}
+		data := rewindData(s.state.marker, rows, names, settled, slices.SortedFunc(maps.Keys(names), change.Version.Compare), s.state.rules, nil)
+		s.add(changelog.ItemRewind, data)
+		if err := s.goBack(data); err != nil {
+			return err
+		}
+		return s.writeAgain(again, names)
+	}})
+}
+
+// formerBatch reads a batch of a former id; nil where it cannot be read.
+func (r *Replica) formerBatch(ctx context.Context, v change.Version) (*change.Batch, error) {
+	bytes, lost, err := r.ownBatch(ctx, v)
+	if err != nil || lost {
+		return nil, err
+	}
+	return change.DecodeTrusted(bytes)
+}
+
+// writeAgain writes batches of former ids as the next of today's. What was written over a refused one is over what that had replaced: the
+// hub may not know it.
+func (s *stage) writeAgain(batches []*change.Batch, names map[change.Version]change.Version) (err error) {
+	for _, b := range batches {
+		now := names[b.Version()]
+		renameChanges(b, func(v change.Version) change.Version {
+			if now, is := names[v]; is {
+				return now
+			}
+			return v
+		})
+		b.Device, b.Gen = now.Device, now.Gen
+		for i := range b.Mutations {
+			m := &b.Mutations[i]
+			var standing, parents, others []change.Version
+			for _, p := range m.Parents {
+				if standing, err = s.appendStanding(standing, p, m.Key); err != nil {
+					return err
+				}
+			}
+			for _, p := range standing {
+				if now, is := names[p]; is {
+					parents = append(parents, now)
+				} else {
+					others = append(others, p)
+				}
+			}
+			if others, _, err = s.mapped(others, device.Mapping{}, true); err != nil {
+				return err
+			}
+			m.Parents = append(parents, others...)
+			slices.SortFunc(m.Parents, change.Version.Compare)
+			m.Parents = slices.Compact(m.Parents)
+		}
+		if err := s.addOwn(b, func() ([]turn, error) { return s.local(b, nil) }); err != nil {
+			return err
+		}
+	}
+	return nil
+}
