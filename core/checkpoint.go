@@ -90,7 +90,8 @@ func (r *Replica) giveUpPass(err error) {
 	r.cp = nil
 }
 
-// step writes the next pages; with the last of them the superblock, which is what makes the checkpoint count.
+// step writes the next pages; with the last of them the superblock, which is what makes the checkpoint count. With those before it, the
+// superblock that counts says anew of which commit pages may be: a log that ends before that has lost its end.
 func (r *Replica) step(ctx context.Context) (done bool, err error) {
 	r.mu.Lock()
 	cp, h := r.cp, r.head
@@ -103,14 +104,16 @@ func (r *Replica) step(ctx context.Context) (done bool, err error) {
 	if err != nil {
 		return false, typed(err, "writing a checkpoint")
 	}
-	summarised := func() {}
+	summarised, sb := func() {}, new(r.super)
 	if cp.Done() {
 		start := r.log.Start(r.cpFrom.commit)
 		summarised = r.log.Summaries(tx, start)
 		if err := r.asideSummaries(ctx, tx); err != nil {
 			return false, typed(err, "writing a checkpoint")
 		}
-		sb := &superblock{role: r.cfg.Role, incarnation: r.inc, database: r.cfg.Database, start: start, head: r.cpFrom, lasts: cp.Lasts()}
+		sb = &superblock{role: r.cfg.Role, incarnation: r.inc, database: r.cfg.Database, start: start, head: r.cpFrom, lasts: cp.Lasts(), upTo: h.commit}
+		sb.put(tx)
+	} else if sb.upTo = max(sb.upTo, h.commit); sb.upTo > max(r.super.upTo, r.super.head.commit) {
 		sb.put(tx)
 	}
 	if err := r.alive(); err != nil {
@@ -121,6 +124,7 @@ func (r *Replica) step(ctx context.Context) (done bool, err error) {
 	}
 	written()
 	summarised()
+	r.super = *sb
 	if cp.Done() {
 		r.harm.summariesWritten()
 		r.mu.Lock()

@@ -73,7 +73,7 @@ func (f *fold) local(b *change.Batch, known []had) (turns []turn, err error) {
 	err = f.each(b, known, func(m *change.Mutation) (bool, error) {
 		f.addPending(objects.Leaf{Version: b.Version(), Stamp: b.Stamp, Deleted: m.Kind == change.Delete, Value: m.Value}, m)
 		if view := f.obj.Visible(); view.Version != b.Version() || view.Conflict || view.Merged() {
-			turns = append(turns, turnOf(m, &view))
+			turns = append(turns, f.turn(m, &view))
 		}
 		return true, nil
 	})
@@ -94,7 +94,7 @@ func (f *fold) renamed(b *change.Batch, a device.Mapping) (turns []turn, err err
 		f.keepOwn(m.Key, b.Version())
 		f.obj.Unhide(f.dropped)
 		if view := f.obj.Visible(); view.Version != was && view.Version != a.Map(was) {
-			turns = append(turns, turnOf(m, &view))
+			turns = append(turns, f.turn(m, &view))
 		}
 		return true, nil
 	})
@@ -283,12 +283,15 @@ func (f *fold) notice(turns *[]turn, m *change.Mutation, v change.Version, was l
 	if was.shown && same || !was.shown && view.Version == v && !view.Conflict && !view.Merged() {
 		return
 	}
-	*turns = append(*turns, turnOf(m, &view))
+	*turns = append(*turns, f.turn(m, &view))
 }
 
-func turnOf(m *change.Mutation, v *objects.View) turn {
+// turn is what is seen of an object by now. The value stands in it where the log would not find it by the winner's name: field rules made
+// it, or the name is one of a former id, which the feed may give to another batch.
+func (f *fold) turn(m *change.Mutation, v *objects.View) turn {
 	t := turn{index: m.Index, winner: v.Version, exists: v.Exists(), conflict: v.Conflict}
-	if v.Merged() {
+	former := v.Version.Device != f.head.device && f.isAlias(v.Version) && f.obj.IsPending(v.Version)
+	if v.Merged() || former && t.exists {
 		t.value = v.Value
 	}
 	return t

@@ -176,7 +176,7 @@ func (f *fold) noticeIn(turns *[]turn, m *change.Mutation, v change.Version, was
 	}
 	f.putOff = append(f.putOff, putOff{objectRow(m.Key), len(*turns)})
 	view := f.obj.Visible()
-	*turns = append(*turns, turnOf(m, &view))
+	*turns = append(*turns, f.turn(m, &view))
 }
 
 // keepLast notes where the turns are, which are about to be added, of what is put off.
@@ -207,7 +207,7 @@ func (s *stage) showPutOff() error {
 			return err
 		}
 		view := s.obj.Visible()
-		l.turns[l.at] = turnOf(&change.Mutation{Index: l.turns[l.at].index}, &view)
+		l.turns[l.at] = s.turn(&change.Mutation{Index: l.turns[l.at].index}, &view)
 		l.turns[l.at].value = bytes.Clone(l.turns[l.at].value)
 	}
 	for _, l := range last { // behind all, as two may share an item

@@ -89,6 +89,7 @@ type Replica struct {
 	onWrite func()
 
 	badSuper []Finding      // superblocks that the first one written replaces
+	super    superblock     // the one that is stored; the leader's
 	fence    *superblock    // could not be written at opening, for want of space
 	sealer   *change.Sealer // RoleHub; the leader's
 	found    answered       // RoleDevice; the leader's
@@ -171,6 +172,9 @@ func open(ctx context.Context, st store.Store, cfg Config) (*Replica, error) {
 	if errors.Is(err, store.ErrLocked) && r.isAlone(ctx) {
 		err = r.overtake(ctx, sb)
 	}
+	if err == nil && r.head.commit < r.super.upTo {
+		err = errorf(Corrupt, "the log ends at commit %d, and there are pages of commit %d: the end of the log is lost; nothing was changed: open the store with repair", r.head.commit, r.super.upTo)
+	}
 	if err == nil && cfg.Repair && cfg.Role == RoleHub {
 		err = r.wholeFeed(ctx)
 	}
@@ -196,6 +200,7 @@ func (r *Replica) begun(ctx context.Context, sb *superblock, fresh bool) (err er
 		return err
 	}
 	sb.incarnation = r.inc
+	r.super = *sb
 	switch err := r.writeFence(ctx, sb); {
 	case fresh && r.cfg.Role == RoleHub && err != nil:
 		return err // devices would belong to a lineage that the next opening does not know

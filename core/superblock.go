@@ -1,6 +1,7 @@
 package core
 
 import (
+	"cmp"
 	"context"
 	"crypto/hmac"
 	"crypto/sha256"
@@ -35,6 +36,7 @@ import (
 //	        49: the rules in force: see rules.go
 //	        51: the commit at which the log says anew what the tables hold uv: see base.go
 //	        45: the tables that have a last page, so that one that is missing is missed
+//	        52: the latest commit that a page may be of uv: a log that ends before it has lost its end
 //
 // Format 1 has no more, and is written where there is none. Head is the state at the checkpoint's commit; replay brings it forward.
 type superblock struct {
@@ -44,6 +46,7 @@ type superblock struct {
 	start       changelog.Name
 	head        head
 	lasts       string // tables that have a last page
+	upTo        uint64 // the latest commit that a page may be of, where it is beyond the checkpoint's
 }
 
 const (
@@ -59,6 +62,7 @@ const (
 	moreRules   = 49
 	moreBack    = 50
 	moreBase    = 51
+	moreUpTo    = 52
 )
 
 var (
@@ -160,7 +164,7 @@ type superblocks struct {
 }
 
 // readSuperblock reads both rows. They are written together, so where they differ, one is damaged or was put back from a copy: the
-// one of the later incarnation counts, and of the later checkpoint.
+// one of the later incarnation counts, of the later checkpoint, of later pages.
 func readSuperblock(ctx context.Context, st store.Store) (s superblocks, err error) {
 	rows, err := st.Scan(ctx, store.Range{From: superblockRow, To: []byte{'S', 2}})
 	if err != nil {
@@ -206,7 +210,7 @@ func readSuperblock(ctx context.Context, st store.Store) (s superblocks, err err
 }
 
 func (sb *superblock) later(o *superblock) bool {
-	return sb.incarnation > o.incarnation || sb.incarnation == o.incarnation && sb.head.commit > o.head.commit
+	return cmp.Or(cmp.Compare(sb.incarnation, o.incarnation), cmp.Compare(sb.head.commit, o.head.commit), cmp.Compare(sb.upTo, o.upTo)) > 0
 }
 
 func olderSuperblock(row []byte, old, now *superblock) Finding {
@@ -308,6 +312,9 @@ func (sb *superblock) appendMore(b []byte) []byte {
 	if sb.lasts != "" {
 		b = appendField(b, moreLasts, []byte(sb.lasts))
 	}
+	if sb.upTo > h.commit {
+		b = appendField(b, moreUpTo, binary.AppendUvarint(nil, sb.upTo))
+	}
 	return b
 }
 
@@ -358,6 +365,8 @@ func (sb *superblock) readMore(r *cutter) error {
 			h.base = c.uvarint()
 		case moreLasts:
 			sb.lasts = string(c.take(len(c.b)))
+		case moreUpTo:
+			sb.upTo = c.uvarint()
 		default:
 			return errorf(VersionUnknown, "the superblock has a field %d, which this engine does not know: open the store with a newer engine", what)
 		}

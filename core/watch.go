@@ -383,17 +383,17 @@ func (w *watch) valuesOf(v change.Version, commit uint64, changes []Entry, place
 	if err != nil || !ok {
 		return err
 	}
-	left := len(places)
+	var found []int
 	h, err := change.Walk(batch, func(m change.Mutation) bool {
 		if i, here := places[m.Key]; here {
-			left--
+			found = append(found, i)
 			if !changes[i].Deleted {
 				changes[i].Value = m.Value
 			}
 		}
-		return left > 0
+		return len(found) < len(places)
 	})
-	for _, i := range places {
+	for _, i := range found {
 		changes[i].Time = h.Stamp
 	}
 	return err

@@ -132,10 +132,10 @@ var watching = []Mutant{
 	{
 		Name: "watcher not told of a lost fork",
 		File: "core/fold.go",
-		Old: `	*turns = append(*turns, turnOf(m, &view))
+		Old: `	*turns = append(*turns, f.turn(m, &view))
 }`,
 		New: `	if !was.shown {
-		*turns = append(*turns, turnOf(m, &view))
+		*turns = append(*turns, f.turn(m, &view))
 	}
 }`,
 		Breaks: "when a confirmation or a refusal changes what is visible, watchers keep what was",
