@@ -78,11 +78,17 @@ bundle() {
 # What the engine stands on has to compile in any case.
 build_engine() {
   if compgen -G 'wasm/*.go' >/dev/null; then
-    GOOS=js GOARCH=wasm go build -trimpath -ldflags='-s -w' -o "$1" ./wasm
+    link "$1" ./wasm
   else
     rm -f "$1"
     GOOS=js GOARCH=wasm go build ./core/...
   fi
+}
+
+# link OUTPUT PACKAGE [FLAG…]: a Go program for browsers or Workers, made small.
+link() {
+  GOOS=js GOARCH=wasm go build -trimpath -ldflags='-s -w' "${@:3}" -o "$1" "$2"
+  go run ./wasm/pack "$1"
 }
 
 # The static page: what was written by hand lies over what was built. Static hosts compress by themselves.
@@ -102,7 +108,7 @@ build_worker() {
   rm -rf "$out/hub"
   mkdir -p "$out/hub"
   bundle edge/worker/front.ts "$out/hub/worker.js" --format=esm --external:./hub.wasm --inject:"$(go env GOROOT)/lib/wasm/wasm_exec.js"
-  GOOS=js GOARCH=wasm go build -trimpath -ldflags='-s -w' -o "$out/hub/hub.wasm" ./edge/worker
+  link "$out/hub/hub.wasm" ./edge/worker
   worker_sizes
 }
 
@@ -113,7 +119,7 @@ build_worker_tests() {
   mkdir -p "$to/hub" "$to/provoke" "$to/rows"
   cp "$out/hub/worker.js" "$out/hub/hub.wasm" "$to/hub/"
   cp "$out/hub/worker.js" "$to/provoke/"
-  GOOS=js GOARCH=wasm go build -trimpath -ldflags='-s -w' -tags provoke -o "$to/provoke/hub.wasm" ./edge/worker
+  link "$to/provoke/hub.wasm" ./edge/worker -tags provoke
   GOOS=js GOARCH=wasm go test -c -trimpath -ldflags='-s -w' -o "$to/rows/hub.wasm" ./edge/worker/rows
   bundle edge/worker/rows_test.ts "$to/rows/worker.js" --format=esm --external:./hub.wasm --inject:"$(go env GOROOT)/lib/wasm/wasm_exec.js"
   for name in hub provoke rows; do

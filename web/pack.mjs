@@ -15,6 +15,9 @@ import { brotliCompress, constants, gzip } from "node:zlib";
 /** What a page needs of one build, apart from itself. */
 const KEPT = ["vsync.js", "vsync-worker.js", "vsync.wasm"];
 
+/** Bytes that the engine may have after brotli. */
+const BUDGET = 1024 * 1024;
+
 /** What is built, as the published package has it. */
 const FILES = [...KEPT, "vsync-sw.js", "vsync.d.ts"];
 
@@ -108,8 +111,13 @@ async function pack(dir) {
 }
 
 function tell(names) {
-  const size = (name) => `${(readFileSync(dist + name).length / 1024).toFixed(1)} KiB`.padStart(12);
+  const bytes = (name) => readFileSync(dist + name).length;
+  const size = (name) => `${(bytes(name) / 1024).toFixed(1)} KiB`.padStart(12);
   for (const name of names) console.log(`${`web/dist/${name}`.padEnd(26)}${size(name)}  gzip${size(name + ".gz")}  brotli${size(name + ".br")}`);
+  if (names.includes("vsync.wasm")) {
+    const engine = bytes("vsync.wasm.br");
+    console.log(`the engine: ${engine} of ${BUDGET} bytes that it may have, after brotli: ${((100 * engine) / BUDGET).toFixed(1)} %`);
+  }
 }
 
 const [command, dir] = process.argv.slice(2);
