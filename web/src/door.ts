@@ -46,6 +46,10 @@ export function follow(name: string, engine: string): Host {
       door.close();
     },
     onError: () => undefined, // whoever started it hears of that
-    release: () => port.close(),
+    release: () => {
+      // What is still to be said goes nowhere, as with the port of a worker. A channel that is closed would throw.
+      port.postMessage = () => undefined;
+      port.close();
+    },
   };
 }

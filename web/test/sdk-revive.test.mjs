@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { load } from "./built.mjs";
 import { Browser, bin, device, frame, open, rejects, rows, settle, version } from "./far.mjs";
 
 const { WHOLE, PIECE, DELTA, INITIAL } = frame;
@@ -319,4 +320,12 @@ test("an engine that cannot have the database leads to the one that has it, or t
   const page = await (await alone.worker("notes")).page();
   page.fail(await page.next("HELLO"), "LOCKED", "another has it");
   await rejects(refused, "LOCKED", "another has it");
+});
+
+test("what a page still says to another tab's engine that it has let go of is nobody's error", async () => {
+  const { follow } = await load("door");
+  const { port, release } = follow("one", "vsync-engine:1");
+  port.postMessage(new Uint8Array([1]), []);
+  release();
+  port.postMessage(new Uint8Array([1]), []); // a page that is hidden, or frozen, while it looks for another engine
 });
