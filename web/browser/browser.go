@@ -174,6 +174,15 @@ func (b *Browser) session() *chromedp.Browser { return chromedp.FromContext(b.ct
 // PID returns the process id of Chromium's main process.
 func (b *Browser) PID() int { return b.pid }
 
+// Memory is what all processes of this browser hold in memory together, in bytes.
+func (b *Browser) Memory() (int64, error) {
+	bytes, err := groupMemory(b.pid)
+	if err != nil {
+		return 0, fmt.Errorf("browser: memory of process group %d: %w", b.pid, err)
+	}
+	return bytes, nil
+}
+
 // Dir returns the user data directory.
 func (b *Browser) Dir() string { return b.options.Dir }
 

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -41,11 +42,16 @@ func awaitGroup(pid int, limit time.Duration) error {
 }
 
 func groupAlive(pid int) (int, error) {
+	members, err := group(pid)
+	return len(members), err
+}
+
+// group returns the processes of a group that run.
+func group(pid int) (members []string, err error) {
 	processes, err := os.ReadDir("/proc")
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
-	alive := 0
 	for _, process := range processes {
 		if _, err := strconv.Atoi(process.Name()); err != nil {
 			continue
@@ -57,8 +63,26 @@ func groupAlive(pid int) (int, error) {
 		// pid (name, which may hold anything) state parent group …
 		fields := bytes.Fields(stat[bytes.LastIndexByte(stat, ')')+1:])
 		if len(fields) > 2 && string(fields[2]) == strconv.Itoa(pid) && !bytes.Contains([]byte("ZX"), fields[0]) {
-			alive++
+			members = append(members, process.Name())
 		}
 	}
-	return alive, nil
+	return members, nil
+}
+
+// groupMemory is what a group of processes holds in memory; of what several share, each has its part.
+func groupMemory(pid int) (bytes int64, err error) {
+	members, err := group(pid)
+	for _, member := range members {
+		text, err := os.ReadFile("/proc/" + member + "/smaps_rollup")
+		if err != nil {
+			continue // it has just ended
+		}
+		for line := range strings.Lines(string(text)) {
+			var kilobytes int64
+			if n, _ := fmt.Sscanf(line, "Pss: %d kB", &kilobytes); n == 1 {
+				bytes += kilobytes << 10
+			}
+		}
+	}
+	return bytes, err
 }

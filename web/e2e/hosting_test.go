@@ -3,7 +3,6 @@ package e2e
 import (
 	"fmt"
 	"slices"
-	"strings"
 	"testing"
 
 	"vsync/web/browser"
@@ -18,6 +17,8 @@ type lives struct {
 	tabs      []*tab
 	confirmed []string // by tabs that are gone
 	opened    int
+
+	lost, doubled int // found by holds
 }
 
 func newLives(w *world, hosting string, tabs int) *lives {
@@ -92,24 +93,39 @@ func (l *lives) hosts(hosting string) *tab {
 func (l *lives) judge() {
 	l.t.Helper()
 	for _, p := range l.tabs {
-		var end struct{ Confirmed, Failed, Twice, Hostings []string }
-		p.js(&end, `return await e2e.stopLife()`)
-		if len(end.Failed) > 0 || len(end.Twice) > 0 {
-			l.t.Errorf("%s: failed %v, watched twice %v", l.hosting, end.Failed, end.Twice)
-		}
-		l.t.Logf("%s: %d writes, by way of %v", l.hosting, len(end.Confirmed), end.Hostings)
-		l.confirmed = append(l.confirmed, end.Confirmed...)
+		l.end(p)
 	}
 	l.holds(l.confirmed)
 }
 
+// end ends the writing of a tab: everything settled, and its watcher and its subscription saw everything.
+func (l *lives) end(p *tab) {
+	l.t.Helper()
+	var end struct{ Confirmed, Failed, Twice, Hostings []string }
+	p.js(&end, `return await e2e.stopLife()`)
+	if len(end.Failed) > 0 || len(end.Twice) > 0 {
+		l.t.Errorf("%s: failed %v, watched twice %v", l.hosting, end.Failed, end.Twice)
+	}
+	l.t.Logf("%s: %d writes, by way of %v", l.hosting, len(end.Confirmed), end.Hostings)
+	l.confirmed = append(l.confirmed, end.Confirmed...)
+}
+
+// atATime is how many objects are looked through in one call: a call has to come back in time.
+const atATime = 5000
+
 // holds wants the device to have all that was confirmed, each written once.
 func (l *lives) holds(confirmed []string) {
 	l.t.Helper()
-	var wrong []string
-	l.tabs[0].js(&wrong, `return await e2e.judgeLives(...args)`, confirmed)
-	if len(wrong) > 0 {
-		l.t.Errorf("%s: %s", l.hosting, strings.Join(wrong, "\n"))
+	for from, left := 0, 1; left > 0; from, confirmed = from+atATime, nil {
+		var found struct {
+			Lost, Doubled []string
+			Left          int
+		}
+		l.tabs[0].js(&found, `return await e2e.judgeLives(...args)`, append([]string{}, confirmed...), from, atATime)
+		for _, wrong := range append(found.Lost, found.Doubled...) {
+			l.t.Errorf("%s: %s", l.hosting, wrong)
+		}
+		l.lost, l.doubled, left = l.lost+len(found.Lost), l.doubled+len(found.Doubled), found.Left
 	}
 }
 

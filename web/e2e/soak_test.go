@@ -2,10 +2,7 @@ package e2e
 
 import (
 	"flag"
-	"fmt"
 	"math/rand/v2"
-	"os"
-	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -15,8 +12,30 @@ import (
 
 var minutesFlag = flag.Float64("minutes", 0, "how long TestSoak goes on; 0: it does nothing")
 
-// TestSoak: four tabs in two browsers write for as long as one likes, through networks that cut, while all befalls them that befalls tabs.
-// In the end every write that was confirmed is there exactly once, on both.
+// A soak is four tabs in two browsers that write for as long as one likes, through networks that cut, while all befalls them that befalls
+// tabs: first with everything that ends engines, browsers and the hub, and from then on with what they have to live through, so that
+// what they hold on to shows.
+type soak struct {
+	*world
+	r        *rand.Rand
+	all      []*soaked
+	began    time.Time
+	happened map[string]int
+	samples  []sample
+}
+
+// A soaked is one of its devices. Its first tab stays when it has become calm, and with it the engine.
+type soaked struct {
+	*lives
+	calm bool
+	died int // times that the engine, or all of the browser, was killed
+}
+
+// renewal is how many writes a life makes before the next one begins in its tab, so that a page has not all to keep that it ever wrote.
+const renewal = 500
+
+// TestSoak: in the end every write that was confirmed is there exactly once, on both devices and on a new one, and neither memory nor storage
+// grew but by what was written.
 func TestSoak(t *testing.T) {
 	if *minutesFlag == 0 {
 		return
@@ -26,84 +45,155 @@ func TestSoak(t *testing.T) {
 		seed = uint64(time.Now().UnixNano())
 	}
 	t.Logf("-args -seed %d -minutes %v", seed, *minutesFlag)
-	r := rand.New(rand.NewPCG(seed, 0))
+	s := newSoak(t, seed)
+	length := time.Duration(*minutesFlag * float64(time.Minute))
+	s.goOn(length * 2 / 5)
+	for _, d := range s.all {
+		d.calmDown()
+	}
+	s.goOn(length)
+	s.sample()
+	s.judge()
+	s.sum()
+}
+
+func newSoak(t *testing.T, seed uint64) *soak {
+	t.Helper()
 	w := newWorld(t, func(n int) proxy.Script {
 		return proxy.Plan{Seed: seed + uint64(n), Gap: 250_000, Delays: 5, Stalls: 1, Cuts: 4, MaxDelay: 20 * time.Millisecond, MaxStall: 500 * time.Millisecond}.Script()
 	})
-	all := []*lives{{world: w, device: anna, hosting: "shared", rest: 100}, {world: w, device: bert, hosting: "leader", rest: 100}}
-	for _, l := range all {
-		l.more()
-		l.more()
+	w.site.before["/vsync-worker.js"] = scales
+	s := &soak{world: w, r: rand.New(rand.NewPCG(seed, 0)), began: time.Now(), happened: map[string]int{}}
+	s.all = []*soaked{
+		{lives: &lives{world: w, device: anna, hosting: "shared", rest: 100}},
+		{lives: &lives{world: w, device: bert, hosting: "leader", rest: 100}},
 	}
-	happened := map[string]int{}
-	for end := time.Now().Add(time.Duration(*minutesFlag * float64(time.Minute))); time.Now().Before(end) && !t.Failed(); {
-		happened[all[r.IntN(2)].befall(r)]++
+	for _, d := range s.all {
+		d.more()
+		d.more()
 	}
-	t.Logf("what happened: %v", happened)
-	for _, road := range w.roads {
+	return s
+}
+
+// goOn lets things happen until so long after the beginning, and measures in between.
+func (s *soak) goOn(until time.Duration) {
+	s.t.Helper()
+	step := time.Duration(*minutesFlag * float64(time.Minute) / 40)
+	next := time.Since(s.began)
+	for time.Since(s.began) < until && !s.t.Failed() {
+		d := s.all[s.r.IntN(len(s.all))]
+		s.happened[d.befall(s.r)]++
+		d.renew()
+		if time.Since(s.began) >= next {
+			s.sample()
+			next = max(next+step, time.Since(s.began))
+		}
+	}
+}
+
+// judge ends all writing, and holds what is there against what was confirmed.
+func (s *soak) judge() {
+	s.t.Helper()
+	for _, road := range s.roads {
 		road.Heal()
 	}
 	var confirmed []string
-	for _, l := range all {
-		l.judge()
-		confirmed = append(confirmed, l.confirmed...)
-	}
-	meet(t, all[0].tabs[0], all[1].tabs[0])
-	for _, l := range all {
-		l.holds(confirmed)
-		var stored struct{ Usage, Count float64 }
-		l.tabs[0].js(&stored, `return { usage: (await navigator.storage.estimate()).usage, count: await db.collection('things').count() }`)
-		t.Logf("%s: %.0f objects in %.1f MB", l.device.name, stored.Count, stored.Usage/1e6)
-	}
-	alike(t, all[0].tabs[0], all[1].tabs[0])
-}
-
-// TestMainThread: while 100,000 objects are written and another device takes them up, no task of either page's main thread is over 50 ms.
-func TestMainThread(t *testing.T) {
-	if *minutesFlag == 0 {
-		return
-	}
-	a, b := newWorld(t, nil).both()
-	const objects = 100_000
-	for _, p := range []*tab{a, b} {
-		p.chromium() // nobody else tells of long tasks
-		p.js(nil, `e2e.longestTask()`)
-	}
-	a.js(nil, `for (let n = 0; n < args[0]; n += 1000) {
-			await notes.putMany(Array.from({ length: 1000 }, (_, i) => ['note ' + String(n + i).padStart(6, '0'), { n: n + i, text: 'x'.repeat(150) }]))
+	for _, d := range s.all {
+		for _, p := range d.tabs {
+			d.end(p)
 		}
-		await db.synced()`, objects)
-	meet(t, a, b)
-	var n, wrote, caught int
-	a.js(&wrote, `return e2e.longestTask()`)
-	b.js(&caught, `return e2e.longestTask()`)
-	b.js(&n, `return await notes.count()`)
-	if n != objects {
-		t.Errorf("%d objects came, want %d", n, objects)
+		confirmed = append(confirmed, d.confirmed...)
 	}
-	t.Logf("the longest task took %d ms in the page that wrote, %d ms in the other one; 0: none was over 50", wrote, caught)
-	if wrote+caught > 0 && !crowded(t) {
-		t.Error("the main thread was busy for too long")
+	a, b := s.all[0], s.all[1]
+	meet(s.t, a.tabs[0], b.tabs[0])
+	a.holds(confirmed)
+	// What the hub has, a device tells that has nothing of its own.
+	const new = `await db.close(); await vsync.destroy(e2e.name); await e2e.open({ hosting: args[0] })`
+	digest := func() (text string) {
+		a.tabs[0].js(&text, `return await e2e.digest('things')`)
+		return text
+	}
+	had := digest()
+	var has string
+	b.tabs[0].js(&has, `return await e2e.digest('things')`)
+	a.tabs[1].js(nil, `await db.close()`)
+	a.tabs[0].js(nil, new, a.hosting)
+	meet(s.t, a.tabs[0], b.tabs[0])
+	if again := digest(); had != has || again != had {
+		s.t.Errorf("anna holds %s, bert %s, and a new device %s", had, has, again)
 	}
 }
 
-// crowded says that so much else runs on the machine that a short task may take long.
-func crowded(t *testing.T) bool {
-	t.Helper()
-	text, err := os.ReadFile("/proc/loadavg")
-	load := 0.0
-	if _, scanned := fmt.Sscan(string(text), &load); err != nil || scanned != nil {
-		t.Fatal(err, scanned)
+// calmDown ends all and begins anew with tabs of which the first one stays, and with it the engine that it starts.
+func (l *soaked) calmDown() {
+	l.t.Helper()
+	l.kill()
+	l.more()
+	l.calm = true
+}
+
+// kill ends the browser with all of its processes, and starts it again with one tab.
+func (l *soaked) kill() {
+	l.t.Helper()
+	for _, p := range l.tabs {
+		l.keep(p)
 	}
-	t.Logf("the load is %.1f on %d cores", load, runtime.NumCPU())
-	return load > 3*float64(runtime.NumCPU())
+	l.device.die(l.t)
+	for _, p := range l.tabs {
+		p.gone()
+	}
+	l.tabs = nil
+	l.died++
+	l.more()
+}
+
+// renew begins a new life in each tab that has written enough in one.
+func (l *soaked) renew() {
+	l.t.Helper()
+	for _, p := range l.tabs {
+		var confirmed int
+		p.js(&confirmed, `return e2e.confirmedCount()`)
+		if confirmed >= renewal {
+			l.end(p)
+			l.live(p)
+		}
+	}
 }
 
 // befall lets one thing happen to a device in the middle of its writes, and says what.
-func (l *lives) befall(r *rand.Rand) string {
+func (l *soaked) befall(r *rand.Rand) string {
 	l.t.Helper()
+	if l.calm {
+		return l.bear(r, l.tabs[1], r.IntN(15))
+	}
 	p := l.tabs[r.IntN(len(l.tabs))]
 	switch n := r.IntN(20); {
+	case n < 15:
+		return l.bear(r, p, n)
+	case n < 17 && l.hosting == "shared":
+		l.endShared()
+		l.died++
+		return "engine"
+	case n < 17:
+		l.hosts("leader").endWorkers()
+		l.died++
+		return "engine"
+	case n < 18:
+		l.kill()
+		l.more()
+		return "kill -9"
+	case n < 19:
+		l.hub.Restart()
+		return "hub"
+	}
+	l.goOn()
+	return "nothing"
+}
+
+// bear lets something happen that ends one tab at most.
+func (l *soaked) bear(r *rand.Rand, p *tab, n int) string {
+	l.t.Helper()
+	switch {
 	case n < 4:
 		l.reloadOne(p)
 		return "reload"
@@ -118,33 +208,9 @@ func (l *lives) befall(r *rand.Rand) string {
 	case n < 12:
 		l.thaw(p, r)
 		return "freeze"
-	case n < 15:
-		l.leaveAndComeBack(p)
-		return "back"
-	case n < 17 && l.hosting == "shared":
-		l.endShared()
-		return "engine"
-	case n < 17:
-		l.hosts("leader").endWorkers()
-		return "engine"
-	case n < 18:
-		for _, p := range l.tabs {
-			l.keep(p)
-		}
-		l.device.die(l.t)
-		for _, p := range l.tabs {
-			p.gone()
-		}
-		l.tabs = nil
-		l.more()
-		l.more()
-		return "kill -9"
-	case n < 19:
-		l.hub.Restart()
-		return "hub"
 	}
-	l.goOn()
-	return "nothing"
+	l.leaveAndComeBack(p)
+	return "back"
 }
 
 // thaw freezes a tab for a while, in which the others go on.

@@ -1,5 +1,7 @@
 // Writes that go on whatever becomes of engines: each object is written once, and so has one version in the end.
 
+import { collect } from './seeing.js';
+
 const { e2e } = globalThis;
 
 /** The workers that this page has started: a test ends them, as a browser does that needs the memory. */
@@ -17,14 +19,15 @@ let running;
 export async function startLife(who, rest = 0) {
   const { db } = e2e;
   const things = db.collection('things');
-  const life = (running = { going: true, who, asked: 0, confirmed: [], failed: [], seen: new Map(), twice: [], subscribed: 0, wake: () => {}, hostings: [] });
-  db.status.subscribe(({ hosting }) => life.hostings.at(-1) !== hosting && life.hostings.push(hosting));
+  const life = (running = { going: true, who, asked: 0, confirmed: [], failed: [], seen: new Map(), twice: [], subscribed: 0, wake: () => {}, hostings: [], over: new AbortController(), stops: [] });
+  const stop = db.status.subscribe(({ hosting }) => life.hostings.at(-1) !== hosting && life.hostings.push(hosting));
+  life.stops.push(stop);
   const one = async () => {
     while (life.going) {
       const id = `${who} ${String(++life.asked).padStart(6, '0')}`;
       // Some depend on what is there, some are large, most are neither.
       const way = life.asked % 7;
-      const writing = way === 3 ? things.update(id, (old) => (old === undefined ? { id } : { twice: id })) : way === 5 ? db.batch((tx) => tx.put(things, id, { id, pad: 'x'.repeat(3000) })) : things.put(id, { id });
+      const writing = way === 3 ? things.update(id, (old) => (old === undefined ? { id } : { twice: id })) : way === 5 ? db.batch((tx) => tx.put(things, id, { id, pad: noise(3000) })) : things.put(id, { id });
       await writing.then(
         () => life.confirmed.push(id),
         (err) => life.failed.push(`${id}: ${err.code} ${err.message}`),
@@ -35,21 +38,27 @@ export async function startLife(who, rest = 0) {
   };
   life.writing = Promise.all([one(), one(), one()]);
   life.watching = (async () => {
-    for await (const event of things.watch({ from: 'now' })) {
+    for await (const event of things.watch({ from: 'now', signal: life.over.signal })) {
       for (const { id } of event.changes) {
         if (life.seen.has(id)) life.twice.push(id);
         life.seen.set(id, event.marker);
       }
       life.wake();
     }
-  })().catch((err) => life.failed.push(`watching: ${err.code} ${err.message}`));
-  things.subscribe({ prefix: who }, (entries) => {
+  })().catch((err) => life.over.signal.aborted || life.failed.push(`watching: ${err.code} ${err.message}`));
+  const unsubscribe = things.subscribe({ prefix: who }, (entries) => {
     life.subscribed = entries.length;
     life.wake();
   }, (err) => life.failed.push(`subscribing: ${err.code} ${err.message}`));
+  life.stops.push(unsubscribe);
   // From now on the watcher sees all that is written.
   await things.put(`${who} first`, 1);
   await until(life, () => life.seen.has(`${who} first`));
+}
+
+/** Text that no store can make smaller than by a quarter. */
+function noise(length) {
+  return btoa(String.fromCharCode(...crypto.getRandomValues(new Uint8Array((length * 3) / 4))));
 }
 
 async function until(life, ok) {
@@ -64,12 +73,14 @@ export async function lives(more = 20) {
   return life.failed;
 }
 
-/** No write begins after this; resolves when all have settled, and the watcher and the subscription have all of them. */
+/** No write begins after this; resolves when all have settled, and the watcher and the subscription have all of them, and have ended. */
 export async function stopLife() {
   const life = running;
   life.going = false;
   await life.writing;
   await until(life, () => life.subscribed === life.confirmed.length + 1 && life.confirmed.every((id) => life.seen.has(id)));
+  life.over.abort();
+  for (const stop of life.stops) stop();
   const { confirmed, failed, twice, hostings } = life;
   return { confirmed, failed, twice, hostings };
 }
@@ -77,16 +88,42 @@ export async function stopLife() {
 /** The writes that this page was told are stored. */
 export const confirmedSoFar = () => [...running.confirmed];
 
-/** What is wrong with what was written: everything that was confirmed is there, and nothing was written twice. */
-export async function judgeLives(confirmed) {
+/** How many writes this page was told are stored. */
+export const confirmedCount = () => running.confirmed.length;
+
+/**
+ * What is wrong with what was written: everything that was confirmed is there, and nothing was written twice. Histories are looked through
+ * from an object on, so many of them; left are those behind.
+ */
+export async function judgeLives(confirmed, from = 0, many = Infinity) {
   const things = e2e.db.collection('things');
-  const there = new Map((await things.query()).map((entry) => [entry.id, entry.value]));
-  const wrong = confirmed.filter((id) => !there.has(id)).map((id) => `${id} is lost`);
-  for (const [id, value] of there) {
-    if (value.twice) wrong.push(`${id} was updated twice`);
-    let versions = 0;
-    for await (const version of things.history(id)) versions += version.deleted ? 0 : 1;
-    if (versions !== 1) wrong.push(`${id} has ${versions} versions`);
+  if (from === 0) e2e.there = (await collect(things.scan())).map(({ id, value }) => ({ id, twice: value.twice }));
+  const there = new Set(e2e.there.map(({ id }) => id));
+  const lost = confirmed.filter((id) => !there.has(id)).map((id) => `${id} is lost`);
+  const doubled = [];
+  const slice = e2e.there.slice(from, from + many);
+  const judge = async ({ id, twice }) => {
+    const written = (await collect(things.history(id))).filter((version) => !version.deleted).length;
+    if (written !== 1) doubled.push(`${id} has ${written} versions`);
+    else if (twice) doubled.push(`${id} was updated twice`);
+  };
+  for (let i = 0; i < slice.length; i += 100) await Promise.all(slice.slice(i, i + 100).map(judge));
+  return { lost, doubled, left: e2e.there.length - from - slice.length };
+}
+
+/** All that a collection holds, as a number of objects and a hash of them. Equal ones: equal replicas. */
+export async function digest(name) {
+  let count = 0;
+  let hash = new Uint8Array(32);
+  let lines = [];
+  const add = async () => {
+    const text = new TextEncoder().encode(lines.splice(0).join('\n'));
+    hash = new Uint8Array(await crypto.subtle.digest('SHA-256', new Uint8Array([...hash, ...new Uint8Array(await crypto.subtle.digest('SHA-256', text))])));
+  };
+  for await (const { id, version, time, conflict, value } of e2e.db.collection(name).scan()) {
+    count++;
+    if (lines.push(JSON.stringify([id, version, time, conflict, value])) === 1000) await add();
   }
-  return wrong.slice(0, 10);
+  await add();
+  return `${count} objects, ${[...hash.subarray(0, 8)].map((b) => b.toString(16).padStart(2, '0')).join('')}`;
 }
