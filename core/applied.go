@@ -115,7 +115,7 @@ func (r *Replica) Applied(ctx context.Context, at AppliedCursor, maxBytes int) (
 		if takes, err := at.takes(gone, commit, n, it, holes); !takes {
 			return err == nil, err
 		}
-		bytes, err := r.entryBytes(ctx, it)
+		bytes, err := r.entryBytes(ctx, commit, it)
 		if (holes || at.Left) && errors.Is(err, errUnheld) {
 			return true, nil // it was given up with its id, and is pushed under another name; or it is lost
 		}
@@ -153,12 +153,12 @@ func (at *AppliedCursor) takes(gone []rewind, commit uint64, n int, it changelog
 }
 
 // entryBytes is the entry that an item of the log stands for.
-func (r *Replica) entryBytes(ctx context.Context, it changelog.Item) ([]byte, error) {
+func (r *Replica) entryBytes(ctx context.Context, commit uint64, it changelog.Item) ([]byte, error) {
 	if it.Kind == changelog.ItemEntry {
 		_, w := binary.Uvarint(it.Data)
 		return it.Data[w:], nil
 	}
-	_, e, err := (&fold{ctx: ctx, log: r.log}).confirmOf(it)
+	_, e, err := (&fold{ctx: ctx, log: r.log}).confirmOf(commit, it)
 	if err != nil {
 		return nil, err
 	}

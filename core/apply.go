@@ -1,6 +1,7 @@
 package core
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -34,9 +35,18 @@ func (r *Replica) Apply(ctx context.Context, arrivals []Arrival, after change.Ha
 	for i := range arrivals {
 		weight += len(arrivals[i].Entry) + len(arrivals[i].Ann) + 64
 	}
-	return r.submit(ctx, &request{weight: weight, strict: false, form: func(s *stage) error {
-		return s.apply(arrivals, after)
-	}})
+	for {
+		err := r.submit(ctx, &request{weight: weight, strict: false, form: func(s *stage) error {
+			return s.apply(arrivals, after)
+		}})
+		var taken *nameTaken
+		if !errors.As(err, &taken) {
+			return err
+		}
+		if err := r.revive(ctx, func(old change.DeviceID) bool { return old == taken.version.Device }); err != nil {
+			return err
+		}
+	}
 }
 
 func (s *stage) apply(arrivals []Arrival, after change.Hash) error {
@@ -112,7 +122,7 @@ func (s *stage) settledBefore(v change.Version) error {
 func (s *stage) read(a *Arrival) (it changelog.Item, e *change.Entry, b *change.Batch, err error) {
 	if a.Entry == nil {
 		it = changelog.Item{Kind: changelog.ItemConfirm, Data: confirmData(a, s.state.device)}
-		if _, e, err = s.confirmOf(it); err == nil && e.Kind == change.EntryBatch {
+		if _, e, err = s.confirmOf(s.state.commit+1, it); err == nil && e.Kind == change.EntryBatch {
 			b, err = change.DecodeTrusted(e.Body)
 		}
 		return it, e, b, err
@@ -122,6 +132,9 @@ func (s *stage) read(a *Arrival) (it changelog.Item, e *change.Entry, b *change.
 	}
 	if err := s.notACopy(e); err != nil {
 		return it, nil, nil, err
+	}
+	if taken, err := s.taken(e); err != nil || taken {
+		return it, nil, nil, cmp.Or(err, error(&nameTaken{e.Version}))
 	}
 	own, err := s.isOwn(e)
 	if own && b != nil && e.Version.Device != s.state.device && len(s.state.rewinds) > 0 {
@@ -212,8 +225,9 @@ func confirmData(a *Arrival, d change.DeviceID) []byte {
 // errUnheld is the error of a confirmation of what is not there.
 var errUnheld = errors.New("this replica does not hold the bytes of the batch")
 
-// confirmOf puts the hub's annotation and the batch's bytes in the log together again.
-func (f *fold) confirmOf(it changelog.Item) (seq uint64, e *change.Entry, err error) {
+// confirmOf puts the hub's annotation and the batch's bytes in the log together again, of an item of a commit: others may have come under its
+// name since.
+func (f *fold) confirmOf(commit uint64, it changelog.Item) (seq uint64, e *change.Entry, err error) {
 	c := &cutter{b: it.Data}
 	seq = c.uvarint()
 	kind := change.EntryKind(c.byte())
@@ -229,7 +243,7 @@ func (f *fold) confirmOf(it changelog.Item) (seq uint64, e *change.Entry, err er
 	if err != nil {
 		return 0, nil, wrapf(Protocol, err, "what the hub says of %s cannot be read", v)
 	}
-	batch, _, ok, err := f.log.Find(f.ctx, v)
+	batch, _, ok, err := f.log.FindAt(f.ctx, v, commit)
 	if err != nil {
 		return 0, nil, err
 	}

@@ -157,7 +157,7 @@ func (c *checker) item(commit uint64, it changelog.Item) error {
 		c.chain[e.Version.Device] = link{e.Version.Gen, e.Hash}
 	case changelog.ItemConfirm:
 		f := &fold{ctx: c.ctx, log: c.r.log}
-		seq, e, err := f.confirmOf(it)
+		seq, e, err := f.confirmOf(commit, it)
 		if err != nil {
 			return err
 		}

@@ -153,7 +153,7 @@ func (f *fold) raise(e *change.Entry) error {
 
 // void takes a refused batch away, if it was this device's: its values are kept as a problem.
 func (f *fold) void(e *change.Entry) (turns []turn, err error) {
-	batch, _, ok, err := f.log.Find(f.ctx, e.Version)
+	batch, _, ok, err := f.log.FindAt(f.ctx, e.Version, f.head.commit+1)
 	if err != nil || !ok {
 		return nil, unlessDamaged(err) // of a batch that cannot be read nothing is taken away
 	}

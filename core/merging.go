@@ -292,7 +292,7 @@ func (f *fold) ownBatch(v change.Version) (*change.Batch, error) {
 	if b := f.known[v]; b != nil {
 		return b, nil
 	}
-	bytes, rec, ok, err := f.log.Find(f.ctx, v)
+	bytes, rec, ok, err := f.log.FindAt(f.ctx, v, f.head.commit+1)
 	if err != nil || !ok {
 		return nil, unlessDamaged(err)
 	}

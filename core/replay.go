@@ -170,7 +170,7 @@ func (f *fold) item(it changelog.Item, renaming **device.Mapping) error {
 		if f.isLeft(it) {
 			return f.left(it)
 		}
-		seq, e, err := f.confirmOf(it)
+		seq, e, err := f.confirmOf(f.head.commit+1, it)
 		if f.unheld != nil && errors.Is(err, errUnheld) {
 			*f.unheld = append(*f.unheld, rewind{f.head.commit + 1, seq})
 			return f.left(it)

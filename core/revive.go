@@ -11,13 +11,18 @@ import (
 )
 
 // revive writes again what this device wrote under ids that it gave up, and which the hub had then and has lost: all of the feed is
-// applied, and did not bring it. It is written under the id of today, with its own stamp and over what it was written over, so that
+// applied, and did not bring it; or another's batch has taken such a name (nameTaken), and with it those after it. It is written under the id of today, with its own stamp and over what it was written over, so that
 // what came after it wins. The commit goes back to where it stands, without the pending versions of these ids.
-func (r *Replica) revive(ctx context.Context) error {
+func (r *Replica) revive(ctx context.Context, which func(old change.DeviceID) bool) error {
 	return r.submit(ctx, &request{alone: true, strict: true, form: func(s *stage) error {
 		var again []*change.Batch
+		var settled []change.Version
 		former := map[string][]change.Version{}
 		for _, a := range s.state.aliases {
+			if !which(a.Old) {
+				continue
+			}
+			settled = append(settled, change.Version{Device: a.Old, Gen: a.Common})
 			rec, err := s.device(a.Old)
 			if err != nil {
 				return err
@@ -52,10 +57,6 @@ func (r *Replica) revive(ctx context.Context) error {
 		for i, b := range again {
 			names[b.Version()] = change.Version{Device: s.state.device, Gen: s.state.lastGen + 1 + change.Generation(i)}
 		}
-		var settled []change.Version
-		for _, a := range s.state.aliases {
-			settled = append(settled, change.Version{Device: a.Old, Gen: a.Common})
-		}
 		data := rewindData(s.state.marker, rows, names, settled, slices.SortedFunc(maps.Keys(names), change.Version.Compare), s.state.rules, nil)
 		s.add(changelog.ItemRewind, data)
 		if err := s.goBack(data); err != nil {
@@ -63,6 +64,31 @@ func (r *Replica) revive(ctx context.Context) error {
 		}
 		return s.writeAgain(again, names)
 	}})
+}
+
+// allFormer are all of the ids that a device gave up.
+func allFormer(change.DeviceID) bool { return true }
+
+// nameTaken is the error of a step that meets, in the feed, another's batch under the name of one that this device awaits there under
+// an id that it gave up: the hub lost that, and a copy of this device's storage has written since. What is awaited is written again first.
+type nameTaken struct{ version change.Version }
+
+func (e *nameTaken) Error() string {
+	return "the hub has another batch under the name " + e.version.String() + ", which this replica wrote under a former id"
+}
+
+// taken says that an entry is none that this device wrote, and has the name of one that it awaits.
+func (s *stage) taken(e *change.Entry) (bool, error) {
+	v := e.Version
+	if v.Device == s.state.device || !s.isAlias(v) || v.Gen <= s.state.settledUpTo(v.Device) {
+		return false, nil
+	}
+	batch, _, ok, err := s.log.Find(s.ctx, v)
+	if err != nil || !ok {
+		return false, unlessDamaged(err)
+	}
+	h, _, err := change.DecodeHeader(batch)
+	return h.Hash != e.Hash, err
 }
 
 // formerBatch reads a batch of a former id; nil where it cannot be read.

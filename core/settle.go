@@ -195,7 +195,7 @@ func (r *Replica) belong(ctx context.Context, w Welcome) error {
 // Where batches of former ids are lost at the hub, these are written again before, behind those that may name them as parents.
 func (r *Replica) Reenter(ctx context.Context) error {
 	if r.State().Former > 0 {
-		if err := r.revive(ctx); err != nil {
+		if err := r.revive(ctx, allFormer); err != nil {
 			return err
 		}
 	}

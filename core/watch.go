@@ -295,19 +295,19 @@ func (w *watch) event(commit uint64, it changelog.Item, outcome []byte, anew boo
 		}
 		batch, plain = entry.Body, entry.Kind == change.EntryBatch
 		if !plain {
-			batch, _, _, err = w.r.log.Find(w.ctx, entry.Version)
+			batch, _, _, err = w.r.log.FindAt(w.ctx, entry.Version, commit)
 		}
 		if err != nil || batch == nil {
 			return e, err
 		}
 	case changelog.ItemConfirm:
 		f := &fold{ctx: w.ctx, log: w.r.log}
-		_, entry, err := f.confirmOf(it)
+		_, entry, err := f.confirmOf(commit, it)
 		if err != nil {
 			return e, err
 		}
 		plain = false
-		if batch, _, _, err = w.r.log.Find(w.ctx, entry.Version); err != nil {
+		if batch, _, _, err = w.r.log.FindAt(w.ctx, entry.Version, commit); err != nil {
 			return e, err
 		}
 	}

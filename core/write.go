@@ -281,7 +281,7 @@ func (f *fold) appendStanding(to []change.Version, v change.Version, key change.
 	if !refused {
 		return append(to, v), nil
 	}
-	batch, _, ok, err := f.log.Find(f.ctx, v)
+	batch, _, ok, err := f.log.FindAt(f.ctx, v, f.head.commit+1)
 	if err != nil || !ok {
 		return to, unlessDamaged(err)
 	}

@@ -37,6 +37,21 @@ func (d *decoded) find(v change.Version) (spot, bool) {
 	return s, ok
 }
 
+// findAt returns the latest batch of a name up to a commit; nil where there is none.
+func (d *decoded) findAt(v change.Version, commit uint64) (Record, []byte) {
+	for _, rec := range slices.Backward(d.recs) {
+		if rec.Commit > commit {
+			continue
+		}
+		for _, it := range slices.Backward(rec.Items) {
+			if of, _, ok := batchOf(it); ok && of == v {
+				return rec, BatchBytes(it)
+			}
+		}
+	}
+	return Record{}, nil
+}
+
 // cache keeps the segments that were read last, decoded.
 type cache struct {
 	mu   sync.Mutex

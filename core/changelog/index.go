@@ -251,6 +251,16 @@ func (x *index) byVersion(v change.Version) int {
 	return ps[i].seg
 }
 
+// before returns the segments that may hold a batch of that name up to a commit, the latest first.
+func (x *index) before(v change.Version, commit uint64) (segs []int) {
+	for i := x.at(commit); i >= 0; i-- {
+		if slices.ContainsFunc(x.segs[i].spans, func(sp span) bool { return sp.device == v.Device && sp.from <= v.Gen && v.Gen <= sp.to }) {
+			segs = append(segs, i)
+		}
+	}
+	return segs
+}
+
 func (x *index) held(d change.DeviceID, last change.Generation) change.Generation {
 	want := last + 1
 	ps := x.places[d]

@@ -345,6 +345,27 @@ func (l *Log) Find(ctx context.Context, v change.Version) (batch []byte, rec Rec
 	return BatchBytes(rec.Items[at.item]), rec, true, nil
 }
 
+// FindAt is Find as of a commit: where others came under the same name after it, it is the latest up to then.
+func (l *Log) FindAt(ctx context.Context, v change.Version, commit uint64) (batch []byte, rec Record, ok bool, err error) {
+	batch, rec, ok, err = l.Find(ctx, v)
+	if err != nil || !ok || rec.Commit <= commit {
+		return batch, rec, ok, err
+	}
+	l.mu.RLock()
+	segs := l.index.before(v, commit)
+	l.mu.RUnlock()
+	for _, i := range segs {
+		d, err := l.segment(ctx, func(*index) int { return i })
+		if err != nil {
+			return nil, Record{}, false, err
+		}
+		if rec, batch := d.findAt(v, commit); batch != nil {
+			return batch, rec, true, nil
+		}
+	}
+	return nil, Record{}, false, nil
+}
+
 // Has says whether the log holds the bytes of a batch.
 func (l *Log) Has(v change.Version) bool {
 	l.mu.RLock()

@@ -343,11 +343,11 @@ func (s *Sim) damageOne() {
 	if d := s.running(); d != nil {
 		n = &d.node
 	}
-	if n.r == nil || n.lost() || n.unsettled() {
+	if n.r == nil || n.lost() {
 		return
 	}
 	before, ok := n.dump()
-	if !ok || n.lost() {
+	if !ok || n.lost() || n.unsettled() { // what is late may land while this reads
 		return
 	}
 	copied := n.mem.Clone()
