@@ -118,6 +118,20 @@ func readRuled(value []byte) (*merged, []string) {
 	return o, lines
 }
 
+// membersOf are the members of a value, in its order.
+func membersOf(value []byte) (tags []string) {
+	v, _ := change.DecodeValue(value)
+	m, _ := v.(change.Map)
+	for _, f := range m {
+		if list, is := f.Value.([]any); is && f.Key == "tags" {
+			for _, tag := range list {
+				tags = append(tags, fmt.Sprint(tag))
+			}
+		}
+	}
+	return tags
+}
+
 func number(v any) (n int64) {
 	_, err := fmt.Sscan(fmt.Sprint(v), &n)
 	if err != nil {
@@ -315,7 +329,7 @@ func (o *merged) assigned(does *doings, by string) *merged {
 	for k := range does.by {
 		o.m[k] = wrote.m[k]
 	}
-	if len(does.add)+len(does.remove) > 0 {
+	if len(does.add)+len(does.remove) > 0 || does.sorts {
 		o.tags = wrote.tags
 	}
 	if does.line != "" || len(does.unline) > 0 {

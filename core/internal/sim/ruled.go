@@ -60,6 +60,7 @@ type doings struct {
 	counts  bool // flip was a counter there
 	delete  bool
 	pads    bool // pad has another length
+	sorts   bool // members were not in the order in which they are written
 
 	n, flip  int64
 	by       map[string]int64 // of m
@@ -181,6 +182,7 @@ func (d *device) change(by string, k change.Key, value, shown []byte, there bool
 			d.mayFail(fmt.Errorf("%s is %x", k, value), "reading what merges")
 			return nil, nil
 		}
+		does.sorts = !slices.IsSorted(membersOf(value))
 	} else {
 		lines = []string{by + ".a", by + ".b"}
 		now.lines = added{lines[0]: {by}, lines[1]: {by}}
