@@ -124,7 +124,7 @@ var applying = []Mutant{
 	{
 		Name: "marker before the data",
 		File: "core/apply.go",
-		Old:  `	return r.submit(ctx, &request{weight: weight, strict: false, form: func(s *stage) error {`,
+		Old:  `		err := r.submit(ctx, &request{weight: weight, strict: false, form: func(s *stage) error {`,
 		New: `	if err := r.submit(ctx, &request{weight: 64, form: func(s *stage) error {
 		m := s.state.marker
 		for i := range arrivals {
@@ -138,7 +138,7 @@ var applying = []Mutant{
 	}}); err != nil {
 		return err
 	}
-	return r.submit(ctx, &request{weight: weight, strict: false, form: func(s *stage) error {`,
+		err := r.submit(ctx, &request{weight: weight, strict: false, form: func(s *stage) error {`,
 		Breaks: "the marker is stored in a commit of its own, and a crash before the next loses what it promises",
 		Rule:   "DESIGN 3; ANCESTOR 2",
 	},
