@@ -35,6 +35,7 @@ usage: ./build.sh <command>
   soak            tabs of two browsers write for ten minutes while all befalls them that befalls tabs; nothing may be lost, doubled, or grow:
                   memory and storage are measured; --minutes M, --seed N
   bench           all benchmarks, those of IndexedDB in Chromium, as tables in build/bench.txt
+  bench web       the longest task of pages that write and take up 100,000 objects; --objects N
   bench edge      the hub in a Durable Object against one in plain JavaScript, in workerd; as a table in build/bench-edge.txt
   clean           remove what was built; data and installed packages stay
 
@@ -535,6 +536,23 @@ bench_edge() {
   say "" "$(cat "$out/bench-edge.txt")" "" "written to build/bench-edge.txt"
 }
 
+# Two pages in two browsers, of which one writes, and both show it all.
+bench_web() {
+  local objects=100000
+  while [[ $# -gt 0 ]]; do
+    case $1 in
+      --objects) objects=${2:?how many objects}; shift ;;
+      --objects=*) objects=${1#*=} ;;
+      *) help >&2; die "bench web knows --objects; not \"$1\"" ;;
+    esac
+    shift
+  done
+  need_chromium
+  build_wasm >&2
+  build_hub
+  VSYNC_BIN=$out/vsync go test ./web/e2e -count=1 -v -timeout=20m -run '^TestMainThread$' -args -objects "$objects"
+}
+
 # Four tabs in two browsers; memory and storage are held flat. The seed that is printed brings the same events again, as far as processes are the same twice.
 soak() {
   local minutes=10 seed=0
@@ -558,6 +576,7 @@ bench() {
   case ${1:-} in
     '') ;;
     edge) shift; bench_edge "$@"; return ;;
+    web) shift; bench_web "$@"; return ;;
     *) help >&2; die "bench has no \"$1\"" ;;
   esac
   need_go
