@@ -302,19 +302,55 @@ func (p *tab) storage(run func(ctx context.Context, target *chromedp.Target) err
 	}
 }
 
+// quota is what the browser lets the application keep; nil: what it always would.
+func (p *tab) quota(bytes *float64) {
+	p.t.Helper()
+	var origin string
+	p.js(&origin, `return location.origin`)
+	p.storage(func(ctx context.Context, target *chromedp.Target) error {
+		_, err := cdp.Call(ctx, target, storage.OverrideQuotaForOrigin, storage.OverrideQuotaForOriginParams{Origin: origin, QuotaSize: bytes})
+		return err
+	})
+}
+
+// TestQuotaWhileCatchingUp: the browser gives no more space while the hub sends. The status says so, what was there is there, and with space the
+// rest comes behind what had come.
+func TestQuotaWhileCatchingUp(t *testing.T) {
+	w := newWorld(t, nil)
+	a, b := w.visit(anna), w.open(bert)
+	little := 3e6
+	a.quota(&little)
+	a.js(nil, `await e2e.open(); await e2e.notes.put('1', 'kept'); await e2e.db.synced(); e2e.db.pause()`)
+	b.js(nil, `for (let i = 0; i < 20; i++) await notes.put('large ' + i, new Uint8Array(500_000).fill(i)); await db.synced()`)
+	a.js(nil, `db.resume()`)
+	if said := a.says("QUOTA", "space"); said.Phase != "waiting" {
+		t.Errorf("%+v", said)
+	}
+	var had []string
+	a.js(&had, `if (await notes.get('1') !== 'kept') throw new Error('what was there is gone'); return (await notes.query()).map((e) => e.id)`)
+	t.Logf("%d of 21 objects are there", len(had))
+	if len(had) > 20 {
+		t.Error("all came: this proves nothing")
+	}
+	a.quota(nil)
+	a.js(nil, `db.pause(); db.resume(); await e2e.status((s) => s.phase === 'live' && !s.error)`)
+	meet(t, a, b)
+	var objects [2]string
+	for i, p := range []*tab{a, b} {
+		p.js(&objects[i], `return (await notes.query()).map((e) => [e.id, e.version, e.conflict, e.value.length]).join('\n')`)
+	}
+	if objects[0] != objects[1] || strings.Count(objects[0], "\n") != 20 {
+		t.Errorf("anna holds\n%s\nand bert\n%s", objects[0], objects[1])
+	}
+}
+
 // TestQuota: the browser gives no more space. The write says so, and has written nothing; reading, small writes and sync go on
 // as far as there is space, and when there is, all does.
 func TestQuota(t *testing.T) {
 	w := newWorld(t, nil)
 	a, b := w.visit(anna), w.open(bert)
-	quota := func(bytes *float64) {
-		a.storage(func(ctx context.Context, target *chromedp.Target) error {
-			_, err := cdp.Call(ctx, target, storage.OverrideQuotaForOrigin, storage.OverrideQuotaForOriginParams{Origin: w.origin(), QuotaSize: bytes})
-			return err
-		})
-	}
 	little := 3e6
-	quota(&little) // before it is opened: what the browser knows of the space it believes for a while
+	a.quota(&little) // before it is opened: what the browser knows of the space it believes for a while
 	a.js(nil, `await e2e.open(); await e2e.notes.put('1', 'kept'); await e2e.db.synced()`)
 	var confirmed []string
 	a.js(&confirmed, `const confirmed = [];
@@ -330,7 +366,7 @@ func TestQuota(t *testing.T) {
 		t.Errorf("%d writes were confirmed, and there are %v", len(confirmed), there)
 	}
 	t.Logf("%d writes of 500 kB went into a quota of 3 MB", len(confirmed))
-	quota(nil)
+	a.quota(nil)
 	a.js(nil, `await notes.put('last', new Uint8Array(1_000_000)); await db.synced()`)
 	meet(t, a, b)
 	var objects int
