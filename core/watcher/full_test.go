@@ -89,8 +89,8 @@ func fullAt(t *testing.T, commit int) (fired bool) {
 	a.put(t, "old 3", "of a")
 	a.Close()
 	b.put(t, "old 3", "of b")
-	for i := range 200 {
-		b.put(t, fmt.Sprint("new ", i), strings.Repeat("x", 5000))
+	for i := range 60 {
+		b.put(t, fmt.Sprint("new ", i), strings.Repeat("x", 16_000))
 	}
 	synctest.Wait()
 
@@ -179,7 +179,7 @@ func (c *citizen) once(t *testing.T) {
 			t.Errorf("%v has %d versions, conflict %v", e.Key, versions, e.Conflict)
 		}
 	}
-	if objects != 225 {
-		t.Errorf("%d objects are there, want 225", objects)
+	if objects != 85 {
+		t.Errorf("%d objects are there, want 85", objects)
 	}
 }
