@@ -27,7 +27,7 @@ import (
 var storeFormat = flag.Bool("store-format", false, "write testdata/*.rows of this engine's format, if they are not there")
 
 // formats are the names of the files, by the role.
-var formats = map[string]Role{"format-2-device": RoleDevice, "format-2-hub": RoleHub}
+var formats = map[string]Role{"format-1-device": RoleDevice, "format-1-hub": RoleHub, "format-2-device": RoleDevice, "format-2-hub": RoleHub}
 
 // storyOfFormat leaves a device with all kinds of rows, and its hub: pages and a tail of the log, history, a deletion, a fork, a large
 // value, a write that was asked for by its name, and what the hub does not have.
@@ -158,4 +158,80 @@ func holdsStory(t *testing.T, n *node, role Role) {
 	if s := n.State(); s.Pending < 2 || s.Lineage.IsZero() || s.Marker.IsZero() {
 		t.Errorf("%+v", s)
 	}
+}
+
+// TestFormatsAreRaisedInOneCommit: an engine of an earlier format has left a database, and this one's process ends at each of its commits in
+// turn, before it or behind, from opening to the first checkpoint. Whatever came of it, the store has one format, what this engine cannot
+// have begun is untouched, and the next opening finds the story and goes on in the present format.
+func TestFormatsAreRaisedInOneCommit(t *testing.T) {
+	for name, role := range formats {
+		if !strings.HasPrefix(name, "format-1-") {
+			continue
+		}
+		for _, do := range []store.FaultKind{store.CrashBefore, store.CrashAfter} {
+			commits := 0
+			for fired := true; fired; commits++ {
+				fired = raisedTo(t, name, role, store.Fault{On: store.Commits, N: commits + 1, Do: do})
+			}
+			if commits < 3 {
+				t.Errorf("%s: %d commits from opening to the checkpoint; this proves nothing", name, commits)
+			}
+		}
+	}
+}
+
+// raisedTo opens a database of an earlier format with a store at which something befalls the engine, and then without.
+func raisedTo(t *testing.T, name string, role Role, fault store.Fault) (fired bool) {
+	t.Helper()
+	w := newWorld(t)
+	w.now.Store(1_800_000_000_000)
+	old := rowsOfFormat(t, name)
+	disk := store.NewFaulty(old.Clone(), fault)
+	n := &node{w: w, st: old, role: role, feed: true}
+	was := formatOf(t, old)
+	r, err := Open(w.ctx, disk, n.config())
+	if err == nil {
+		if err = r.Checkpoint(w.ctx); err == nil && formatOf(t, disk.Inner()) == was {
+			t.Errorf("%s: after a checkpoint it still has format %d", name, was)
+		}
+	}
+	left := disk.Inner().(*store.Memory).Clone()
+	if r != nil {
+		r.Kill()
+	}
+	if fired = disk.Fired() > 0; fired != (err != nil) {
+		t.Errorf("%s, %v: fired %v, and it says %v", name, fault, fired, err)
+	}
+	n.st = left
+	formatOf(t, n.st)
+	if fault.N == 1 && fault.Do == store.CrashBefore && rowsOf(t, n.st) != rowsOf(t, old) {
+		t.Errorf("%s: something was changed before the first commit", name)
+	}
+	n.open()
+	holdsStory(t, n, role)
+	if err := n.Checkpoint(w.ctx); err != nil {
+		t.Fatal(err)
+	}
+	n.crash()
+	holdsStory(t, n, role)
+	format := formatOf(t, n.st)
+	if n.Kill(); format != formatMore {
+		t.Errorf("%s, %v: in the end it has format %d", name, fault, format)
+	}
+	return fired
+}
+
+// formatOf is the format that the superblock says, in all its copies.
+func formatOf(t *testing.T, st store.Store) byte {
+	t.Helper()
+	rows, err := st.Scan(t.Context(), store.Range{From: superblockRow, To: []byte{'S', 2}})
+	if err != nil || len(rows) == 0 {
+		t.Fatalf("%d superblocks, %v", len(rows), err)
+	}
+	for _, r := range rows {
+		if _, err := parseSuperblock(r.Value); err != nil || r.Value[0] != rows[0].Value[0] {
+			t.Errorf("a superblock of format %d beside one of %d, %v", r.Value[0], rows[0].Value[0], err)
+		}
+	}
+	return rows[0].Value[0]
 }

@@ -18,7 +18,13 @@ import (
 // TestStoredFormat: the rows of a device, as an engine of an earlier format has stored them and core/testdata keeps them, stand in
 // IndexedDB as an earlier program has put them there. Opened, it holds what it held, and goes on.
 func TestStoredFormat(t *testing.T) {
-	text, err := os.ReadFile("../../core/testdata/format-2-device.rows")
+	for _, name := range []string{"format-1-device", "format-2-device"} {
+		t.Run(name, func(t *testing.T) { opensFormat(t, name) })
+	}
+}
+
+func opensFormat(t *testing.T, name string) {
+	text, err := os.ReadFile("../../core/testdata/" + name + ".rows")
 	if err != nil {
 		t.Fatal(err)
 	}
