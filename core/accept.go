@@ -4,11 +4,11 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"slices"
 
 	"vsync/core/change"
 	"vsync/core/changelog"
+	"vsync/core/fmt"
 )
 
 // Incoming is one batch as a device pushed it.

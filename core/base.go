@@ -3,9 +3,9 @@ package core
 import (
 	"context"
 	"encoding/binary"
-	"fmt"
 
 	"vsync/core/changelog"
+	"vsync/core/fmt"
 	"vsync/core/store"
 )
 

@@ -4,10 +4,10 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
-	"fmt"
 
 	"vsync/core/change"
 	"vsync/core/changelog"
+	"vsync/core/fmt"
 	"vsync/core/objects"
 	"vsync/core/pages"
 )

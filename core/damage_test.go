@@ -34,7 +34,7 @@ func (n *node) damaged(t *testing.T, want string, is bool) (said error) {
 		if err == nil {
 			var rep Report
 			if rep, err = n.Check(n.w.ctx); err == nil && !rep.OK {
-				err = errorf(Corrupt, "%v", rep.Findings)
+				err = errorf(Corrupt, "%s", fmt.Sprint(rep.Findings))
 			}
 		}
 		r.Kill()

@@ -3,9 +3,9 @@ package core
 import (
 	"context"
 	"errors"
-	"fmt"
 
 	"vsync/core/change"
+	"vsync/core/fmt"
 	"vsync/core/pages"
 	"vsync/core/store"
 )

@@ -2,8 +2,9 @@ package core
 
 import (
 	"encoding/binary"
-	"fmt"
 	"strings"
+
+	"vsync/core/fmt"
 )
 
 // Scope says how much of a store something concerns.

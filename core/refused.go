@@ -4,12 +4,12 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
-	"fmt"
 	"slices"
 	"strings"
 
 	"vsync/core/change"
 	"vsync/core/changelog"
+	"vsync/core/fmt"
 	"vsync/core/merge"
 	"vsync/core/store"
 )

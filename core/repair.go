@@ -2,10 +2,10 @@ package core
 
 import (
 	"context"
-	"fmt"
 	"slices"
 
 	"vsync/core/changelog"
+	"vsync/core/fmt"
 	"vsync/core/pages"
 	"vsync/core/store"
 )

@@ -4,12 +4,12 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"io"
 	"sync"
 
 	"vsync/core/change"
 	"vsync/core/changelog"
+	"vsync/core/fmt"
 	"vsync/core/pages"
 	"vsync/core/store"
 )

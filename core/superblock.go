@@ -7,11 +7,11 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"hash/crc32"
 
 	"vsync/core/change"
 	"vsync/core/changelog"
+	"vsync/core/fmt"
 	"vsync/core/store"
 )
 

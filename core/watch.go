@@ -3,13 +3,14 @@ package core
 import (
 	"context"
 	"errors"
-	"fmt"
 	"iter"
 	"slices"
+	"strconv"
 	"strings"
 
 	"vsync/core/change"
 	"vsync/core/changelog"
+	"vsync/core/fmt"
 	"vsync/core/pages"
 )
 
@@ -51,7 +52,12 @@ func (m watchMarker) String() string {
 }
 
 func parseWatchMarker(s string) (m watchMarker, err error) {
-	if n, err := fmt.Sscanf(s, "%x-%d-%d", &m.incarnation, &m.commit, &m.events); err != nil || n != 3 || m.events < 0 || m.String() != s || strings.ContainsAny(s, " \n") {
+	incarnation, rest, _ := strings.Cut(s, "-")
+	commit, events, _ := strings.Cut(rest, "-")
+	m.incarnation, _ = strconv.ParseUint(incarnation, 16, 64)
+	m.commit, _ = strconv.ParseUint(commit, 10, 64)
+	m.events, _ = strconv.Atoi(events)
+	if m.events < 0 || m.String() != s {
 		return m, errorf(UnknownMarker, "%q is no marker: give one that an event carried, or %q, or %q", s, FromStart, FromNow)
 	}
 	return m, nil

@@ -8,10 +8,10 @@ package main
 
 import (
 	"crypto/rand"
-	"fmt"
 	"os"
 	"runtime/debug"
 
+	"vsync/core/fmt"
 	"vsync/wasm/engine"
 	"vsync/wasm/socket"
 )

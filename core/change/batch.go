@@ -3,8 +3,9 @@ package change
 import (
 	"crypto/sha256"
 	"encoding/binary"
-	"fmt"
 	"slices"
+
+	"vsync/core/fmt"
 )
 
 const (

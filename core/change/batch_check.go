@@ -1,10 +1,11 @@
 package change
 
 import (
-	"fmt"
 	"hash/maphash"
 	"slices"
 	"unicode/utf8"
+
+	"vsync/core/fmt"
 )
 
 // check holds a batch that is to be encoded against all rules but the size of the whole, and puts

@@ -1,9 +1,10 @@
 package change
 
 import (
-	"fmt"
 	"strings"
 	"unicode/utf8"
+
+	"vsync/core/fmt"
 )
 
 // minFrame is the shortest frame: length, kind, collection, id length, one byte of id, no parents.

@@ -4,10 +4,11 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/binary"
-	"fmt"
 	"hash"
 	"slices"
 	"unicode/utf8"
+
+	"vsync/core/fmt"
 )
 
 const (

@@ -2,7 +2,8 @@ package change
 
 import (
 	"errors"
-	"fmt"
+
+	"vsync/core/fmt"
 )
 
 // Ways for bytes to be wrong. A *FormatError or a *ValueError wraps one of them; branch with

@@ -3,10 +3,12 @@ package change
 import (
 	"bytes"
 	"cmp"
+	"encoding/binary"
 	"encoding/hex"
-	"fmt"
 	"strconv"
 	"strings"
+
+	"vsync/core/fmt"
 )
 
 // HashSize is the number of bytes of a Hash: SHA-256 cut to its first 16.
@@ -111,9 +113,13 @@ func parse16(what, s string) (id [16]byte, err error) {
 	if len(s) != 32 || strings.ToLower(s) != s {
 		return id, textError(what, "32 lowercase hexadecimal digits", s)
 	}
-	if _, err := hex.Decode(id[:], []byte(s)); err != nil {
-		return [16]byte{}, textError(what, "32 lowercase hexadecimal digits", s)
+	high, err1 := strconv.ParseUint(s[:16], 16, 64)
+	low, err2 := strconv.ParseUint(s[16:], 16, 64)
+	if err1 != nil || err2 != nil {
+		return id, textError(what, "32 lowercase hexadecimal digits", s)
 	}
+	binary.BigEndian.PutUint64(id[:8], high)
+	binary.BigEndian.PutUint64(id[8:], low)
 	return id, nil
 }
 

@@ -2,11 +2,12 @@ package change
 
 import (
 	"encoding/base64"
-	"fmt"
 	"math"
 	"strconv"
 	"strings"
 	"time"
+
+	"vsync/core/fmt"
 )
 
 // What JSON cannot say is written as an object with one of these as its only key. An object of the
@@ -142,7 +143,11 @@ func appendJSONString(dst []byte, s string) []byte {
 func formatDate(t time.Time) string {
 	const rest = "-01-02T15:04:05.000Z"
 	if y := t.Year(); y < 0 || y > 9999 {
-		return fmt.Sprintf("%+07d", y) + t.Format(rest)
+		sign := "+"
+		if y < 0 {
+			sign, y = "-", -y
+		}
+		return fmt.Sprintf("%s%06d", sign, y) + t.Format(rest)
 	}
 	return t.Format("2006" + rest)
 }

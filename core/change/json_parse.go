@@ -3,7 +3,6 @@ package change
 import (
 	"bytes"
 	"encoding/base64"
-	"fmt"
 	"math"
 	"strconv"
 	"strings"
@@ -11,6 +10,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/vmihailenco/msgpack/v5/msgpcode"
+
+	"vsync/core/fmt"
 )
 
 // maxJSON bounds the JSON text of a value: every byte of a value takes at most six in JSON

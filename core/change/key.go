@@ -2,9 +2,10 @@ package change
 
 import (
 	"bytes"
-	"fmt"
 	"strings"
 	"unicode/utf8"
+
+	"vsync/core/fmt"
 )
 
 // SystemPrefix begins the names of the system's own collections. Applications get INVALID for them;

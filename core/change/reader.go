@@ -2,7 +2,8 @@ package change
 
 import (
 	"encoding/binary"
-	"fmt"
+
+	"vsync/core/fmt"
 )
 
 // A reader takes strict fields off bytes. After the first error it stands still and gives zeros, so

@@ -3,13 +3,14 @@ package change
 import (
 	"bytes"
 	"encoding/binary"
-	"fmt"
 	"math"
 	"slices"
 	"strconv"
 	"unicode/utf8"
 
 	"github.com/vmihailenco/msgpack/v5/msgpcode"
+
+	"vsync/core/fmt"
 )
 
 // extTime is msgpack's timestamp extension type, -1, as its byte.

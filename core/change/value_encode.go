@@ -2,8 +2,6 @@ package change
 
 import (
 	"encoding/binary"
-	"encoding/json"
-	"fmt"
 	"math"
 	"slices"
 	"strconv"
@@ -11,6 +9,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/vmihailenco/msgpack/v5/msgpcode"
+
+	"vsync/core/fmt"
 )
 
 // A Map is a map value in its writer's order.
@@ -57,6 +57,13 @@ func Encode(v any) ([]byte, error) {
 		return nil, err
 	}
 	return e.finish()
+}
+
+// A number is what json.Number is, whose package would make the engine larger.
+type number interface {
+	String() string
+	Int64() (int64, error)
+	Float64() (float64, error)
 }
 
 // An encoder appends canonical msgpack.
@@ -127,8 +134,8 @@ func (e *encoder) number(v any) *ValueError {
 		return e.float(float64(v))
 	case float64:
 		return e.float(v)
-	case json.Number:
-		return e.literal(string(v))
+	case number:
+		return e.literal(v.String())
 	default:
 		return encodeProblem(ErrReserved, "a %T is no value", v)
 	}

@@ -4,11 +4,11 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"slices"
 	"sync"
 
 	"vsync/core/change"
+	"vsync/core/fmt"
 	"vsync/core/store"
 )
 

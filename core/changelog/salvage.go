@@ -3,10 +3,10 @@ package changelog
 import (
 	"bytes"
 	"context"
-	"fmt"
 	"maps"
 	"slices"
 
+	"vsync/core/fmt"
 	"vsync/core/store"
 )
 

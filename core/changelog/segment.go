@@ -39,10 +39,10 @@ package changelog
 
 import (
 	"encoding/binary"
-	"fmt"
 	"hash/crc32"
 
 	"vsync/core/change"
+	"vsync/core/fmt"
 	"vsync/core/store"
 )
 

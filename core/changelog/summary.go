@@ -3,10 +3,10 @@ package changelog
 import (
 	"context"
 	"encoding/binary"
-	"fmt"
 	"hash/crc32"
 
 	"vsync/core/change"
+	"vsync/core/fmt"
 	"vsync/core/store"
 )
 

@@ -4,8 +4,9 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"slices"
+
+	"vsync/core/fmt"
 )
 
 // Verify reads all segments as they are stored, holds their summaries against them, and hands what does not fit to find.

@@ -2,9 +2,9 @@ package dag
 
 import (
 	"errors"
-	"fmt"
 
 	"vsync/core/change"
+	"vsync/core/fmt"
 )
 
 var (

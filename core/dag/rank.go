@@ -3,10 +3,10 @@ package dag
 import (
 	"cmp"
 	"context"
-	"fmt"
 	"slices"
 
 	"vsync/core/change"
+	"vsync/core/fmt"
 )
 
 // Ranked returns a lookup of the given versions and their ancestors whose positions are above those of all parents, for a log that

@@ -1,6 +1,6 @@
 package dag
 
-import "fmt"
+import "vsync/core/fmt"
 
 // A Result says how a version joined the leaves of its object. It is what the watcher reports and what
 // decides whether there is a conflict to look for.

@@ -2,9 +2,9 @@ package dag
 
 import (
 	"context"
-	"fmt"
 
 	"vsync/core/change"
+	"vsync/core/fmt"
 )
 
 // A Node is what the log knows of one version of one object.

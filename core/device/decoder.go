@@ -2,10 +2,10 @@ package device
 
 import (
 	"encoding/binary"
-	"fmt"
 	"unicode/utf8"
 
 	"vsync/core/change"
+	"vsync/core/fmt"
 )
 
 // A decoder takes strict fields off a row. After the first error it stands still and gives zeros.

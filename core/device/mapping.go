@@ -3,9 +3,9 @@ package device
 import (
 	"crypto/sha256"
 	"encoding/binary"
-	"fmt"
 
 	"vsync/core/change"
+	"vsync/core/fmt"
 )
 
 // A Mapping is one re-entry: what this replica wrote as Old after generation Common, it wrote again as

@@ -2,10 +2,10 @@ package device
 
 import (
 	"encoding/binary"
-	"fmt"
 	"unicode/utf8"
 
 	"vsync/core/change"
+	"vsync/core/fmt"
 )
 
 const (

@@ -1,10 +1,10 @@
 package merge
 
 import (
-	"fmt"
 	"github.com/vmihailenco/msgpack/v5/msgpcode"
 
 	"vsync/core/change"
+	"vsync/core/fmt"
 )
 
 // Check returns nil if b, which is a value in canonical form, can be the changes of a mutation: what a hub asks before it takes one.

@@ -2,7 +2,8 @@ package merge
 
 import (
 	"errors"
-	"fmt"
+
+	"vsync/core/fmt"
 )
 
 // Ways for rules or changes to be wrong. An *Error wraps one of them.

@@ -38,8 +38,11 @@ const (
 	// for one.
 	MaxInserts = 1 << 10
 
-	// maxDifferences is how many units that only one of two texts has the library's search finds the fewest of.
+	// maxDifferences is how many units that only one of two texts has the search finds the fewest of.
 	maxDifferences = 100
+
+	// maxStretches bounds how often the search goes on behind so many.
+	maxStretches = 16
 
 	// anchors bounds the places to the left that an insertion names, at distances 1, 2, 4, 8, 16, 32 lines or characters, or the
 	// first of all if that is nearer: where all between were removed by others, it lands near.

@@ -4,14 +4,11 @@ import (
 	"bytes"
 	"slices"
 	"unicode/utf8"
-
-	"github.com/aymanbagabas/go-udiff/lcs"
 )
 
-// Which units of two texts are the same: the search for the longest common subsequence of the Go project's own tools, as a package. It
-// finds the fewest differences as long as they are few, and its effort is bounded. Where there are more, units that stand once in both
-// texts are taken for the same first, those of them that are in one order, and the search goes on between them. Nothing but the
-// writer's changes depends on it.
+// Which units of two texts are the same. The search finds the fewest differences as long as they are few, and its effort is bounded.
+// Where there are more, units that stand once in both texts are taken for the same first, those of them that are in one order, and the
+// search goes on between them. Nothing but the writer's changes depends on it.
 
 // A hunk is a difference: units a0 … a1 of one text gave way to units b0 … b1 of the other.
 type hunk struct{ a0, a1, b0, b1 int }
@@ -144,14 +141,13 @@ func (u *units) between(part, base hunk) {
 		return
 	}
 	x, y := u.x[part.a0-base.a0:part.a1-base.a0], u.y[part.b0-base.b0:part.b1-base.b0]
-	found, differences := search(x, y)
-	if differences > maxDifferences {
+	if !few(x, y) {
 		if once := onceInBoth(x, y); len(once) > 0 {
 			u.aside(part, base, once)
 			return
 		}
 	}
-	for _, h := range found {
+	for _, h := range search(x, y) {
 		u.add(hunk{part.a0 + h.a0, part.a0 + h.a1, part.b0 + h.b0, part.b0 + h.b1})
 	}
 }
@@ -168,21 +164,6 @@ func (u *units) aside(part, base hunk, once []match) {
 
 // A match are two units that are the same.
 type match struct{ x, y int }
-
-// search asks the library, which gives the fewest differences up to maxDifferences and stops looking for better ones beyond, and
-// counts them. It is not taken at its word: what it left out of the differences has to be the same.
-func search(x, y []int32) (found []hunk, differences int) {
-	a, b := 0, 0
-	for _, d := range append(lcs.DiffRunes(x, y), lcs.Diff{Start: len(x), End: len(x), ReplStart: len(y), ReplEnd: len(y)}) {
-		h := hunk{d.Start, d.End, d.ReplStart, d.ReplEnd}
-		if h.a0 < a || h.b0 < b || h.a1 < h.a0 || h.b1 < h.b0 || h.a1 > len(x) || h.b1 > len(y) || !slices.Equal(x[a:h.a0], y[b:h.b0]) {
-			return []hunk{{0, len(x), 0, len(y)}}, len(x) + len(y)
-		}
-		a, b = h.a1, h.b1
-		found, differences = append(found, h), differences+h.a1-h.a0+h.b1-h.b0
-	}
-	return found, differences
-}
 
 // onceInBoth returns units that stand once in each, as many as stand in one order.
 func onceInBoth(x, y []int32) []match {

@@ -3,12 +3,12 @@ package merge
 import (
 	"bytes"
 	"cmp"
-	"fmt"
 	"slices"
 	"strconv"
 	"strings"
 
 	"vsync/core/change"
+	"vsync/core/fmt"
 )
 
 // A Mode says what becomes of an object of which several versions stand beside each other.

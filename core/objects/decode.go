@@ -2,9 +2,9 @@ package objects
 
 import (
 	"encoding/binary"
-	"fmt"
 
 	"vsync/core/change"
+	"vsync/core/fmt"
 )
 
 // Smallest sizes in bytes, so that no count makes the decoder allocate for more than can follow.

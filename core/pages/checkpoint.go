@@ -4,11 +4,11 @@ import (
 	"cmp"
 	"context"
 	"encoding/binary"
-	"fmt"
 	"hash/crc32"
 	"maps"
 	"slices"
 
+	"vsync/core/fmt"
 	"vsync/core/store"
 )
 

@@ -3,11 +3,11 @@ package pages
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 
 	"github.com/tidwall/btree"
 
+	"vsync/core/fmt"
 	"vsync/core/store"
 )
 

@@ -35,10 +35,10 @@ package pages
 
 import (
 	"encoding/binary"
-	"fmt"
 	"hash/crc32"
 	"sort"
 
+	"vsync/core/fmt"
 	"vsync/core/store"
 )
 

@@ -4,9 +4,9 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
-	"fmt"
 	"hash/crc32"
 
+	"vsync/core/fmt"
 	"vsync/core/store"
 )
 

@@ -3,8 +3,9 @@ package store
 import (
 	"bytes"
 	"context"
-	"fmt"
 	"sync"
+
+	"vsync/core/fmt"
 )
 
 // Faulty wraps a store and lets it fail as planned. It counts what is asked of

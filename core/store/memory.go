@@ -3,10 +3,11 @@ package store
 import (
 	"bytes"
 	"context"
-	"fmt"
 	"sync"
 
 	"github.com/tidwall/btree"
+
+	"vsync/core/fmt"
 )
 
 // Memory is the store in memory: the reference for all others, the base of the

@@ -3,7 +3,8 @@ package store
 import (
 	"bytes"
 	"context"
-	"fmt"
+
+	"vsync/core/fmt"
 )
 
 // eachBytes is how much Each reads at a time where the caller does not say: a

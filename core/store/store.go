@@ -31,7 +31,8 @@ package store
 import (
 	"context"
 	"errors"
-	"fmt"
+
+	"vsync/core/fmt"
 )
 
 // Limits of a row, in bytes, the same in every implementation.

@@ -2,12 +2,12 @@ package watcher
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"time"
 
 	"vsync/core"
 	"vsync/core/change"
+	"vsync/core/fmt"
 	"vsync/core/wire"
 )
 

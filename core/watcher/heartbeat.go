@@ -1,9 +1,9 @@
 package watcher
 
 import (
-	"fmt"
 	"time"
 
+	"vsync/core/fmt"
 	"vsync/core/wire"
 )
 

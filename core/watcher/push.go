@@ -2,11 +2,11 @@ package watcher
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"vsync/core"
 	"vsync/core/change"
+	"vsync/core/fmt"
 	"vsync/core/wire"
 )
 

@@ -3,12 +3,12 @@ package watcher
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 	"unicode/utf8"
 
 	"vsync/core"
 	"vsync/core/change"
+	"vsync/core/fmt"
 	"vsync/core/wire"
 )
 

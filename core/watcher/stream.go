@@ -3,9 +3,9 @@ package watcher
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
+	"vsync/core/fmt"
 	"vsync/core/wire"
 )
 

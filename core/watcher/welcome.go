@@ -2,10 +2,10 @@ package watcher
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"vsync/core"
+	"vsync/core/fmt"
 	"vsync/core/wire"
 )
 

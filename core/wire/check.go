@@ -1,10 +1,10 @@
 package wire
 
 import (
-	"fmt"
 	"unicode/utf8"
 
 	"vsync/core/change"
+	"vsync/core/fmt"
 )
 
 // A flaw is what a message may not have. The decoder makes a *ProtocolError of it, the encoder a

@@ -3,7 +3,8 @@ package wire
 import (
 	"context"
 	"errors"
-	"fmt"
+
+	"vsync/core/fmt"
 )
 
 // A Conn carries messages, each whole and in order, between a device and a hub. Sockets implement it:

@@ -1,9 +1,8 @@
 package wire
 
 import (
-	"fmt"
-
 	"vsync/core/change"
+	"vsync/core/fmt"
 )
 
 // DecodeUp reads a frame that a device sent to a hub. Byte strings of the message alias the frame.

@@ -2,9 +2,9 @@ package wire
 
 import (
 	"encoding/binary"
-	"fmt"
 
 	"vsync/core/change"
+	"vsync/core/fmt"
 )
 
 func (r *reader) bin16(field string) (v [16]byte) {

@@ -2,9 +2,9 @@ package wire
 
 import (
 	"encoding/binary"
-	"fmt"
 
 	"vsync/core/change"
+	"vsync/core/fmt"
 	"vsync/core/wire/msgpack"
 )
 

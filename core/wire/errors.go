@@ -2,9 +2,9 @@ package wire
 
 import (
 	"errors"
-	"fmt"
 
 	"vsync/core/change"
+	"vsync/core/fmt"
 )
 
 // A Code says to a program what is wrong. Codes that this package does not know travel too.

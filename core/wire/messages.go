@@ -1,9 +1,8 @@
 package wire
 
 import (
-	"fmt"
-
 	"vsync/core/change"
+	"vsync/core/fmt"
 )
 
 // A Type numbers a message: 1 to 31 go up, from device to hub, 33 to 63 down.

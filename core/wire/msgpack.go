@@ -1,6 +1,6 @@
 package wire
 
-import "fmt"
+import "vsync/core/fmt"
 
 // A reader takes msgpack off a frame. It is strict about kinds and lenient about lengths: any form
 // that holds the number will do. After the first fault it stands still and gives zeros.

@@ -1,10 +1,10 @@
 package wire
 
 import (
-	"fmt"
 	"iter"
 
 	"vsync/core/change"
+	"vsync/core/fmt"
 )
 
 // envelope is more than what a push, changes or accepted frame has around its items: 3 bytes of

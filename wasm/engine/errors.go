@@ -3,9 +3,9 @@ package engine
 import (
 	"context"
 	"errors"
-	"fmt"
 
 	"vsync/core"
+	"vsync/core/fmt"
 )
 
 // Codes beside those of core. The SDK knows changed, and repeats what it did.

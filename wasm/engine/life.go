@@ -3,11 +3,11 @@ package engine
 import (
 	"context"
 	"errors"
-	"fmt"
 	"strings"
 	"sync"
 
 	"vsync/core"
+	"vsync/core/fmt"
 	"vsync/core/store"
 	"vsync/core/watcher"
 )

@@ -4,11 +4,11 @@ package idb
 
 import (
 	"context"
-	"fmt"
 	"math"
 	"sync"
 	"unsafe"
 
+	"vsync/core/fmt"
 	"vsync/core/store"
 )
 

@@ -5,11 +5,11 @@ package idb
 import (
 	"context"
 	"errors"
-	"fmt"
 	"sync"
 	"sync/atomic"
 	"unsafe"
 
+	"vsync/core/fmt"
 	"vsync/core/store"
 )
 

@@ -5,9 +5,9 @@ package idb
 import (
 	"bytes"
 	"encoding/binary"
-	"fmt"
 	"math"
 
+	"vsync/core/fmt"
 	"vsync/core/store"
 )
 

@@ -5,10 +5,10 @@ package idb
 import (
 	"context"
 	"errors"
-	"fmt"
 	"hash/crc32"
 	"sync"
 
+	"vsync/core/fmt"
 	"vsync/core/store"
 )
 

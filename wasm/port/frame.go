@@ -1,8 +1,7 @@
 package port
 
 import (
-	"fmt"
-
+	"vsync/core/fmt"
 	"vsync/core/wire/msgpack"
 )
 

@@ -4,11 +4,11 @@ package socket
 
 import (
 	"context"
-	"fmt"
 	"sync"
 	"time"
 	"unsafe"
 
+	"vsync/core/fmt"
 	"vsync/core/wire"
 )
 

@@ -4,9 +4,9 @@ package socket
 
 import (
 	"context"
-	"fmt"
 	"strings"
 
+	"vsync/core/fmt"
 	"vsync/core/wire"
 )
 

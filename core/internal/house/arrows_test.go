@@ -16,15 +16,16 @@ import (
 //
 //	change, store ← pages, dag, changelog, objects, device, wire ← core ← watcher ← wasm, edge ← hosts
 var arrows = map[string][]string{
-	"core/change":    {"core/store"},
-	"core/store":     {"core/change"},
+	"core/fmt":       {},
+	"core/change":    {"core/store", "core/fmt"},
+	"core/store":     {"core/change", "core/fmt"},
 	"core/vectors":   {"core/change", "core/store"},
 	"core/pages":     structures,
-	"core/dag":       {"core/change"},
+	"core/dag":       {"core/change", "core/fmt"},
 	"core/changelog": structures,
-	"core/objects":   {"core/change", "core/dag"},
-	"core/device":    {"core/change"},
-	"core/merge":     {"core/change"},
+	"core/objects":   {"core/change", "core/dag", "core/fmt"},
+	"core/device":    {"core/change", "core/fmt"},
+	"core/merge":     {"core/change", "core/fmt"},
 	"core/wire":      structures,
 	"core":           append([]string{"core/vectors", "core/merge"}, structures...),
 	"core/watcher":   append([]string{"core"}, structures...),
@@ -46,7 +47,7 @@ var arrows = map[string][]string{
 }
 
 var structures = []string{
-	"core/change", "core/store", "core/pages", "core/dag", "core/changelog", "core/objects", "core/device", "core/wire",
+	"core/fmt", "core/change", "core/store", "core/pages", "core/dag", "core/changelog", "core/objects", "core/device", "core/wire",
 }
 
 var replica = append([]string{"core", "core/watcher"}, structures...)
