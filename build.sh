@@ -335,10 +335,10 @@ test_other_browsers() {
   unset VSYNC_BROWSER
 }
 
-# Firefox's workers are killed where a tab leads; WebKit's pages come back out of the back/forward cache.
+# Engines end in shared workers; Firefox's workers are killed where a tab leads, too; WebKit's pages come back out of the back/forward cache.
 hosting_of() {
   case $1 in
-    firefox) say '^(TestLive|TestHostingLeader)$' ;;
+    firefox) say '^(TestLive|TestHostingShared|TestHostingLeader)$' ;;
     webkit) say '^(TestLive|TestHostingShared|TestBackForwardCache)$' ;;
   esac
 }
