@@ -106,7 +106,7 @@ func bytesOf(t *testing.T, id string) float64 {
 	return float64(size)
 }
 
-// weigh measures a device: its browser, the page that stays, the engine and its worker, and the storage.
+// weigh measures a device: its browser without the engine, the page that stays, the engine and its worker, and the storage.
 func (l *soaked) weigh(m *sample) {
 	l.t.Helper()
 	name, b := " of "+l.device.name, l.device.chromium(l.t)
@@ -135,7 +135,7 @@ func (l *soaked) weigh(m *sample) {
 	if err != nil {
 		l.t.Fatal(err)
 	}
-	m.memory["browser"+name], m.of["browser"+name] = float64(memory), strconv.Itoa(b.PID())
+	m.memory["browser"+name], m.of["browser"+name] = float64(memory)-engine.Memory, strconv.Itoa(b.PID())
 	var usage float64
 	page.js(&usage, `return (await navigator.storage.estimate()).usage`)
 	m.stored[l.device.name] = usage
