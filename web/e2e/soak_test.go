@@ -46,6 +46,7 @@ func TestSoak(t *testing.T) {
 	}
 	t.Logf("-args -seed %d -minutes %v", seed, *minutesFlag)
 	s := newSoak(t, seed)
+	defer s.sum() // also of what has failed
 	length := time.Duration(*minutesFlag * float64(time.Minute))
 	s.goOn(length * 2 / 5)
 	for _, d := range s.all {
@@ -54,7 +55,9 @@ func TestSoak(t *testing.T) {
 	s.goOn(length)
 	s.sample()
 	s.judge()
-	s.sum()
+	for _, wrong := range grown(s.samples) {
+		t.Error(wrong)
+	}
 }
 
 func newSoak(t *testing.T, seed uint64) *soak {
