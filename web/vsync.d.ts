@@ -23,7 +23,14 @@ export type Value = null | boolean | number | bigint | string | Date | Uint8Arra
 export function open(name: string, options?: OpenOptions): Promise<Database>;
 
 /**
- * Deletes this device's replica of a database. Whoever has it open finds it closed. Other devices and the hub keep theirs.
+ * Forgets who had a database open last, when that user leaves. What was written stays stored, unsent changes too, for when that user comes
+ * back; without a token that says so, nobody's is opened (see `token`). Close the database before; `destroy` deletes what is stored.
+ */
+export function logout(name: string): Promise<void>;
+
+/**
+ * Deletes this device's replica of a database; where several users have one, that of who opened it last. Whoever has it open finds it
+ * closed. Other devices and the hub keep theirs.
  *
  * Rejects with UNSENT while it holds changes that the hub has not confirmed, unless `force` gives them up.
  */
@@ -62,7 +69,13 @@ export interface OpenOptions {
    * Left out, the database is local: nothing is sent anywhere.
    */
   feed?: string | URL;
-  /** Bearer token for the hub, or a function that is asked for one each time that the hub wants it. */
+  /**
+   * Bearer token for the hub, or a function that is asked for one when the database opens, and each time that the hub wants it: it should
+   * give the one it has as long as that is good. Each subject (`sub`) that opens the database on this device has a replica of its own, which
+   * the others cannot read or send; the first one has what was stored there before. When no token comes for two seconds, as without a
+   * network, the replica of who opened it last is opened, and a token of another subject that comes later ends it: FORBIDDEN, open anew.
+   * After `logout` opening rejects with UNAUTHENTICATED until a token comes. A database without a token is everybody's.
+   */
   token?: string | (() => string | Promise<string>);
   /**
    * When a write counts as stored. `relaxed` (default): the browser has taken it, and it survives a crash of the tab or of the
@@ -515,9 +528,9 @@ export type ErrorCode =
   | 'LOCKED'
   /** The engine's worker ended, and no other could start or be found. What was confirmed is stored; open the database again. */
   | 'ENGINE_LOST'
-  /** The hub wants a token, or another one. */
+  /** The hub wants a token, or another one; or none says whose replica is to be opened. */
   | 'UNAUTHENTICATED'
-  /** The token does not allow it, or this storage belongs to another user: open a database of another name for this one. */
+  /** The token does not allow it, or it is another user's than the one for whom the database was opened: open it again. */
   | 'FORBIDDEN'
   /** Too much at once; it is tried again later. */
   | 'RATE_LIMITED'

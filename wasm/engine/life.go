@@ -15,6 +15,7 @@ import (
 // options are what a page opens a database with.
 type options struct {
 	name       string
+	place      string // what it is called in this browser's storage
 	feed       string // base URL; empty: local only
 	durability string // "relaxed" or "strict"
 	token      bool   // the page can be asked for a token
@@ -25,6 +26,9 @@ type options struct {
 func (o *options) validate() error {
 	if o.name == "" || len(o.name) > 64 {
 		return fail(core.Invalid, "the name of a database has 1 to 64 bytes, this one has %d", len(o.name))
+	}
+	if o.place == "" {
+		o.place = o.name
 	}
 	if o.durability == "" {
 		o.durability = "relaxed"
@@ -42,8 +46,8 @@ func (o *options) differs(other *options) error {
 			o.name, what, open, asked)
 	}
 	switch {
-	case o.name != other.name:
-		return fail(core.Internal, "this worker holds the database %q, and was asked for %q", o.name, other.name)
+	case o.name != other.name || o.place != other.place:
+		return fail(core.Internal, "this worker holds the database %q, at %q, and was asked for %q, at %q", o.name, o.place, other.name, other.place)
 	case o.feed != other.feed:
 		return say("the feed", or(o.feed, "none"), or(other.feed, "none"))
 	case o.durability != other.durability:
@@ -155,7 +159,7 @@ func (e *Engine) open(ctx context.Context, o options) (*database, error) {
 		default: // it was told before, of the store that could not be read
 		}
 	}
-	st, mode, err := e.cfg.Storage.Open(ctx, o.name, lose)
+	st, mode, err := e.cfg.Storage.Open(ctx, o.place, lose)
 	if err != nil {
 		db.cancel()
 		return nil, opening(err, o.name)
@@ -168,7 +172,7 @@ func (e *Engine) open(ctx context.Context, o options) (*database, error) {
 	db.replica, err = core.Open(ctx, st, cfg)
 	if errors.Is(err, &core.Error{Code: core.Corrupt}) { // what cannot be mended is set aside, and listed
 		cfg.Repair = true
-		if st, db.mode, err = e.cfg.Storage.Open(ctx, o.name, lose); err == nil {
+		if st, db.mode, err = e.cfg.Storage.Open(ctx, o.place, lose); err == nil {
 			db.replica, err = core.Open(ctx, st, cfg)
 		}
 	}
@@ -325,7 +329,7 @@ func (db *database) ended() *core.Error {
 }
 
 // destroy deletes a database. Where it holds what no hub has, that takes force. Pages that have it open lose it.
-func (e *Engine) destroy(ctx context.Context, name string, force bool) error {
+func (e *Engine) destroy(ctx context.Context, name, place string, force bool) error {
 	if err := e.enter(ctx); err != nil {
 		return err
 	}
@@ -333,7 +337,7 @@ func (e *Engine) destroy(ctx context.Context, name string, force bool) error {
 	db := e.current()
 	if db == nil && !force {
 		var err error
-		if db, err = e.open(ctx, options{name: name, durability: "relaxed"}); err != nil {
+		if db, err = e.open(ctx, options{name: name, place: place, durability: "relaxed"}); err != nil {
 			return err
 		}
 	}
@@ -347,7 +351,7 @@ func (e *Engine) destroy(ctx context.Context, name string, force bool) error {
 			return fail(unsent, "%s of %q that no hub has would be lost: wait for synced(), or destroy it with {force: true}", changes(n), name)
 		}
 	}
-	if err := e.cfg.Storage.Delete(ctx, name); err != nil {
+	if err := e.cfg.Storage.Delete(ctx, place); err != nil {
 		return opening(err, name)
 	}
 	return nil

@@ -178,10 +178,14 @@ func (p *Port) first(r *port.Reader, kind, n uint64) {
 	}
 	if kind == port.Destroy {
 		name, force := r.Str(), r.Bool()
+		place := name
+		if p.fields > 3 {
+			place = r.Str()
+		}
 		if r.Err() != nil {
 			return
 		}
-		if err := p.e.destroy(p.ctx, name, force); err != nil {
+		if err := p.e.destroy(p.ctx, name, place, force); err != nil {
 			p.fail(n, err)
 		} else {
 			p.ok(n)
@@ -215,6 +219,8 @@ func readOptions(r *port.Reader) (o options, wrong error) {
 		switch key := r.Str(); key {
 		case "name":
 			o.name = r.Str()
+		case "place":
+			o.place = r.Str()
 		case "feed":
 			o.feed = r.Str()
 		case "durability":

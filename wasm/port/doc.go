@@ -39,9 +39,11 @@
 // Numbers of requests are the page's: 1, 2, 3 …, each once.
 //
 //	page ─▶ engine
-//	  1 HELLO    n, protocol (1), {"name" str, "feed" str, "durability" str, "token" bool, "agent" str, "collections" {COLLECTION rules
-//	             bin …}}                                    ─▶ OK device str. Comes first; STATUS comes before the OK
-//	  2 DESTROY  n, protocol (1), name str, force bool      ─▶ OK. Comes first, instead of HELLO; nothing follows
+//	  1 HELLO    n, protocol (1), {"name" str, "place" str (in this browser's storage, if it is not the name: web/src/subject.ts),
+//	             "feed" str, "durability" str, "token" bool, "agent" str, "collections" {COLLECTION rules bin …}}
+//	                                                        ─▶ OK device str. Comes first; STATUS comes before the OK
+//	  2 DESTROY  n, protocol (1), name str, force bool, and, if it is not the name, place str
+//	                                                        ─▶ OK. Comes first, instead of HELLO; nothing follows
 //	  3 GET      n, COLLECTION, KEY                         ─▶ OK value | nil
 //	  4 GETMANY  n, COLLECTION, [KEY …]                     ─▶ OK [value | nil …]
 //	  5 ENTRY    n, COLLECTION, KEY                         ─▶ OK ROWS (one or none), [VERSION …] the frontier, for checks

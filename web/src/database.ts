@@ -10,16 +10,18 @@ import { at, undo } from './past.js';
 import { Link } from './request.js';
 import { Session } from './revive.js';
 import { Board, persist } from './status.js';
+import { Subject } from './subject.js';
 import { answer } from './token.js';
 import { watch } from './watch.js';
 import { retry, synced } from './write.js';
 
 /** A database whose engine, and each that follows it, this page shakes hands with. */
 export async function openDatabase(name: string, options: Options): Promise<Database> {
+  const subject = await new Subject(name, options.token).find(options.signal);
   let database: Replica | undefined;
   const link: Link = new Link({
     status: (r) => board.read(r),
-    ask: (n) => answer(link, n, options.token),
+    ask: (n) => answer(link, n, subject),
     lost: (err) => database?.lost(err),
   });
   const board = new Board(
@@ -30,10 +32,10 @@ export async function openDatabase(name: string, options: Options): Promise<Data
     (fn) => link.later(fn),
   );
   const session = new Session({
-    name,
+    name: subject.place,
     wanted: options.hosting,
     link,
-    first: (signal) => hello(link, name, options, board.current.paused, signal),
+    first: (signal) => hello(link, subject, options, board.current.paused, signal),
     met: (hosting) => board.host(hosting),
     seeking: (why) => board.seek(why),
     closed: () => board.closed,
@@ -46,18 +48,19 @@ export async function openDatabase(name: string, options: Options): Promise<Data
 }
 
 /** Shakes hands. An engine that follows another one does not know that the exchange with the hub was paused. */
-async function hello(link: Link, name: string, options: Options, paused: boolean, signal: AbortSignal): Promise<void> {
+async function hello(link: Link, { name, place }: Subject, options: Options, paused: boolean, signal: AbortSignal): Promise<void> {
   await link.first(
     HELLO,
     2,
     (w) => {
       w.int(PROTOCOL);
-      w.map(options.rules.length > 0 ? 6 : 5);
+      w.map(5 + Number(place !== name) + Number(options.rules.length > 0));
       const field = (key: string, value: string): void => {
         w.str(key);
         w.str(value);
       };
       field('name', name);
+      if (place !== name) field('place', place);
       field('feed', options.feed);
       field('durability', options.durability);
       w.str('token');

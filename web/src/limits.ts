@@ -52,6 +52,9 @@ export const REVIVALS = [0, 100, 400, 1_000, 3_000];
 export const STEADY = 10_000;
 export const MAX_REST = 10_000;
 
+/** How long, in ms, opening waits for a token that says whose replica is to be opened, before it opens that of the last one who had it. */
+export const TOKEN_PATIENCE = 2_000;
+
 /** How often, in ms, one asks at the door which engine has the database, when no answer came. */
 export const KNOCK_EVERY = 500;
 

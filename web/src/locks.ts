@@ -7,6 +7,9 @@ function manager(): LockManager {
   throw invalid('browsers give Web Locks to secure pages only, and the database needs them so that one engine writes at a time: serve the page over https, or from localhost');
 }
 
+/** Throws INVALID where browsers give pages none of what a database needs. */
+export const secure = (): void => void manager();
+
 /** Takes a lock, and waits for it where others have it; resolves with the way to let go of it. A signal ends the waiting. */
 export function hold(name: string, signal?: AbortSignal): Promise<() => void> {
   const locks = manager();

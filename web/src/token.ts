@@ -1,11 +1,12 @@
-import { describe } from './errors.js';
+import { VsyncError } from './errors.js';
 import { TOKEN } from './frame.js';
 import type { Link } from './request.js';
+import type { Subject } from './subject.js';
 
 export type Token = string | (() => string | Promise<string>) | undefined;
 
-/** Answers the engine, which wants a token for the hub. */
-export function answer(link: Link, n: number, token: Token): void {
+/** Answers the engine, which wants a token for the hub. Where that is another user's, the page has nothing to do with the database any more. */
+export function answer(link: Link, n: number, subject: Subject): void {
   const { engine } = link;
   const say = (text: string | null, why: string): void => {
     if (link.engine !== engine) return; // the one that has asked is gone
@@ -15,14 +16,14 @@ export function answer(link: Link, n: number, token: Token): void {
       w.str(why);
     });
   };
-  void ask(token).then(
+  void subject.give().then(
     (text) => say(text, ''),
-    (err: unknown) => say(null, err instanceof Error ? err.message : String(err)),
+    (err: unknown) => {
+      say(null, err instanceof Error ? err.message : String(err));
+      if (err instanceof VsyncError && err.code === 'FORBIDDEN') {
+        link.flush();
+        link.end(err);
+      }
+    },
   );
-}
-
-async function ask(token: Token): Promise<string> {
-  const text: unknown = typeof token === 'function' ? await token() : token;
-  if (typeof text !== 'string' || text === '') throw new Error(`the token function has to return a string, it returned ${describe(text)}`);
-  return text;
 }

@@ -9,6 +9,7 @@ import { openDatabase } from './database.js';
 import { destroyDatabase } from './destroy.js';
 import { describe, invalid } from './errors.js';
 import { openOptions } from './options.js';
+import { forget } from './subject.js';
 
 export { VsyncError } from './errors.js';
 export { keepOffline } from './offline.js';
@@ -16,6 +17,11 @@ export { keepOffline } from './offline.js';
 export async function open(name: string, options?: OpenOptions): Promise<Database> {
   checkDatabase(name);
   return openDatabase(name, openOptions(options));
+}
+
+export async function logout(name: string): Promise<void> {
+  checkDatabase(name);
+  return forget(name);
 }
 
 export async function destroy(name: string, options?: { force?: boolean }): Promise<void> {

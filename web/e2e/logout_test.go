@@ -1,0 +1,76 @@
+package e2e
+
+import (
+	"crypto/rand"
+	"testing"
+	"time"
+
+	"vsync/edge/token"
+)
+
+// TestLogout: two users of one browser, of one database. What one has written and not sent, the other does not see, and does not send; who
+// comes back finds it. Without a network that of the last one is opened, and nobody's after a logout.
+func TestLogout(t *testing.T) {
+	w := newWorld(t, nil)
+	keys, err := (&token.Keys{}).With("test", token.EdDSA, rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.hub.Options.Keys = keys
+	w.hub.Restart()
+	tokenOf := func(subject string) string {
+		t.Helper()
+		text, err := keys.Sign(token.Claims{Subject: subject, Databases: []string{database}, Write: true, Expires: time.Now().Add(time.Hour)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return text
+	}
+	ada, ben := tokenOf("ada"), tokenOf("ben")
+	const as = `globalThis.me = args[0];
+		globalThis.token = () => { if (!me) throw new Error('no network'); return me; };
+		await e2e.open({ token });
+		return e2e.db.device`
+
+	p := w.visit(anna)
+	var adas, bens, device string
+	p.js(&adas, as, ada)
+	p.js(nil, `await notes.put('sent', 1); await db.synced(); db.pause(); await notes.put('unsent', 2); await db.close(); await e2e.vsync.logout('e2e')`)
+	p.fails("UNAUTHENTICATED", "no network.*log in", `me = ''; await e2e.open({ token })`)
+
+	other := w.visit(anna) // another tab of the same browser
+	other.js(&bens, as, ben)
+	other.js(nil, `await e2e.result('notes', {}, (entries) => entries.length > 0); await db.synced();
+		const found = (await notes.query()).map((e) => e.id);
+		if (String(found) !== 'sent') throw new Error('ben sees ' + found);
+		await notes.put('of ben', 3); await db.synced()`)
+	p.js(&device, as, ada)
+	if device != adas || bens == adas {
+		t.Fatalf("ada is %s, and then %s; ben is %s", adas, device, bens)
+	}
+	for _, tab := range []*tab{p, other} {
+		tab.js(nil, `await e2e.result('notes', {}, (entries) => entries.length === 3)`)
+	}
+	p.js(nil, `await db.synced(); await db.close()`)
+	other.js(nil, `me = args[0]`, ada)
+
+	w.hub.Restart() // asks for a token
+	other.js(nil, `await e2e.status((s) => s.phase === 'closed' && s.error?.code === 'FORBIDDEN')`)
+	other.fails("FORBIDDEN", "another user", `await notes.get('sent')`)
+
+	other.js(nil, as, ben)
+	other.js(nil, `await db.close()`)
+	p.js(&device, as, "") // the last to open it was ben
+	if device != bens {
+		t.Errorf("without a token %s is opened, and ben is %s", device, bens)
+	}
+	p.js(nil, `await notes.put('without a network', 4); await db.close();
+		const names = (await indexedDB.databases()).map((d) => d.name).filter((n) => n.startsWith('vsync:e2e')).sort();
+		if (names.length !== 2 || names[0] !== 'vsync:e2e' || !/^vsync:e2e~[0-9a-f]{32}$/.test(names[1])) throw new Error('there are ' + names)`)
+	p.fails("UNSENT", "1 batch", `await e2e.vsync.destroy('e2e')`)
+	p.js(nil, `await e2e.vsync.destroy('e2e', { force: true })`)
+	p.js(&device, as, ada)
+	if device != adas {
+		t.Errorf("what is destroyed is ada's: she is %s, and was %s", device, adas)
+	}
+}
