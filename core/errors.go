@@ -65,10 +65,12 @@ func (e *Error) Is(target error) bool {
 // ErrChanged is returned by a Write whose checks do not hold any more: read again and write again.
 var ErrChanged = errors.New("core: what the write was based on has changed; read again and repeat it")
 
+//go:noinline
 func errorf(code Code, format string, args ...any) *Error {
 	return &Error{Code: code, Message: fmt.Sprintf(format, args...)}
 }
 
+//go:noinline
 func wrapf(code Code, err error, format string, args ...any) *Error {
 	return &Error{Code: code, Message: fmt.Sprintf(format, args...), Err: err}
 }

@@ -294,6 +294,7 @@ func sum(b []byte) Hash {
 	return Hash(full[:HashSize])
 }
 
+//go:noinline
 func encodeError(what, want, got string, err error) error {
 	return &FormatError{What: what, Offset: -1, Want: want, Got: got, Err: err}
 }

@@ -17,6 +17,7 @@ type reader struct {
 
 func (r *reader) left() int { return len(r.b) - r.off }
 
+//go:noinline
 func (r *reader) failAt(off int, err error, want, got string) {
 	if r.err == nil {
 		r.err = &FormatError{What: r.what, Offset: off, Want: want, Got: got, Err: err}
@@ -24,6 +25,7 @@ func (r *reader) failAt(off int, err error, want, got string) {
 	r.off = len(r.b)
 }
 
+//go:noinline
 func (r *reader) fail(err error, want, got string) { r.failAt(r.off, err, want, got) }
 
 func (r *reader) byte(want string) byte {

@@ -17,6 +17,8 @@ import (
 const asGo = false
 
 // Sprintf returns the text of a format and its values.
+//
+//go:noinline
 func Sprintf(format string, values ...any) string {
 	if asGo {
 		return fmt.Sprintf(format, values...)
@@ -27,6 +29,8 @@ func Sprintf(format string, values ...any) string {
 }
 
 // Sprint returns the text of values, with a space between two that are no strings.
+//
+//go:noinline
 func Sprint(values ...any) string {
 	if asGo {
 		return fmt.Sprint(values...)
@@ -42,6 +46,8 @@ func Sprint(values ...any) string {
 }
 
 // Fprintf writes the text of a format and its values at once.
+//
+//go:noinline
 func Fprintf(w io.Writer, format string, values ...any) (int, error) {
 	if asGo {
 		return fmt.Fprintf(w, format, values...)
@@ -52,6 +58,8 @@ func Fprintf(w io.Writer, format string, values ...any) (int, error) {
 }
 
 // Errorf returns an error with the text of a format and its values. It wraps those that %w shows.
+//
+//go:noinline
 func Errorf(format string, values ...any) error {
 	if asGo {
 		return fmt.Errorf(format, values...)

@@ -248,6 +248,7 @@ type reader struct {
 
 func (r *reader) left() int { return len(r.b) - r.off }
 
+//go:noinline
 func (r *reader) failAt(off int, err error, want string, got any) {
 	if r.err == nil {
 		r.err = &change.FormatError{What: "object", Offset: off, Want: want, Got: fmt.Sprint(got), Err: err}

@@ -75,6 +75,8 @@ func cut(reason string) string {
 }
 
 // end notes the first result there is.
+//
+//go:noinline
 func (s *Session) end(r Result) {
 	if s.stage != over {
 		s.stage, s.result = over, r

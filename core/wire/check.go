@@ -16,6 +16,7 @@ type flaw struct {
 	err     error
 }
 
+//go:noinline
 func invalid(field, problem string) *flaw {
 	return &flaw{code: CodeInvalid, field: field, problem: problem}
 }
@@ -40,6 +41,7 @@ func number(field string, n, least uint64) *flaw {
 	return nil
 }
 
+//go:noinline
 func text(field, s string, limit int) *flaw {
 	switch {
 	case len(s) > limit:

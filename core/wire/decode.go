@@ -161,6 +161,7 @@ func (r *reader) met(f *fields, key string) bool {
 	return false
 }
 
+//go:noinline
 func (r *reader) require(f *fields, keys ...string) {
 	for _, key := range keys {
 		if r.err == nil && !r.met(f, key) {

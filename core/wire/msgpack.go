@@ -12,6 +12,7 @@ type reader struct {
 	err   *ProtocolError
 }
 
+//go:noinline
 func (r *reader) fail(code Code, field string, off int, problem string) {
 	if r.err == nil {
 		r.err = &ProtocolError{Code: code, Message: r.typ, Field: r.outer + field, Offset: off, Problem: problem}

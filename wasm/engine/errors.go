@@ -16,6 +16,7 @@ const (
 	unauthenticated core.Code = "UNAUTHENTICATED"
 )
 
+//go:noinline
 func fail(code core.Code, format string, args ...any) *core.Error {
 	return &core.Error{Code: code, Message: fmt.Sprintf(format, args...)}
 }
