@@ -271,18 +271,18 @@ func encodeVoid(hash change.Hash, b *change.Batch, eparents []change.EParents) [
 	if b == nil {
 		return append(out, 0)
 	}
-	out = binary.AppendUvarint(out, uint64(len(b.Mutations)))
+	out = change.AppendUvarint(out, uint64(len(b.Mutations)))
 	for i := range b.Mutations {
 		m := &b.Mutations[i]
 		ann := change.Annotation{EParents: eparents}
 		key := m.Key.Encode()
-		out = binary.AppendUvarint(out, uint64(len(key)))
+		out = change.AppendUvarint(out, uint64(len(key)))
 		out = append(out, key...)
 		ps := ann.EffectiveParents(m)
-		out = binary.AppendUvarint(out, uint64(len(ps)))
+		out = change.AppendUvarint(out, uint64(len(ps)))
 		for _, p := range ps {
 			out = append(out, p.Device[:]...)
-			out = binary.AppendUvarint(out, uint64(p.Gen))
+			out = change.AppendUvarint(out, uint64(p.Gen))
 		}
 	}
 	return out
@@ -363,7 +363,7 @@ func (r *Replica) place(s *stage, e *change.Entry, b *change.Batch) error {
 	}
 	r.sealer.Seal(e)
 	seq := s.state.marker.Seq + 1
-	data, err := e.Append(binary.AppendUvarint(nil, seq))
+	data, err := e.Append(change.AppendUvarint(nil, seq))
 	if err != nil {
 		return err
 	}

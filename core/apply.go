@@ -144,7 +144,7 @@ func (s *stage) read(a *Arrival) (it changelog.Item, e *change.Entry, b *change.
 		back := Arrival{Seq: a.Seq, Gen: e.Version.Gen, Ann: e.Annotation.Encode(), MAC: e.MAC, Void: e.Kind == change.EntryVoid}
 		return changelog.Item{Kind: changelog.ItemConfirm, Data: confirmData(&back, e.Version.Device)}, e, b, err
 	}
-	it = changelog.Item{Kind: changelog.ItemEntry, Data: append(binary.AppendUvarint(make([]byte, 0, binary.MaxVarintLen64+len(a.Entry)), a.Seq), a.Entry...)}
+	it = changelog.Item{Kind: changelog.ItemEntry, Data: append(change.AppendUvarint(make([]byte, 0, binary.MaxVarintLen64+len(a.Entry)), a.Seq), a.Entry...)}
 	return it, e, b, nil
 }
 
@@ -215,9 +215,9 @@ func confirmData(a *Arrival, d change.DeviceID) []byte {
 	if a.Void {
 		kind = change.EntryVoid
 	}
-	b := binary.AppendUvarint(nil, a.Seq)
+	b := change.AppendUvarint(nil, a.Seq)
 	b = append(append(b, byte(kind)), d[:]...)
-	b = binary.AppendUvarint(b, uint64(a.Gen))
+	b = change.AppendUvarint(b, uint64(a.Gen))
 	b = append(b, a.MAC[:]...)
 	return append(b, a.Ann...)
 }

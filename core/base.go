@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 
+	"vsync/core/change"
 	"vsync/core/changelog"
 	"vsync/core/fmt"
 	"vsync/core/store"
@@ -25,9 +26,9 @@ const basePart = 1 << 20
 
 // appendBasePart begins a part.
 func appendBasePart(first uint64, last bool, h []byte) []byte {
-	b := binary.AppendUvarint(nil, first)
+	b := change.AppendUvarint(nil, first)
 	b = append(b, map[bool]byte{true: 1}[last])
-	b = binary.AppendUvarint(b, uint64(len(h)))
+	b = change.AppendUvarint(b, uint64(len(h)))
 	return append(b, h...)
 }
 
@@ -110,8 +111,8 @@ func (r *Replica) writeBase(ctx context.Context) error {
 			if err != nil {
 				return err
 			}
-			data = append(append(binary.AppendUvarint(data, uint64(1+len(kv.Key))), table), kv.Key...)
-			data = append(binary.AppendUvarint(data, uint64(len(kv.Value))), kv.Value...)
+			data = append(append(change.AppendUvarint(data, uint64(1+len(kv.Key))), table), kv.Key...)
+			data = append(change.AppendUvarint(data, uint64(len(kv.Value))), kv.Value...)
 			if len(data) >= basePart {
 				if err := put(false); err != nil {
 					return err

@@ -300,9 +300,9 @@ func (f *fold) turn(m *change.Mutation, v *objects.View) turn {
 // Turns in the log: n uv × (index uv ‖ flags 1: 1 exists, 2 conflict, 4 a value follows ‖ device 16 ‖ gen uv ‖ value uv bytes). Without a
 // winner the device is zero.
 func encodeTurns(turns []turn) []byte {
-	b := binary.AppendUvarint(nil, uint64(len(turns)))
+	b := change.AppendUvarint(nil, uint64(len(turns)))
 	for _, t := range turns {
-		b = binary.AppendUvarint(b, uint64(t.index))
+		b = change.AppendUvarint(b, uint64(t.index))
 		var flags byte
 		if t.exists {
 			flags |= 1
@@ -314,9 +314,9 @@ func encodeTurns(turns []turn) []byte {
 			flags |= 4
 		}
 		b = append(append(b, flags), t.winner.Device[:]...)
-		b = binary.AppendUvarint(b, uint64(t.winner.Gen))
+		b = change.AppendUvarint(b, uint64(t.winner.Gen))
 		if t.value != nil {
-			b = append(binary.AppendUvarint(b, uint64(len(t.value))), t.value...)
+			b = append(change.AppendUvarint(b, uint64(len(t.value))), t.value...)
 		}
 	}
 	return b

@@ -188,11 +188,11 @@ func (q *quarantined) encode(key, piece []byte) []byte {
 		flags |= flagDismissed
 	}
 	b := []byte{formatQuarantine, flags}
-	b = binary.AppendUvarint(b, q.Time)
-	b = binary.AppendUvarint(b, q.Commit)
-	b = binary.AppendUvarint(b, uint64(len(q.Row)))
+	b = change.AppendUvarint(b, q.Time)
+	b = change.AppendUvarint(b, q.Commit)
+	b = change.AppendUvarint(b, uint64(len(q.Row)))
 	b = append(b, q.Row...)
-	b = binary.AppendUvarint(b, uint64(len(q.Reason)))
+	b = change.AppendUvarint(b, uint64(len(q.Reason)))
 	b = append(b, q.Reason...)
 	b = append(b, piece...)
 	return binary.LittleEndian.AppendUint32(b, quarantineSum(key, b))

@@ -3,7 +3,6 @@ package core
 import (
 	"bytes"
 	"context"
-	"encoding/binary"
 	"slices"
 	"strings"
 
@@ -298,8 +297,8 @@ type problemRecord struct {
 }
 
 func (p problemRecord) encode() []byte {
-	b := binary.AppendUvarint(nil, p.Accepted)
-	b = binary.AppendUvarint(b, uint64(len(p.Reason.Code)))
+	b := change.AppendUvarint(nil, p.Accepted)
+	b = change.AppendUvarint(b, uint64(len(p.Reason.Code)))
 	b = append(b, p.Reason.Code...)
 	return append(b, p.Reason.Message...)
 }

@@ -152,15 +152,17 @@ func (c *cutter) place() (p change.Place) {
 	return p
 }
 
+//go:noinline
 func appendPlace(b []byte, p change.Place) []byte {
-	return append(binary.AppendUvarint(b, p.Seq), p.Hash[:]...)
+	return append(change.AppendUvarint(b, p.Seq), p.Hash[:]...)
 }
 
 // owing says that the hub may lose once more what it got back of this replica, which has left it.
 func (h *head) owing() bool { return h.marker.Seq < h.back.Seq }
 
+//go:noinline
 func appendVersion(b []byte, v change.Version) []byte {
-	return binary.AppendUvarint(append(b, v.Device[:]...), uint64(v.Gen))
+	return change.AppendUvarint(append(b, v.Device[:]...), uint64(v.Gen))
 }
 
 // hasLeft says that an item of the log is an entry, or a confirmation, that was left later.
@@ -341,18 +343,18 @@ func (r *Replica) formRewind(ctx context.Context, s *stage, m change.Marker, bac
 
 func rewindData(m change.Marker, rows map[string][]byte, names map[change.Version]change.Version, settled, dropped []change.Version, rules []ruling, back *change.Place) []byte {
 	marker := m.Encode()
-	data := append(binary.AppendUvarint(nil, uint64(len(marker))), marker...)
-	data = binary.AppendUvarint(data, uint64(len(rows)))
+	data := append(change.AppendUvarint(nil, uint64(len(marker))), marker...)
+	data = change.AppendUvarint(data, uint64(len(rows)))
 	for _, row := range slices.Sorted(maps.Keys(rows)) {
-		data = append(binary.AppendUvarint(data, uint64(len(row))), row...)
-		data = append(binary.AppendUvarint(data, uint64(len(rows[row]))), rows[row]...)
+		data = append(change.AppendUvarint(data, uint64(len(row))), row...)
+		data = append(change.AppendUvarint(data, uint64(len(rows[row]))), rows[row]...)
 	}
-	data = binary.AppendUvarint(data, uint64(len(names)))
+	data = change.AppendUvarint(data, uint64(len(names)))
 	for _, v := range slices.SortedFunc(maps.Keys(names), change.Version.Compare) {
 		data = appendVersion(appendVersion(data, v), names[v])
 	}
 	for _, list := range [][]change.Version{settled, dropped} {
-		data = binary.AppendUvarint(data, uint64(len(list)))
+		data = change.AppendUvarint(data, uint64(len(list)))
 		for _, v := range list {
 			data = appendVersion(data, v)
 		}

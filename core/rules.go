@@ -3,7 +3,6 @@ package core
 import (
 	"bytes"
 	"context"
-	"encoding/binary"
 	"slices"
 	"strings"
 
@@ -78,12 +77,12 @@ func (h *head) withRules(n ruling) ([]ruling, bool) {
 
 // Rules in the superblock and in a rewind: n uv × (collection uv bytes ‖ stamp uv ‖ device 16 ‖ gen uv ‖ value uv bytes), ascending.
 func appendRules(b []byte, list []ruling) []byte {
-	b = binary.AppendUvarint(b, uint64(len(list)))
+	b = change.AppendUvarint(b, uint64(len(list)))
 	for i := range list {
 		r := &list[i]
-		b = append(binary.AppendUvarint(b, uint64(len(r.collection))), r.collection...)
-		b = appendVersion(binary.AppendUvarint(b, r.leaf.Stamp), r.leaf.Version)
-		b = append(binary.AppendUvarint(b, uint64(len(r.leaf.Value))), r.leaf.Value...)
+		b = append(change.AppendUvarint(b, uint64(len(r.collection))), r.collection...)
+		b = appendVersion(change.AppendUvarint(b, r.leaf.Stamp), r.leaf.Version)
+		b = append(change.AppendUvarint(b, uint64(len(r.leaf.Value))), r.leaf.Value...)
 	}
 	return b
 }

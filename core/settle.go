@@ -2,7 +2,6 @@ package core
 
 import (
 	"context"
-	"encoding/binary"
 	"slices"
 
 	"vsync/core/change"
@@ -303,7 +302,7 @@ func (s *stage) rewrite(a device.Mapping, old []*change.Batch, known bool) error
 	}
 	slices.SortFunc(dropped, change.Version.Compare)
 	dropped = slices.Compact(dropped)
-	data := binary.AppendUvarint(append([]byte(nil), a.Old[:]...), uint64(a.Common))
+	data := change.AppendUvarint(append([]byte(nil), a.Old[:]...), uint64(a.Common))
 	data = append(data, a.New[:]...)
 	for _, v := range dropped {
 		data = appendVersion(data, v)

@@ -113,27 +113,27 @@ func (r Role) String() string {
 func (sb *superblock) encode() []byte {
 	b := []byte{formatSuperblock, byte(sb.role)}
 	b = binary.BigEndian.AppendUint64(b, sb.incarnation)
-	b = binary.AppendUvarint(b, uint64(len(sb.database)))
+	b = change.AppendUvarint(b, uint64(len(sb.database)))
 	b = append(b, sb.database...)
 	h := &sb.head
-	b = binary.AppendUvarint(b, h.commit)
+	b = change.AppendUvarint(b, h.commit)
 	b = binary.BigEndian.AppendUint64(b, sb.start.First)
 	b = binary.BigEndian.AppendUint64(b, sb.start.Incarnation)
 	b = append(b, h.device[:]...)
 	b = append(b, h.lineage[:]...)
-	b = binary.AppendUvarint(b, uint64(h.lastGen))
+	b = change.AppendUvarint(b, uint64(h.lastGen))
 	b = append(b, h.lastHash[:]...)
-	b = binary.AppendUvarint(b, h.accepted)
+	b = change.AppendUvarint(b, h.accepted)
 	marker := h.marker.Encode()
-	b = binary.AppendUvarint(b, uint64(len(marker)))
+	b = change.AppendUvarint(b, uint64(len(marker)))
 	b = append(b, marker...)
-	b = binary.AppendUvarint(b, uint64(len(h.aliases)))
+	b = change.AppendUvarint(b, uint64(len(h.aliases)))
 	for _, a := range h.aliases {
 		b = append(b, a.Old[:]...)
-		b = binary.AppendUvarint(b, uint64(a.Common))
+		b = change.AppendUvarint(b, uint64(a.Common))
 		b = append(b, a.New[:]...)
-		b = binary.AppendUvarint(b, uint64(a.last))
-		b = binary.AppendUvarint(b, a.commit)
+		b = change.AppendUvarint(b, uint64(a.last))
+		b = change.AppendUvarint(b, a.commit)
 	}
 	if plain := len(b); len(sb.appendMore(b)) > plain {
 		b = sb.appendMore(b)
@@ -264,37 +264,37 @@ func parseSuperblock(b []byte) (*superblock, error) {
 func (sb *superblock) appendMore(b []byte) []byte {
 	h := &sb.head
 	if len(h.tabs) > 0 {
-		x := binary.AppendUvarint(nil, uint64(len(h.tabs)))
+		x := change.AppendUvarint(nil, uint64(len(h.tabs)))
 		for i := range h.tabs {
 			t := &h.tabs[i]
-			x = binary.AppendUvarint(append(x, t.name[:]...), t.counter)
-			x = binary.AppendUvarint(append(x, t.version.Device[:]...), uint64(t.version.Gen))
+			x = change.AppendUvarint(append(x, t.name[:]...), t.counter)
+			x = change.AppendUvarint(append(x, t.version.Device[:]...), uint64(t.version.Gen))
 		}
 		b = appendField(b, moreTabs, x)
 	}
 	if len(h.trials) > 0 {
-		x := binary.AppendUvarint(nil, uint64(len(h.trials)))
+		x := change.AppendUvarint(nil, uint64(len(h.trials)))
 		for _, t := range h.trials {
 			x = t.append(x)
 		}
 		b = appendField(b, moreTrials, x)
 	}
 	if len(h.rewinds) > 0 {
-		x := binary.AppendUvarint(nil, uint64(len(h.rewinds)))
+		x := change.AppendUvarint(nil, uint64(len(h.rewinds)))
 		for _, w := range h.rewinds {
-			x = binary.AppendUvarint(binary.AppendUvarint(x, w.commit), w.seq)
+			x = change.AppendUvarint(change.AppendUvarint(x, w.commit), w.seq)
 		}
 		b = appendField(b, moreRewinds, x)
 	}
 	if len(h.revived) > 0 {
-		x := binary.AppendUvarint(nil, uint64(len(h.revived)))
+		x := change.AppendUvarint(nil, uint64(len(h.revived)))
 		for _, v := range h.revived {
-			x = binary.AppendUvarint(appendVersion(appendVersion(x, v.was), v.now), v.commit)
+			x = change.AppendUvarint(appendVersion(appendVersion(x, v.was), v.now), v.commit)
 		}
 		b = appendField(b, moreRevived, x)
 	}
 	if len(h.settled) > 0 {
-		x := binary.AppendUvarint(nil, uint64(len(h.settled)))
+		x := change.AppendUvarint(nil, uint64(len(h.settled)))
 		for _, v := range h.settled {
 			x = appendVersion(x, v)
 		}
@@ -307,19 +307,19 @@ func (sb *superblock) appendMore(b []byte) []byte {
 		b = appendField(b, moreBack, appendPlace(nil, h.back))
 	}
 	if h.base > 0 {
-		b = appendField(b, moreBase, binary.AppendUvarint(nil, h.base))
+		b = appendField(b, moreBase, change.AppendUvarint(nil, h.base))
 	}
 	if sb.lasts != "" {
 		b = appendField(b, moreLasts, []byte(sb.lasts))
 	}
 	if sb.upTo > h.commit {
-		b = appendField(b, moreUpTo, binary.AppendUvarint(nil, sb.upTo))
+		b = appendField(b, moreUpTo, change.AppendUvarint(nil, sb.upTo))
 	}
 	return b
 }
 
 func appendField(b []byte, what uint64, data []byte) []byte {
-	b = binary.AppendUvarint(binary.AppendUvarint(b, what), uint64(len(data)))
+	b = change.AppendUvarint(change.AppendUvarint(b, what), uint64(len(data)))
 	return append(b, data...)
 }
 

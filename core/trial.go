@@ -130,7 +130,7 @@ func (f *fold) tried(d change.DeviceID) {
 
 // A trial in the log and in the superblock: device 16 ‖ gen uv ‖ hash 16 ‖ incarnation BE64.
 func (t trial) append(b []byte) []byte {
-	b = binary.AppendUvarint(append(b, t.version.Device[:]...), uint64(t.version.Gen))
+	b = change.AppendUvarint(append(b, t.version.Device[:]...), uint64(t.version.Gen))
 	return binary.BigEndian.AppendUint64(append(b, t.hash[:]...), t.engine)
 }
 

@@ -2,7 +2,6 @@ package change
 
 import (
 	"crypto/sha256"
-	"encoding/binary"
 	"slices"
 
 	"vsync/core/fmt"
@@ -110,27 +109,27 @@ func (h *Header) append(dst []byte, format byte) []byte {
 		flags |= headerNonce
 	}
 	dst = append(dst, format)
-	dst = binary.AppendUvarint(dst, flags)
+	dst = AppendUvarint(dst, flags)
 	dst = append(dst, h.Device[:]...)
-	dst = binary.AppendUvarint(dst, uint64(h.Gen))
-	dst = binary.AppendUvarint(dst, h.Stamp)
+	dst = AppendUvarint(dst, uint64(h.Gen))
+	dst = AppendUvarint(dst, h.Stamp)
 	if flags&headerNonce != 0 {
 		dst = append(dst, h.Nonce.Tab[:]...)
-		dst = binary.AppendUvarint(dst, h.Nonce.Counter)
+		dst = AppendUvarint(dst, h.Nonce.Counter)
 	}
 	if flags&headerNote != 0 {
 		dst = appendText(dst, h.Note)
 	}
-	dst = binary.AppendUvarint(dst, uint64(len(h.Collections)))
+	dst = AppendUvarint(dst, uint64(len(h.Collections)))
 	for _, name := range h.Collections {
 		dst = appendText(dst, name)
 	}
-	dst = binary.AppendUvarint(dst, uint64(len(h.Devices)))
+	dst = AppendUvarint(dst, uint64(len(h.Devices)))
 	for i := range h.Devices {
 		dst = append(dst, h.Devices[i][:]...)
 	}
-	dst = binary.AppendUvarint(dst, uint64(h.Count))
-	dst = binary.AppendUvarint(dst, uint64(h.Size))
+	dst = AppendUvarint(dst, uint64(h.Count))
+	dst = AppendUvarint(dst, uint64(h.Size))
 	return append(dst, h.Body[:]...)
 }
 
@@ -180,7 +179,7 @@ func (b *Batch) Partial(keep func(Mutation) bool) []byte {
 			continue
 		}
 		kept++
-		frames = binary.AppendUvarint(frames, uint64(b.Mutations[i].Index))
+		frames = AppendUvarint(frames, uint64(b.Mutations[i].Index))
 		frames = e.frame(frames, &b.Mutations[i])
 	}
 	if kept == b.Count {
@@ -188,7 +187,7 @@ func (b *Batch) Partial(keep func(Mutation) bool) []byte {
 	}
 	dst := b.Header.append(make([]byte, 0, 512+len(frames)), partialFormat)
 	dst = append(dst, b.Hash[:]...)
-	dst = binary.AppendUvarint(dst, uint64(kept))
+	dst = AppendUvarint(dst, uint64(kept))
 	return append(dst, frames...)
 }
 
@@ -214,19 +213,19 @@ func (e *frameEncoder) frame(dst []byte, m *Mutation) []byte {
 		kind |= mutationChanges
 	}
 	head := append(e.head[:0], kind)
-	head = binary.AppendUvarint(head, e.colls.index(m.Key.Collection))
+	head = AppendUvarint(head, e.colls.index(m.Key.Collection))
 	head = appendText(head, m.Key.ID)
-	head = binary.AppendUvarint(head, uint64(len(m.Parents)))
+	head = AppendUvarint(head, uint64(len(m.Parents)))
 	for _, p := range m.Parents {
-		head = binary.AppendUvarint(head, e.devs.index(p.Device))
-		head = binary.AppendUvarint(head, uint64(p.Gen))
+		head = AppendUvarint(head, e.devs.index(p.Device))
+		head = AppendUvarint(head, uint64(p.Gen))
 	}
 	if m.Changes != nil {
-		head = binary.AppendUvarint(head, uint64(len(m.Changes)))
+		head = AppendUvarint(head, uint64(len(m.Changes)))
 		head = append(head, m.Changes...)
 	}
 	e.head = head
-	dst = binary.AppendUvarint(dst, uint64(len(head)+len(m.Value)))
+	dst = AppendUvarint(dst, uint64(len(head)+len(m.Value)))
 	dst = append(dst, head...)
 	return append(dst, m.Value...)
 }
@@ -285,7 +284,7 @@ func (t *table[T]) note(row T, i int) {
 const smallList = 12
 
 func appendText(dst []byte, s string) []byte {
-	dst = binary.AppendUvarint(dst, uint64(len(s)))
+	dst = AppendUvarint(dst, uint64(len(s)))
 	return append(dst, s...)
 }
 

@@ -83,7 +83,7 @@ func NewBatchEntry(h *Header, batch []byte, ann Annotation) *Entry {
 // NewVoidEntry returns an entry, not yet sealed, that voids the batch with this name.
 func NewVoidEntry(v Version, hash Hash, ann Annotation) *Entry {
 	body := append(make([]byte, 0, 48), v.Device[:]...)
-	body = binary.AppendUvarint(body, uint64(v.Gen))
+	body = AppendUvarint(body, uint64(v.Gen))
 	body = append(body, hash[:]...)
 	return &Entry{Kind: EntryVoid, Annotation: ann, Body: body, Version: v, Hash: hash}
 }
@@ -97,7 +97,7 @@ func (e *Entry) Append(dst []byte) ([]byte, error) {
 	}
 	dst = slices.Grow(dst, 2+binary.MaxVarintLen32+len(ann)+HashSize+len(e.Body))
 	dst = append(dst, entryFormat, byte(e.Kind))
-	dst = binary.AppendUvarint(dst, uint64(len(ann)))
+	dst = AppendUvarint(dst, uint64(len(ann)))
 	dst = append(dst, ann...)
 	dst = append(dst, e.MAC[:]...)
 	return append(dst, e.Body...), nil
@@ -301,20 +301,20 @@ func (e *Entry) VerifyMAC(key []byte, lineage Lineage) error {
 
 // Append adds the bytes of the annotation to dst.
 func (a *Annotation) Append(dst []byte) []byte {
-	dst = binary.AppendUvarint(dst, a.flags())
-	dst = binary.AppendUvarint(dst, a.Accepted)
+	dst = AppendUvarint(dst, a.flags())
+	dst = AppendUvarint(dst, a.Accepted)
 	if a.Stamp != 0 {
-		dst = binary.AppendUvarint(dst, a.Stamp)
+		dst = AppendUvarint(dst, a.Stamp)
 	}
 	if len(a.EParents) > 0 {
-		dst = binary.AppendUvarint(dst, uint64(len(a.EParents)))
+		dst = AppendUvarint(dst, uint64(len(a.EParents)))
 	}
 	for _, p := range a.EParents {
-		dst = binary.AppendUvarint(dst, uint64(p.Index))
-		dst = binary.AppendUvarint(dst, uint64(len(p.Parents)))
+		dst = AppendUvarint(dst, uint64(p.Index))
+		dst = AppendUvarint(dst, uint64(len(p.Parents)))
 		for _, v := range p.Parents {
 			dst = append(dst, v.Device[:]...)
-			dst = binary.AppendUvarint(dst, uint64(v.Gen))
+			dst = AppendUvarint(dst, uint64(v.Gen))
 		}
 	}
 	if a.Reason != nil {

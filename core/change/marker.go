@@ -1,9 +1,6 @@
 package change
 
-import (
-	"encoding/base64"
-	"encoding/binary"
-)
+import "encoding/base64"
 
 const markerFormat = 1
 
@@ -22,8 +19,8 @@ func (m Marker) IsZero() bool { return m == Marker{} }
 // Append adds the encoded marker to dst.
 func (m Marker) Append(dst []byte) []byte {
 	dst = append(dst, markerFormat)
-	dst = binary.AppendUvarint(dst, m.Epoch)
-	dst = binary.AppendUvarint(dst, m.Seq)
+	dst = AppendUvarint(dst, m.Epoch)
+	dst = AppendUvarint(dst, m.Seq)
 	dst = append(dst, m.Hash[:]...)
 	return append(dst, m.Scope[:]...)
 }

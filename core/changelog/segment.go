@@ -244,12 +244,12 @@ func bodyLen(items []Item) (n int) {
 }
 
 func appendRecord(b []byte, inc, commit uint64, body int, items []Item) []byte {
-	b = binary.AppendUvarint(b, uint64(body))
+	b = change.AppendUvarint(b, uint64(body))
 	at := len(b)
 	b = append(b, 0, 0, 0, 0)
 	for _, it := range items {
-		b = binary.AppendUvarint(b, uint64(it.Kind))
-		b = binary.AppendUvarint(b, uint64(len(it.Data)))
+		b = change.AppendUvarint(b, uint64(it.Kind))
+		b = change.AppendUvarint(b, uint64(len(it.Data)))
 		b = append(b, it.Data...)
 	}
 	binary.LittleEndian.PutUint32(b[at:], recordSum(inc, commit, b[at+4:]))

@@ -36,12 +36,12 @@ func (s *summary) pieces() [][]byte {
 		n := min(len(spans), pieceSpans)
 		var b []byte
 		for _, v := range []uint64{s.name.First, s.last, s.name.Incarnation, size, seq, end, uint64(n)} {
-			b = binary.AppendUvarint(b, v)
+			b = change.AppendUvarint(b, v)
 		}
 		for _, sp := range spans[:n] {
 			b = append(b, sp.device[:]...)
-			b = binary.AppendUvarint(b, uint64(sp.from))
-			b = binary.AppendUvarint(b, uint64(sp.to))
+			b = change.AppendUvarint(b, uint64(sp.from))
+			b = change.AppendUvarint(b, uint64(sp.to))
 		}
 		out, spans = append(out, b), spans[n:]
 		size, seq, end = 0, 0, 0

@@ -52,7 +52,7 @@ func (m Mapping) Append(dst []byte) ([]byte, error) {
 	dst = append(dst, format, 0)
 	dst = append(dst, m.Old[:]...)
 	dst = append(dst, m.New[:]...)
-	return binary.AppendUvarint(dst, uint64(m.Common)), nil
+	return change.AppendUvarint(dst, uint64(m.Common)), nil
 }
 
 // check takes the offsets that an error about the devices or the generation is to name.

@@ -1,7 +1,6 @@
 package device
 
 import (
-	"encoding/binary"
 	"unicode/utf8"
 
 	"vsync/core/change"
@@ -51,10 +50,10 @@ func (r Record) Append(dst []byte) ([]byte, error) {
 	}
 	dst = append(dst, format, flags)
 	dst = append(dst, r.Hash[:]...)
-	dst = binary.AppendUvarint(dst, uint64(r.Last))
-	dst = binary.AppendUvarint(dst, r.Contact)
+	dst = change.AppendUvarint(dst, uint64(r.Last))
+	dst = change.AppendUvarint(dst, r.Contact)
 	if r.Subject != "" {
-		dst = binary.AppendUvarint(dst, uint64(len(r.Subject)))
+		dst = change.AppendUvarint(dst, uint64(len(r.Subject)))
 		dst = append(dst, r.Subject...)
 	}
 	return dst, nil

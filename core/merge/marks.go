@@ -90,19 +90,19 @@ func (m *marks) encode() []byte {
 		return nil
 	}
 	w := marksWriter{m: m, numbers: make([]int, len(m.versions.list))}
-	b := binary.AppendUvarint(nil, uint64(len(m.entries)))
+	b := change.AppendUvarint(nil, uint64(len(m.entries)))
 	for i := range m.entries {
 		b = w.entry(b, &m.entries[i])
 	}
-	head := binary.AppendUvarint(make([]byte, 0, 2+20*len(w.used)+len(b)), uint64(len(w.used)))
+	head := change.AppendUvarint(make([]byte, 0, 2+20*len(w.used)+len(b)), uint64(len(w.used)))
 	devices := numbering[change.DeviceID]{}
 	for _, v := range w.used {
 		at, known := devices.of(v.Device)
-		head = binary.AppendUvarint(head, uint64(at))
+		head = change.AppendUvarint(head, uint64(at))
 		if !known {
 			head = append(head, v.Device[:]...)
 		}
-		head = binary.AppendUvarint(head, uint64(v.Gen))
+		head = change.AppendUvarint(head, uint64(v.Gen))
 	}
 	return append(head, b...)
 }
@@ -118,25 +118,25 @@ func (w *marksWriter) version(b []byte, i int) []byte {
 		w.used = append(w.used, w.m.versions.list[i])
 		w.numbers[i] = len(w.used)
 	}
-	return binary.AppendUvarint(b, uint64(w.numbers[i]-1))
+	return change.AppendUvarint(b, uint64(w.numbers[i]-1))
 }
 
 func (w *marksWriter) entry(b []byte, e *entry) []byte {
-	b = binary.AppendUvarint(b, uint64(len(e.path)))
+	b = change.AppendUvarint(b, uint64(len(e.path)))
 	for _, key := range e.path {
-		b = append(binary.AppendUvarint(b, uint64(len(key))), key...)
+		b = append(change.AppendUvarint(b, uint64(len(key))), key...)
 	}
 	if e.dots == nil {
-		b = binary.AppendUvarint(b, 2*uint64(len(e.runs)))
+		b = change.AppendUvarint(b, 2*uint64(len(e.runs)))
 		for _, s := range e.runs {
 			b = w.version(b, s.version)
-			b = binary.AppendUvarint(binary.AppendUvarint(b, uint64(s.start)), uint64(s.n))
+			b = change.AppendUvarint(change.AppendUvarint(b, uint64(s.start)), uint64(s.n))
 		}
 		return b
 	}
-	b = binary.AppendUvarint(b, 2*uint64(len(e.dots))+1)
+	b = change.AppendUvarint(b, 2*uint64(len(e.dots))+1)
 	for _, d := range e.dots {
-		b = binary.AppendUvarint(binary.AppendUvarint(b, uint64(d.n)), uint64(len(d.versions)))
+		b = change.AppendUvarint(change.AppendUvarint(b, uint64(d.n)), uint64(len(d.versions)))
 		for _, v := range d.versions {
 			b = w.version(b, v)
 		}

@@ -1,7 +1,6 @@
 package objects
 
 import (
-	"encoding/binary"
 	"math/bits"
 
 	"vsync/core/change"
@@ -22,14 +21,14 @@ func (o *Object) Encode() []byte { return o.Append(make([]byte, 0, o.size())) }
 // Append adds the bytes of the object to dst. The value of what is deleted is left out.
 func (o *Object) Append(dst []byte) []byte {
 	dst = append(dst, format, o.flags())
-	dst = binary.AppendUvarint(dst, uint64(len(o.Confirmed)))
+	dst = change.AppendUvarint(dst, uint64(len(o.Confirmed)))
 	for i := range o.Confirmed {
 		l := &o.Confirmed[i]
 		dst = appendHead(dst, l.Deleted, l.Version, l.Stamp)
-		dst = binary.AppendUvarint(dst, l.Accepted)
+		dst = change.AppendUvarint(dst, l.Accepted)
 		dst = appendValue(dst, l.Deleted, l.Value)
 	}
-	dst = binary.AppendUvarint(dst, uint64(len(o.Pending)))
+	dst = change.AppendUvarint(dst, uint64(len(o.Pending)))
 	for i := range o.Pending {
 		dst = o.Pending[i].append(dst)
 	}
@@ -61,7 +60,7 @@ func (o *Object) flags() (flags byte) {
 func (o *Object) appendState(dst []byte, s *State, shown bool) []byte {
 	dst = appendVersion(dst, s.Origin)
 	from := o.from(s, shown)
-	if dst = binary.AppendUvarint(dst, uint64(from)); from == 0 {
+	if dst = change.AppendUvarint(dst, uint64(from)); from == 0 {
 		dst = appendValue(dst, false, s.Value)
 	}
 	return appendValue(dst, false, s.Marks)
@@ -69,14 +68,14 @@ func (o *Object) appendState(dst []byte, s *State, shown bool) []byte {
 
 // appendOwn writes versions in runs of one device.
 func (o *Object) appendOwn(dst []byte) []byte {
-	dst = binary.AppendUvarint(dst, uint64(runs(o.Own)))
+	dst = change.AppendUvarint(dst, uint64(runs(o.Own)))
 	for i := 0; i < len(o.Own); {
 		n := run(o.Own[i:])
 		dst = append(dst, o.Own[i].Device[:]...)
-		dst = binary.AppendUvarint(dst, uint64(n))
+		dst = change.AppendUvarint(dst, uint64(n))
 		last := change.Generation(0)
 		for _, v := range o.Own[i : i+n] {
-			dst = binary.AppendUvarint(dst, uint64(v.Gen-last))
+			dst = change.AppendUvarint(dst, uint64(v.Gen-last))
 			last = v.Gen
 		}
 		i += n
@@ -126,12 +125,12 @@ func (o *Object) ownSize() int {
 
 func (p *Pending) append(dst []byte) []byte {
 	dst = appendHead(dst, p.Deleted, p.Version, p.Stamp)
-	dst = binary.AppendUvarint(dst, uint64(len(p.Hides)))
+	dst = change.AppendUvarint(dst, uint64(len(p.Hides)))
 	for i := range p.Hides {
 		h := &p.Hides[i]
 		dst = appendVersion(dst, change.Version{Device: h.Device, Gen: h.First})
-		dst = binary.AppendUvarint(dst, uint64(h.Last-h.First))
-		dst = binary.AppendUvarint(dst, uint64(h.Until.Gen))
+		dst = change.AppendUvarint(dst, uint64(h.Last-h.First))
+		dst = change.AppendUvarint(dst, uint64(h.Until.Gen))
 		if !h.Until.IsZero() {
 			dst = append(dst, h.Until.Device[:]...)
 		}
@@ -145,19 +144,19 @@ func appendHead(dst []byte, deleted bool, v change.Version, stamp uint64) []byte
 		flags |= flagDeleted
 	}
 	dst = appendVersion(append(dst, flags), v)
-	return binary.AppendUvarint(dst, stamp)
+	return change.AppendUvarint(dst, stamp)
 }
 
 func appendVersion(dst []byte, v change.Version) []byte {
 	dst = append(dst, v.Device[:]...)
-	return binary.AppendUvarint(dst, uint64(v.Gen))
+	return change.AppendUvarint(dst, uint64(v.Gen))
 }
 
 func appendValue(dst []byte, deleted bool, value []byte) []byte {
 	if deleted {
 		value = nil
 	}
-	dst = binary.AppendUvarint(dst, uint64(len(value)))
+	dst = change.AppendUvarint(dst, uint64(len(value)))
 	return append(dst, value...)
 }
 
