@@ -9,6 +9,7 @@ import (
 	"vsync/core/change"
 	"vsync/core/changelog"
 	"vsync/core/fmt"
+	"vsync/core/order"
 )
 
 // Incoming is one batch as a device pushed it.
@@ -238,7 +239,7 @@ func (r *Replica) effectiveParents(s *stage, b *change.Batch) (out []change.EPar
 			ps = append(ps, instead...)
 		}
 		if replaced {
-			slices.SortFunc(ps, change.Version.Compare)
+			order.By(ps, change.Version.Compare)
 			out = append(out, change.EParents{Index: m.Index, Parents: slices.Compact(ps)})
 		}
 	}

@@ -4,12 +4,12 @@ import (
 	"context"
 	"errors"
 	"iter"
-	"slices"
 
 	"vsync/core/change"
 	"vsync/core/dag"
 	"vsync/core/merge"
 	"vsync/core/objects"
+	"vsync/core/order"
 )
 
 // A conflict is an object whose leaves wrote different things, whatever the rule of its collection:
@@ -114,6 +114,6 @@ func plainParents(v *objects.View, rules *merge.Rules) []change.Version {
 			shown = append(shown, v.Leaves[i].Version)
 		}
 	}
-	slices.SortFunc(shown, change.Version.Compare)
+	order.By(shown, change.Version.Compare)
 	return shown
 }

@@ -2,13 +2,13 @@ package core
 
 import (
 	"bytes"
-	"maps"
 	"slices"
 
 	"vsync/core/change"
 	"vsync/core/dag"
 	"vsync/core/merge"
 	"vsync/core/objects"
+	"vsync/core/order"
 )
 
 // Where a collection has field rules, an object's row has a state: the value that its mutations make together.
@@ -325,7 +325,7 @@ func (f *fold) later(k change.Key) {
 func (f *fold) showAnew() error {
 	due := f.due
 	f.due = nil
-	for _, row := range slices.Sorted(maps.Keys(due)) {
+	for _, row := range order.Keys(due) {
 		if err := f.showRow(row, due[row], func() {}); err != nil {
 			return err
 		}
@@ -373,7 +373,7 @@ func (f *fold) rerule(collections []string) error {
 	if err != nil {
 		return err
 	}
-	rows := slices.Sorted(maps.Keys(own))
+	rows := order.Keys(own)
 	for _, row := range rows {
 		o := own[row]
 		if err := f.showRow(row, o.key, func() { f.obj.Own = o.versions }); err != nil {

@@ -7,6 +7,7 @@ import (
 	"vsync/core/change"
 	"vsync/core/changelog"
 	"vsync/core/device"
+	"vsync/core/order"
 )
 
 // Hub and device may go back in time together: one machine is restored that both stood on. Then the device writes its next batches
@@ -140,7 +141,7 @@ func (o *Orphans) names(parents []change.Version) []change.Version {
 			out = append(out, now)
 		}
 	}
-	slices.SortFunc(out, change.Version.Compare)
+	order.By(out, change.Version.Compare)
 	return slices.Compact(out)
 }
 

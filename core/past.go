@@ -3,12 +3,12 @@ package core
 import (
 	"context"
 	"iter"
-	"maps"
 	"slices"
 	"strings"
 
 	"vsync/core/change"
 	"vsync/core/changelog"
+	"vsync/core/order"
 )
 
 // The past is not stored: it is folded anew from the log, up to a place, and of the objects that are asked for alone.
@@ -103,7 +103,7 @@ func (p *Past) Scan(ctx context.Context, q ScanRange) iter.Seq2[Entry, error] {
 			yield(Entry{}, err)
 			return
 		}
-		names := slices.Sorted(maps.Keys(rows))
+		names := order.Keys(rows)
 		if q.Reverse {
 			slices.Reverse(names)
 		}

@@ -2,12 +2,12 @@ package core
 
 import (
 	"context"
-	"maps"
 	"slices"
 
 	"vsync/core/change"
 	"vsync/core/changelog"
 	"vsync/core/device"
+	"vsync/core/order"
 )
 
 // revive writes again what this device wrote under ids that it gave up, and which the hub had then and has lost: all of the feed is
@@ -57,7 +57,7 @@ func (r *Replica) revive(ctx context.Context, which func(old change.DeviceID) bo
 		for i, b := range again {
 			names[b.Version()] = change.Version{Device: s.state.device, Gen: s.state.lastGen + 1 + change.Generation(i)}
 		}
-		data := rewindData(s.state.marker, rows, names, settled, slices.SortedFunc(maps.Keys(names), change.Version.Compare), s.state.rules, nil)
+		data := rewindData(s.state.marker, rows, names, settled, order.KeysBy(names, change.Version.Compare), s.state.rules, nil)
 		s.add(changelog.ItemRewind, data)
 		if err := s.goBack(data); err != nil {
 			return err
@@ -131,7 +131,7 @@ func (s *stage) writeAgain(batches []*change.Batch, names map[change.Version]cha
 				return err
 			}
 			m.Parents = append(parents, others...)
-			slices.SortFunc(m.Parents, change.Version.Compare)
+			order.By(m.Parents, change.Version.Compare)
 			m.Parents = slices.Compact(m.Parents)
 		}
 		if err := s.addOwn(b, func() ([]turn, error) { return s.local(b, nil) }); err != nil {

@@ -4,12 +4,12 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
-	"maps"
 	"slices"
 
 	"vsync/core/change"
 	"vsync/core/changelog"
 	"vsync/core/objects"
+	"vsync/core/order"
 )
 
 // A hub may lose entries: its storage was emptied, or an older copy put back, and it has gone another way since. A device that has
@@ -334,7 +334,7 @@ func (r *Replica) formRewind(ctx context.Context, s *stage, m change.Marker, bac
 	for _, versions := range b.former {
 		dropped = append(dropped, versions...)
 	}
-	slices.SortFunc(dropped, change.Version.Compare)
+	order.By(dropped, change.Version.Compare)
 	data := rewindData(m, rows, nil, dealtWith, slices.Compact(dropped), then.rules, &back)
 	s.add(changelog.ItemRewind, data)
 	s.wrote = true // what was confirmed may have to be pushed
@@ -345,12 +345,12 @@ func rewindData(m change.Marker, rows map[string][]byte, names map[change.Versio
 	marker := m.Encode()
 	data := append(change.AppendUvarint(nil, uint64(len(marker))), marker...)
 	data = change.AppendUvarint(data, uint64(len(rows)))
-	for _, row := range slices.Sorted(maps.Keys(rows)) {
+	for _, row := range order.Keys(rows) {
 		data = append(change.AppendUvarint(data, uint64(len(row))), row...)
 		data = append(change.AppendUvarint(data, uint64(len(rows[row]))), rows[row]...)
 	}
 	data = change.AppendUvarint(data, uint64(len(names)))
-	for _, v := range slices.SortedFunc(maps.Keys(names), change.Version.Compare) {
+	for _, v := range order.KeysBy(names, change.Version.Compare) {
 		data = appendVersion(appendVersion(data, v), names[v])
 	}
 	for _, list := range [][]change.Version{settled, dropped} {

@@ -9,6 +9,7 @@ import (
 	"vsync/core/change"
 	"vsync/core/merge"
 	"vsync/core/objects"
+	"vsync/core/order"
 	"vsync/core/store"
 )
 
@@ -271,7 +272,7 @@ func (s *stage) named(seen, leaves []change.Version) (out []change.Version) {
 	for _, v := range seen {
 		out = append(out, s.today(v, leaves))
 	}
-	slices.SortFunc(out, change.Version.Compare)
+	order.By(out, change.Version.Compare)
 	return slices.Compact(out)
 }
 

@@ -8,6 +8,7 @@ import (
 	"vsync/core/changelog"
 	"vsync/core/device"
 	"vsync/core/merge"
+	"vsync/core/order"
 	"vsync/core/store"
 )
 
@@ -300,7 +301,7 @@ func (s *stage) rewrite(a device.Mapping, old []*change.Batch, known bool) error
 			b.Mutations[i].Parents, dropped = parents, append(dropped, out...)
 		}
 	}
-	slices.SortFunc(dropped, change.Version.Compare)
+	order.By(dropped, change.Version.Compare)
 	dropped = slices.Compact(dropped)
 	data := change.AppendUvarint(append([]byte(nil), a.Old[:]...), uint64(a.Common))
 	data = append(data, a.New[:]...)

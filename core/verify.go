@@ -2,12 +2,13 @@ package core
 
 import (
 	"bytes"
-	"slices"
+	"cmp"
 	"strings"
 
 	"vsync/core/change"
 	"vsync/core/changelog"
 	"vsync/core/fmt"
+	"vsync/core/order"
 	"vsync/core/store"
 )
 
@@ -218,7 +219,7 @@ func (c *checker) compare(p pass, rows map[string][]byte) error {
 	for row := range rows {
 		missing = append(missing, row)
 	}
-	slices.Sort(missing)
+	order.By(missing, cmp.Compare)
 	for _, row := range missing {
 		c.differs(row, "it is in the log only")
 	}

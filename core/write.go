@@ -9,6 +9,7 @@ import (
 	"vsync/core/change"
 	"vsync/core/changelog"
 	"vsync/core/objects"
+	"vsync/core/order"
 	"vsync/core/store"
 )
 
@@ -263,7 +264,7 @@ func (s *stage) parents(op *Op) ([]change.Version, had, error) {
 			return nil, h, err
 		}
 	}
-	slices.SortFunc(seen, change.Version.Compare)
+	order.By(seen, change.Version.Compare)
 	return slices.Compact(seen), h, nil
 }
 
@@ -344,7 +345,7 @@ func (s *stage) check(c *Check) error {
 	for i := range want {
 		want[i] = s.today(want[i], v.Frontier())
 	}
-	slices.SortFunc(want, change.Version.Compare)
+	order.By(want, change.Version.Compare)
 	if !slices.Equal(want, v.Frontier()) {
 		return ErrChanged
 	}

@@ -6,6 +6,7 @@ import (
 	"unicode/utf8"
 
 	"vsync/core/fmt"
+	"vsync/core/order"
 )
 
 // check holds a batch that is to be encoded against all rules but the size of the whole, and puts
@@ -48,7 +49,7 @@ func (m *Mutation) check(own Version) error {
 		return encodeError("", fmt.Sprintf("at most %d parents", MaxParents), fmt.Sprint(len(m.Parents)), ErrTooLarge)
 	}
 	if !slices.IsSortedFunc(m.Parents, Version.Compare) {
-		slices.SortFunc(m.Parents, Version.Compare)
+		order.By(m.Parents, Version.Compare)
 	}
 	for i, p := range m.Parents {
 		switch {

@@ -4,13 +4,13 @@ import (
 	"bytes"
 	"encoding/binary"
 	"math"
-	"slices"
 	"strconv"
 	"unicode/utf8"
 
 	"github.com/vmihailenco/msgpack/v5/msgpcode"
 
 	"vsync/core/fmt"
+	"vsync/core/order"
 )
 
 // extTime is msgpack's timestamp extension type, -1, as its byte.
@@ -266,7 +266,7 @@ func repeated(keys [][]byte) []byte {
 		}
 		return nil
 	}
-	slices.SortFunc(keys, bytes.Compare)
+	order.By(keys, bytes.Compare)
 	for i := range keys[1:] {
 		if bytes.Equal(keys[i], keys[i+1]) {
 			return keys[i]

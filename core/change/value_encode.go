@@ -3,7 +3,6 @@ package change
 import (
 	"encoding/binary"
 	"math"
-	"slices"
 	"strconv"
 	"time"
 	"unicode/utf8"
@@ -11,6 +10,7 @@ import (
 	"github.com/vmihailenco/msgpack/v5/msgpcode"
 
 	"vsync/core/fmt"
+	"vsync/core/order"
 )
 
 // A Map is a map value in its writer's order.
@@ -345,7 +345,7 @@ func sorted(m map[string]any) Map {
 	for k, v := range m {
 		fields = append(fields, Field{k, v})
 	}
-	slices.SortFunc(fields, func(a, b Field) int {
+	order.By(fields, func(a, b Field) int {
 		if a.Key < b.Key {
 			return -1
 		}

@@ -2,7 +2,8 @@ package change
 
 import (
 	"maps"
-	"slices"
+
+	"vsync/core/order"
 )
 
 // A Vector is a generation vector: per device the highest generation held, all before it included.
@@ -59,7 +60,7 @@ func Difference(source, destination, reclaimed Vector) []Span {
 			spans = append(spans, Span{d, first, last})
 		}
 	}
-	slices.SortFunc(spans, func(a, b Span) int { return a.Device.Compare(b.Device) })
+	order.By(spans, func(a, b Span) int { return a.Device.Compare(b.Device) })
 	return spans
 }
 

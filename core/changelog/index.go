@@ -8,6 +8,7 @@ import (
 	"sort"
 
 	"vsync/core/change"
+	"vsync/core/order"
 )
 
 // summary says what a segment holds: commits, feed sequences, and whose batches' bytes.
@@ -108,7 +109,7 @@ func tidy(spans []span) []span {
 	if len(spans) < 2 {
 		return spans
 	}
-	slices.SortFunc(spans, compareSpans)
+	order.By(spans, compareSpans)
 	out := spans[:1]
 	for _, sp := range spans[1:] {
 		last := &out[len(out)-1]

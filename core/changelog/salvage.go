@@ -3,10 +3,9 @@ package changelog
 import (
 	"bytes"
 	"context"
-	"maps"
-	"slices"
 
 	"vsync/core/fmt"
+	"vsync/core/order"
 	"vsync/core/store"
 )
 
@@ -109,7 +108,7 @@ func (v *salvage) row(r store.Row) {
 
 // records reads what can be read. What a later incarnation has written instead does not count: that begins with its first segment.
 func (v *salvage) records() {
-	names := slices.SortedFunc(maps.Keys(v.segs), func(a, b Name) int {
+	names := order.KeysBy(v.segs, func(a, b Name) int {
 		return bytes.Compare(a.row(0), b.row(0))
 	})
 	for _, name := range names {
@@ -163,7 +162,7 @@ func (v *salvage) cut(from Name, known uint64) {
 			v.run()
 		}
 	}
-	for _, c := range slices.Sorted(maps.Keys(v.recs)) {
+	for _, c := range order.Keys(v.recs) {
 		if c > v.out.Cut {
 			v.out.Behind = append(v.out.Behind, v.recs[c].rec)
 		}

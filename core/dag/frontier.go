@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"vsync/core/change"
+	"vsync/core/order"
 )
 
 // A Frontier is the set of an object's leaves: versions ascending, distinct. Its methods leave it as
@@ -13,7 +14,7 @@ type Frontier []change.Version
 // NewFrontier returns the frontier of these versions, in any order, with repetitions or without.
 func NewFrontier(versions ...change.Version) Frontier {
 	f := slices.Clone(Frontier(versions))
-	slices.SortFunc(f, change.Version.Compare)
+	order.By(f, change.Version.Compare)
 	return slices.Compact(f)
 }
 

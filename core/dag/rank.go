@@ -7,6 +7,7 @@ import (
 
 	"vsync/core/change"
 	"vsync/core/fmt"
+	"vsync/core/order"
 )
 
 // Ranked returns a lookup of the given versions and their ancestors whose positions are above those of all parents, for a log that
@@ -64,16 +65,16 @@ func reach(ctx context.Context, lookup Lookup, from []change.Version) (map[chang
 
 // rank numbers the nodes anew: each behind its parents, and otherwise as they stood.
 func rank(nodes map[change.Version]*Node) {
-	order := make([]*Node, 0, len(nodes))
+	ranked := make([]*Node, 0, len(nodes))
 	for _, n := range nodes {
-		order = append(order, n)
+		ranked = append(ranked, n)
 	}
-	slices.SortFunc(order, func(a, b *Node) int {
+	order.By(ranked, func(a, b *Node) int {
 		return cmp.Or(cmp.Compare(a.Position, b.Position), a.Version.Compare(b.Version))
 	})
 	last := uint64(0)
 	state := map[change.Version]uint8{} // 1: being placed, 2: placed
-	for _, n := range order {
+	for _, n := range ranked {
 		for stack := []*Node{n}; len(stack) > 0; {
 			top := stack[len(stack)-1]
 			switch state[top.Version] {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 
 	"vsync/core/change"
+	"vsync/core/order"
 )
 
 // Diff returns what a writer changed who saw one value and wrote another: the changes of his mutation. Seen is nil where
@@ -46,7 +47,7 @@ type differ struct {
 }
 
 func (d *differ) finish() *changes {
-	sortBy(d.out.ops, func(o, p *op) int { return comparePaths(o.path, p.path) })
+	order.ByPointer(d.out.ops, func(o, p *op) int { return comparePaths(o.path, p.path) })
 	d.out.versions = d.names.list
 	d.out.renumber()
 	return &d.out

@@ -9,6 +9,7 @@ import (
 
 	"vsync/core/change"
 	"vsync/core/fmt"
+	"vsync/core/order"
 )
 
 // A Mode says what becomes of an object of which several versions stand beside each other.
@@ -278,7 +279,7 @@ func (p *Path) compare(q *Path) int {
 
 // arrange puts the paths in their order, and refuses those that none would ever reach.
 func (r *Rules) arrange() error {
-	sortBy(r.Paths, (*Path).compare)
+	order.ByPointer(r.Paths, (*Path).compare)
 	r.merges = r.Mode == Fields && len(r.Unknown()) == 0
 	for i := range r.Paths {
 		p := &r.Paths[i]
@@ -307,7 +308,7 @@ func (r *Rules) Encode() []byte {
 	switch r.Mode {
 	case Fields:
 		paths := slices.Clone(r.Paths)
-		sortBy(paths, func(p, q *Path) int { return strings.Compare(p.Text, q.Text) })
+		order.ByPointer(paths, func(p, q *Path) int { return strings.Compare(p.Text, q.Text) })
 		b = appendMap(b, len(paths))
 		for i := range paths {
 			b = appendString(appendString(b, paths[i].Text), paths[i].Name)

@@ -3,6 +3,8 @@ package merge
 import (
 	"bytes"
 	"slices"
+
+	"vsync/core/order"
 )
 
 // A member of a set, and the versions that brought it: their numbers in the marks, ascending by version.
@@ -136,7 +138,7 @@ func (a *applier) with(brought []int, v int) []int {
 	}
 	m := a.marks()
 	out := append(slices.Clone(brought), v)
-	sortBy(out, func(i, j *int) int { return m.versions.list[*i].Compare(m.versions.list[*j]) })
+	order.ByPointer(out, func(i, j *int) int { return m.versions.list[*i].Compare(m.versions.list[*j]) })
 	return out[max(0, len(out)-MaxDots):]
 }
 

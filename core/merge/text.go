@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"cmp"
 	"slices"
+
+	"vsync/core/order"
 )
 
 // A passage is a text as edits see it: lines that all end in a line feed, the last one too, and where each byte comes from. An empty
@@ -83,7 +85,7 @@ func (a *applier) spans(named []span) []span {
 			out = append(out, span{v, s.start, s.n})
 		}
 	}
-	sortBy(out, compareSpans)
+	order.ByPointer(out, compareSpans)
 	disjoint := out[:0]
 	for _, s := range out {
 		if n := len(disjoint); n > 0 && disjoint[n-1].version == s.version && disjoint[n-1].start+disjoint[n-1].n >= s.start {
@@ -165,7 +167,7 @@ func (a *applier) inserted(p passage, inserts []insert) passage {
 		end = in.at + len(in.text) + 1 // with a line feed that it may need
 		size += len(in.text) + 1
 	}
-	stableBy(arrivals, func(x, y *arrival) int { return cmp.Compare(x.at, y.at) })
+	order.StableByPointer(arrivals, func(x, y *arrival) int { return cmp.Compare(x.at, y.at) })
 	out := passage{body: make([]byte, 0, size), runs: make([]span, 0, len(p.runs)+2*len(inserts))}
 	at := 0
 	for _, run := range p.runs {
@@ -230,7 +232,7 @@ func newPlaces(p *passage) []place {
 		places[i] = place{run, at}
 		at += run.n
 	}
-	sortBy(places, func(x, y *place) int { return compareSpans(&x.span, &y.span) })
+	order.ByPointer(places, func(x, y *place) int { return compareSpans(&x.span, &y.span) })
 	return places
 }
 

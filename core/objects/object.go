@@ -7,6 +7,7 @@ import (
 
 	"vsync/core/change"
 	"vsync/core/dag"
+	"vsync/core/order"
 )
 
 // MaxLeaves bounds the leaves of an object, so that a write which has seen all of them can name them.
@@ -432,7 +433,7 @@ func tidied(hides []Hidden) []Hidden {
 	if len(hides) < 2 {
 		return hides
 	}
-	slices.SortFunc(hides, Hidden.compare)
+	order.By(hides, Hidden.compare)
 	return slices.Compact(hides)
 }
 

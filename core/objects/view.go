@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"vsync/core/change"
+	"vsync/core/order"
 )
 
 // A View is what an application sees of an object: both layers, folded.
@@ -82,7 +83,7 @@ func (v *View) Frontier() []change.Version {
 	for i := range v.Leaves {
 		frontier[i] = v.Leaves[i].Version
 	}
-	slices.SortFunc(frontier, change.Version.Compare)
+	order.By(frontier, change.Version.Compare)
 	return frontier
 }
 

@@ -1,6 +1,7 @@
 package pages
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -8,6 +9,7 @@ import (
 	"github.com/tidwall/btree"
 
 	"vsync/core/fmt"
+	"vsync/core/order"
 	"vsync/core/store"
 )
 
@@ -67,7 +69,7 @@ func (c *Checkpoint) Lasts() string {
 			out = append(out, table)
 		}
 	}
-	slices.Sort(out)
+	order.By(out, cmp.Compare)
 	return string(slices.Compact(out))
 }
 
@@ -150,7 +152,7 @@ func (t *Tables) build(ctx context.Context, bad *CorruptError, at Stamp) (*page,
 	for row, val := range rows {
 		p.held = append(p.held, entry{row[1:], placeInline, val})
 	}
-	slices.SortFunc(p.held, func(a, b entry) int { return compareKeys(a.key, b.key) })
+	order.By(p.held, func(a, b entry) int { return compareKeys(a.key, b.key) })
 	p.count = len(p.held)
 	return p, t.replaced(ctx, p, bad)
 }

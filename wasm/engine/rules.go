@@ -2,12 +2,12 @@ package engine
 
 import (
 	"bytes"
+	"cmp"
 	"context"
-	"maps"
-	"slices"
 
 	"vsync/core"
 	"vsync/core/change"
+	"vsync/core/order"
 	"vsync/core/watcher"
 	"vsync/wasm/port"
 )
@@ -40,7 +40,7 @@ func readRules(r *port.Reader, wrong *error) ruled {
 
 // differs says for which collection a second page has other rules.
 func (rs ruled) differs(other ruled) error {
-	for _, name := range slices.Sorted(maps.Keys(other)) {
+	for _, name := range order.Keys(other) {
 		if is := rs[name]; is != nil && !bytes.Equal(is, other[name]) {
 			return fail(core.Invalid, "another tab has opened the database with the rules %s for the collection %q, and this one has %s: give all tabs the same, or close the older ones first",
 				rulesText(is), name, rulesText(other[name]))
@@ -105,7 +105,7 @@ func (db *database) writeRules() {
 		names := db.unruled
 		db.unruled = nil
 		db.mu.Unlock()
-		slices.Sort(names)
+		order.By(names, cmp.Compare)
 		for _, name := range names {
 			if err := db.writeRule(name); err != nil {
 				db.board.complain(err)

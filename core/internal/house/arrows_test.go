@@ -17,15 +17,16 @@ import (
 //	change, store ← pages, dag, changelog, objects, device, wire ← core ← watcher ← wasm, edge ← hosts
 var arrows = map[string][]string{
 	"core/fmt":       {},
-	"core/change":    {"core/store", "core/fmt"},
-	"core/store":     {"core/change", "core/fmt"},
+	"core/order":     {},
+	"core/change":    {"core/store", "core/fmt", "core/order"},
+	"core/store":     {"core/change", "core/fmt", "core/order"},
 	"core/vectors":   {"core/change", "core/store"},
 	"core/pages":     structures,
-	"core/dag":       {"core/change", "core/fmt"},
+	"core/dag":       {"core/change", "core/fmt", "core/order"},
 	"core/changelog": structures,
-	"core/objects":   {"core/change", "core/dag", "core/fmt"},
-	"core/device":    {"core/change", "core/fmt"},
-	"core/merge":     {"core/change", "core/fmt"},
+	"core/objects":   {"core/change", "core/dag", "core/fmt", "core/order"},
+	"core/device":    {"core/change", "core/fmt", "core/order"},
+	"core/merge":     {"core/change", "core/fmt", "core/order"},
 	"core/wire":      structures,
 	"core":           append([]string{"core/vectors", "core/merge"}, structures...),
 	"core/watcher":   append([]string{"core"}, structures...),
@@ -47,7 +48,7 @@ var arrows = map[string][]string{
 }
 
 var structures = []string{
-	"core/fmt", "core/change", "core/store", "core/pages", "core/dag", "core/changelog", "core/objects", "core/device", "core/wire",
+	"core/fmt", "core/order", "core/change", "core/store", "core/pages", "core/dag", "core/changelog", "core/objects", "core/device", "core/wire",
 }
 
 var replica = append([]string{"core", "core/watcher"}, structures...)
