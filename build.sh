@@ -11,7 +11,7 @@ cd "$top"
 # No stamp of the version control: it fails in a container whose user is not the owner of the tree.
 export GOFLAGS="-buildvcs=false ${GOFLAGS:-}"
 
-fuzz_time=3s
+fuzz_time=2s
 
 help() {
   cat <<'TEXT'
@@ -315,7 +315,7 @@ test_e2e() {
 
 # Two real browsers, with the SDK and the engine that the hub serves.
 test_browsers() {
-  VSYNC_BIN=$out/vsync CGO_ENABLED=1 go test -race -count=1 -v -timeout=15m ./web/e2e
+  VSYNC_BIN=$out/vsync CGO_ENABLED=1 go test -race -count=1 -v -timeout=15m ./web/e2e -args -for 12s
 }
 
 # What differs between engines: the store, hosting, and the whole way from page to page. Not all of it, as it takes its time; see the README.
@@ -343,12 +343,15 @@ hosting_of() {
   esac
 }
 
-# The hub in the program in which Cloudflare runs it, with storage on disk: the same tests as of the program, and its own.
+# The hub in the program in which Cloudflare runs it, with storage on disk: the same tests as of the program, and its own; and browsers that
+# sync through it.
 test_worker() {
   need_workerd
   build_worker_tests
-  VSYNC_BIN=$out/vsync VSYNC_WORKER=$out/worker-tests VSYNC_WORKERD=$workerd \
-    go test -tags workerd -count=1 -v -timeout=5m ./edge/e2e -run '^(TestScenarios|TestThroughCuts|TestHTTP|TestAttack.*|TestKills|TestWorker.*)$' -args -host worker -for 5s
+  export VSYNC_BIN=$out/vsync VSYNC_WORKER=$out/worker-tests VSYNC_WORKERD=$workerd
+  go test -tags workerd -count=1 -v -timeout=5m ./edge/e2e -run '^(TestScenarios|TestThroughCuts|TestHTTP|TestAttack.*|TestKills|TestWorker.*)$' -args -host worker -for 5s
+  go test -count=1 -v -timeout=5m ./web/e2e \
+    -run '^(TestLive|TestConflict|TestBothOffline|TestTwoTabs|TestAllRulesAtOnce|TestLogout|TestHubRefusesOrigin|TestThroughCuts)$' -args -host worker -for 3s
 }
 
 test_deploy() { wrangler deploy --dry-run --outdir="$out/worker"; }

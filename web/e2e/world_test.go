@@ -38,7 +38,9 @@ type world struct {
 func newWorld(t *testing.T, plan func(n int) proxy.Script) *world {
 	t.Helper()
 	w := &world{t: t, roads: map[*device]*proxy.Proxy{}}
-	w.hub = program.Serve(t, t.TempDir(), "--origin", "http://127.0.0.1:*")
+	w.hub = program.New(t, t.TempDir())
+	w.hub.Options.Origins = []string{"http://127.0.0.1:*"}
+	w.hub.Start()
 	for n, d := range []*device{anna, bert} {
 		var script proxy.Script
 		if plan != nil {
@@ -46,9 +48,20 @@ func newWorld(t *testing.T, plan func(n int) proxy.Script) *world {
 		}
 		w.roads[d] = w.road(script)
 	}
-	w.site = newSite(t, w.hub.Addr())
+	w.site = newSite(t, filesOf(t, w.hub))
 	t.Cleanup(w.endEngines)
 	return w
+}
+
+// filesOf is where the SDK's files are: at the hub, or, as workerd alone serves none, at one that is the program.
+func filesOf(t *testing.T, hub *program.Hub) string {
+	t.Helper()
+	if !program.IsWorker() {
+		return hub.Addr()
+	}
+	files := program.NewNative(t, t.TempDir())
+	files.Start()
+	return files.Addr()
 }
 
 // road makes a way to the hub.

@@ -52,6 +52,13 @@ func New(t testing.TB, dir string, flags ...string) *Hub {
 	return &Hub{t: t, Dir: dir, host: theHost, port: FreePort(t), flags: flags}
 }
 
+// NewNative is a hub that is the program, whatever others are.
+func NewNative(t testing.TB, dir string) *Hub {
+	h := New(t, dir)
+	h.host = native{}
+	return h
+}
+
 // NewVariant is a hub of another build of edge/worker, that in a directory of this name.
 func NewVariant(t testing.TB, dir, variant string) *Hub {
 	h := New(t, dir)
