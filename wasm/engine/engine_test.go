@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"vsync/core"
+	"vsync/core/change"
 	"vsync/core/store"
 	"vsync/core/wire"
 	"vsync/edge/clock"
@@ -159,6 +160,19 @@ func TestLive(t *testing.T) {
 	a.answer(a.write(op("b", 1), []any{0, "c", nil, nil}))
 	if f := b.items(n); number(f[0]) != port.Delta || !slices.Equal(ids(f[3]), []string{"b"}) || !slices.Equal(texts(f[4]), []string{"c"}) {
 		t.Fatalf("one batch: %v", f)
+	}
+	// A large batch comes in parts, of which the last one ends it.
+	text, err := change.Encode(strings.Repeat("x", port.MaxItems*2/3))
+	if err != nil {
+		t.Fatal(err)
+	}
+	large := func(id string) []any { return []any{0, id, text, nil} }
+	a.answer(a.write([]any{0, "b", nil, nil}, large("d"), large("e"), large("f")))
+	if f := b.items(n); number(f[0]) != port.Part || !slices.Equal(ids(f[3]), []string{"d", "e"}) || !slices.Equal(texts(f[4]), []string{"b"}) {
+		t.Fatalf("a part: %v", ids(f[3]))
+	}
+	if f := b.items(n); number(f[0]) != port.Delta || !slices.Equal(ids(f[3]), []string{"f"}) || len(texts(f[4])) > 0 {
+		t.Fatalf("the rest: %v", ids(f[3]))
 	}
 	b.sayAs(n, port.Cancel)
 	b.refused(n, "ABORTED")

@@ -177,34 +177,51 @@ func (p *Port) follow(c *call, n uint64, q core.ScanRange, marker string, w *win
 		if e.Initial {
 			return errAgain
 		}
-		var rows rows
-		var gone []string
-		for i := range e.Changes {
-			x := &e.Changes[i]
-			switch {
-			case !within(&q, x.Key):
-			case q.Limit > 0 && w.touches(&q, x.Key.ID):
-				return errAgain
-			case q.Limit > 0:
-			case x.Deleted:
-				gone = append(gone, x.Key.ID)
-			default:
-				rows.add(x)
-			}
-		}
-		if rows.n == 0 && len(gone) == 0 {
-			continue
-		}
-		b := msgpack.AppendStr(msgpack.AppendUint(port.Frame(nil, port.Items, n, 5), port.Delta), e.Marker)
-		b = msgpack.AppendArray(rows.append(b), len(gone))
-		for _, id := range gone {
-			b = msgpack.AppendStr(b, id)
-		}
-		if err := p.items(c, b); err != nil {
+		if err := p.delta(c, n, &q, w, &e); err != nil {
 			return err
 		}
 	}
 	return c.ctx.Err()
+}
+
+// delta sends what one batch changes of the result, in parts, so that no page has much of it to read at once.
+func (p *Port) delta(c *call, n uint64, q *core.ScanRange, w *window, e *core.Event) error {
+	var rows rows
+	var gone []string
+	frame := func(part uint64) []byte {
+		b := msgpack.AppendStr(msgpack.AppendUint(port.Frame(nil, port.Items, n, 5), part), e.Marker)
+		b = msgpack.AppendArray(rows.append(b), len(gone))
+		for _, id := range gone {
+			b = msgpack.AppendStr(b, id)
+		}
+		return b
+	}
+	parts := 0
+	for i := range e.Changes {
+		x := &e.Changes[i]
+		switch {
+		case !within(q, x.Key):
+		case q.Limit > 0 && w.touches(q, x.Key.ID):
+			return errAgain
+		case q.Limit > 0:
+		case x.Deleted:
+			gone = append(gone, x.Key.ID)
+		default:
+			rows.add(x)
+		}
+		if rows.full() {
+			if err := p.items(c, frame(port.Part)); err != nil {
+				return err
+			}
+			rows.reset()
+			gone = gone[:0]
+			parts++
+		}
+	}
+	if rows.n == 0 && len(gone) == 0 && parts == 0 {
+		return nil
+	}
+	return p.items(c, frame(port.Delta))
 }
 
 // watch sends events: batches, each whole. One that begins now is told first where that is, so that the page can go on from there in

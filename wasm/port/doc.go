@@ -39,10 +39,10 @@
 // Numbers of requests are the page's: 1, 2, 3 …, each once.
 //
 //	page ─▶ engine
-//	  1 HELLO    n, protocol (1), {"name" str, "place" str (in this browser's storage, if it is not the name: web/src/subject.ts),
+//	  1 HELLO    n, protocol (2), {"name" str, "place" str (in this browser's storage, if it is not the name: web/src/subject.ts),
 //	             "feed" str, "durability" str, "token" bool, "agent" str, "collections" {COLLECTION rules bin …}}
 //	                                                        ─▶ OK device str. Comes first; STATUS comes before the OK
-//	  2 DESTROY  n, protocol (1), name str, force bool, and, if it is not the name, place str
+//	  2 DESTROY  n, protocol (2), name str, force bool, and, if it is not the name, place str
 //	                                                        ─▶ OK. Comes first, instead of HELLO; nothing follows
 //	  3 GET      n, COLLECTION, KEY                         ─▶ OK value | nil
 //	  4 GETMANY  n, COLLECTION, [KEY …]                     ─▶ OK [value | nil …]
@@ -59,7 +59,8 @@
 //	  9 LIVE     n, QUERY                                   ─▶ ITEMS part, marker str, ROWS, [KEY …] …, never END
 //	       part 0: a piece of the whole result, more follows. 1: its last piece; what was there before is void. 2: what one batch
 //	       changed: rows that are new or other than before, and keys that are gone; the marker stands behind that batch. 3: the
-//	       pieces since the last whole are void, and come anew
+//	       pieces since the last whole are void, and come anew. 4: rows of what one batch changed, the rest of which follows as
+//	       part 2; nothing of it is to be shown before
 //	 10 WATCH    n, COLLECTION ("": all), prefix str, from str ("start", "now", a marker)
 //	                                                        ─▶ ITEMS marker str, flags, device str, TIME, note str, [str …] devices,
 //	                                                           [CHANGE …] …, never END. flags: 1 initial, 2 reset, 4 local.
@@ -115,10 +116,10 @@
 package port
 
 // Protocol is the version of all this.
-const Protocol = 1
+const Protocol = 2
 
 // Window is how many ITEMS of a stream may be on the way.
 const Window = 4
 
-// MaxItems is about how many bytes one ITEMS holds, unless it is a batch, which is never split.
+// MaxItems is about how many bytes one ITEMS holds, unless it is an event of a watch, or a change of conflicts, which are never split.
 const MaxItems = 256 << 10

@@ -53,6 +53,7 @@ const (
 	Whole = 1 // the last piece
 	Delta = 2 // what one batch changed
 	Void  = 3 // the pieces since the last whole are void, and come anew
+	Part  = 4 // of what one batch changed; the rest follows as a Delta
 )
 
 // Flags of a watch event.

@@ -3,7 +3,7 @@ import { invalid } from './errors.js';
 import { Writer } from './writer.js';
 
 /** Of all that page and engine say to each other. */
-export const PROTOCOL = 1;
+export const PROTOCOL = 2;
 
 /** How many ITEMS of a stream may be on the way. */
 export const WINDOW = 4;
@@ -47,11 +47,12 @@ export const END = 67;
 export const STATUS = 68;
 export const ASK = 69;
 
-/** Parts of a live result: a piece of the whole, its last piece, what one batch changed; the pieces so far are void. */
+/** Parts of a live result: a piece of the whole, its last piece, what one batch changed; the pieces so far are void; a part of what one batch changed. */
 export const PIECE = 0;
 export const WHOLE = 1;
 export const DELTA = 2;
 export const VOID = 3;
+export const PART = 4;
 
 /** Flags of a watch event. */
 export const INITIAL = 1;

@@ -2,7 +2,7 @@
 import type { Entry, Query } from '../vsync.js';
 import { checkFunction } from './arguments.js';
 import { VsyncError, report } from './errors.js';
-import { DELTA, LIVE, VOID, WHOLE } from './frame.js';
+import { DELTA, LIVE, PART, VOID, WHOLE } from './frame.js';
 import { compareIds } from './order.js';
 import { queryFields } from './query.js';
 import { callback, type Link } from './request.js';
@@ -24,6 +24,7 @@ class Live<T> {
   #n = 0;
   #result: Entry<T>[] = [];
   #pieces: Entry<T>[] = [];
+  #part: { rows: Entry<T>[]; gone: string[] } = { rows: [], gone: [] }; // of a batch
   #told = false;
   #anew = false; // another engine tells the whole that was told
   #over = false;
@@ -41,6 +42,7 @@ class Live<T> {
         fail: (err) => link.later(() => this.#fail(err)),
         again: () => {
           this.#pieces = [];
+          this.#part = { rows: [], gone: [] };
           this.#anew = this.#told;
           return fields;
         },
@@ -55,6 +57,7 @@ class Live<T> {
     if (!this.#over) this.#link.cancel(this.#n);
     this.#over = true;
     this.#result = this.#pieces = [];
+    this.#part = { rows: [], gone: [] };
   };
 
   #fail(err: VsyncError): void {
@@ -66,8 +69,13 @@ class Live<T> {
   }
 
   #items(part: number, marker: string, rows: Entry<T>[], gone: string[]): void {
-    if (part === DELTA) this.#result = merge(this.#result, rows, gone, this.#reverse);
-    else {
+    if (part === DELTA || part === PART) {
+      for (const row of rows) this.#part.rows.push(row);
+      for (const id of gone) this.#part.gone.push(id);
+      if (part === PART) return this.#link.more(this.#n, 1);
+      this.#result = merge(this.#result, this.#part.rows, this.#part.gone, this.#reverse);
+      this.#part = { rows: [], gone: [] };
+    } else {
       if (part === VOID) this.#pieces = [];
       for (const row of rows) this.#pieces.push(row);
       if (part !== WHOLE) return this.#link.more(this.#n, 1);

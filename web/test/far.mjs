@@ -8,7 +8,7 @@ const { Reader } = await load("reader");
 const { encodeValue } = await load("value");
 export const frame = await load("frame");
 const names = new Map(Object.entries(frame).filter(([name, kind]) => /^[A-Z]+$/.test(name) && Number.isInteger(kind) && !["PROTOCOL", "WINDOW"].includes(name)).map(([name, kind]) => [kind, name]));
-for (const name of ["PIECE", "WHOLE", "DELTA", "VOID", "INITIAL", "RESET", "LOCAL"]) if (names.get(frame[name]) === name) names.delete(frame[name]);
+for (const name of ["PIECE", "WHOLE", "DELTA", "VOID", "PART", "INITIAL", "RESET", "LOCAL"]) if (names.get(frame[name]) === name) names.delete(frame[name]);
 names.set(frame.HELLO, "HELLO").set(frame.DESTROY, "DESTROY").set(frame.GET, "GET").set(frame.GETMANY, "GETMANY");
 
 /** A value as it stands in a frame: as a bin. */

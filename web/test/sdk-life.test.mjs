@@ -13,7 +13,7 @@ test("opening: the lock before its name, the worker, the hello", async () => {
   assert.match(page.greeting.wasm, /^file:.*vsync\.wasm$/);
   assert.ok(browser.locks.holds(page.greeting.tab), "the page holds its lock before it is named");
   assert.equal(hello.n, 1);
-  assert.deepEqual(hello.fields, [1, { name: "notes", feed: "wss://hub.example.org/x", durability: "strict", token: false, agent: "test" }]);
+  assert.deepEqual(hello.fields, [frame.PROTOCOL, { name: "notes", feed: "wss://hub.example.org/x", durability: "strict", token: false, agent: "test" }]);
   assert.equal(db.name, "notes");
   assert.equal(db.device, device);
   assert.equal(db.status.current.phase, "local");
@@ -306,7 +306,7 @@ test("destroy: a port of its own, force, and what is refused", async () => {
   const worker = await browser.worker("notes");
   const page = await worker.page();
   const said = await page.next("DESTROY");
-  assert.deepEqual(said.fields, [1, "notes", true]);
+  assert.deepEqual(said.fields, [frame.PROTOCOL, "notes", true]);
   page.ok(said);
   await gone;
   await settle();
@@ -314,7 +314,7 @@ test("destroy: a port of its own, force, and what is refused", async () => {
   const refused = destroy("notes");
   const second = await worker.page(1);
   const unsent = await second.next("DESTROY");
-  assert.deepEqual(unsent.fields, [1, "notes", false]);
+  assert.deepEqual(unsent.fields, [frame.PROTOCOL, "notes", false]);
   second.fail(unsent, "UNSENT", "3 batches");
   await rejects(refused, "UNSENT", "3 batches");
 });

@@ -8,7 +8,7 @@ const { merge } = await load("subscribe");
 
 const start = (status) => new Browser().install().open("notes", {}, status);
 const ids = (entries) => entries.map((entry) => entry.id).join(" ");
-const { WHOLE, PIECE, DELTA, VOID } = frame;
+const { WHOLE, PIECE, DELTA, VOID, PART } = frame;
 
 /** A subscription, with what it was told. */
 async function live(query = {}) {
@@ -78,6 +78,18 @@ test("pieces that are void are forgotten", async () => {
   await tell(WHOLE, "m2", [["c", 1]]);
   assert.equal(ids(calls[0].entries), "b c");
   for (let i = 0; i < 4; i++) assert.deepEqual((await page.next("MORE")).fields, [1]);
+});
+
+test("a batch that comes in parts is told once, when it is whole", async () => {
+  const { page, calls, tell } = await live();
+  await tell(WHOLE, "m1", [["a", 1], ["d", 1]]);
+  await page.next("MORE");
+  await tell(PART, "m2", [["b", 2, 2]], ["a"]);
+  await tell(PART, "m2", [["c", 2, 2]]);
+  assert.equal(calls.length, 1);
+  for (let i = 0; i < 2; i++) assert.deepEqual((await page.next("MORE")).fields, [1]);
+  await tell(DELTA, "m2", [], ["d"]);
+  assert.deepEqual(calls.map((call) => `${call.marker}: ${ids(call.entries)}`), ["m1: a d", "m2: b c"]);
 });
 
 test("each batch is told by itself, and in order, also when they come together", async () => {
