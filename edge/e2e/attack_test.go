@@ -524,19 +524,6 @@ func TestAttackManyConnections(t *testing.T) {
 	}
 }
 
-// Who connects and says nothing, or says it byte by byte, is left after the time for a hello.
-func TestAttackSilence(t *testing.T) {
-	t.Parallel() // the hub of each is its own
-	f := fortified(t)
-	from := time.Now()
-	for _, p := range []*peer{f.dial("db"), f.dial("new-db")} {
-		p.refused("no hello", p.hears(), wire.CodeProtocol)
-	}
-	if took := time.Since(from); took < wire.HelloTimeout/2 {
-		t.Errorf("it had %v", took)
-	}
-}
-
 // Two databases know nothing of each other, though one token is for both.
 func TestAttackBetweenDatabases(t *testing.T) {
 	t.Parallel() // the hub of each is its own
