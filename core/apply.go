@@ -1,7 +1,6 @@
 package core
 
 import (
-	"cmp"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -51,6 +50,7 @@ func (r *Replica) Apply(ctx context.Context, arrivals []Arrival, after change.Ha
 
 func (s *stage) apply(arrivals []Arrival, after change.Hash) error {
 	moved := false
+	s.lostName = nil
 	for i := range arrivals {
 		a := &arrivals[i]
 		if a.Seq <= s.state.marker.Seq {
@@ -72,6 +72,9 @@ func (s *stage) apply(arrivals []Arrival, after change.Hash) error {
 	}
 	if s.state.marker.Hash != after {
 		return errorf(WrongHash, "the running hash of the feed at sequence %d is %s here and %s at the hub", s.state.marker.Seq, s.state.marker.Hash, after)
+	}
+	if taken := s.lostName; taken != nil { // not before: what the wire has changed takes no name
+		return taken
 	}
 	s.add(changelog.ItemMarker, s.state.marker.Encode())
 	return nil
@@ -133,8 +136,10 @@ func (s *stage) read(a *Arrival) (it changelog.Item, e *change.Entry, b *change.
 	if err := s.notACopy(e); err != nil {
 		return it, nil, nil, err
 	}
-	if taken, err := s.taken(e); err != nil || taken {
-		return it, nil, nil, cmp.Or(err, error(&nameTaken{e.Version}))
+	if s.lostName == nil {
+		if s.lostName, err = s.nameTaken(e); err != nil {
+			return it, nil, nil, err
+		}
 	}
 	own, err := s.isOwn(e)
 	if own && b != nil && e.Version.Device != s.state.device && len(s.state.rewinds) > 0 {

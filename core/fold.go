@@ -369,6 +369,8 @@ type stage struct {
 	last    map[string]lastTurn // of objects whose shown state is put off
 	beside  []store.Op          // rows that are no part of the log, and change with this commit
 	strict  bool
+
+	lostName *nameTaken // of what is being applied
 }
 
 func (r *Replica) newStage(ctx context.Context, h head) *stage {

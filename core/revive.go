@@ -77,18 +77,21 @@ func (e *nameTaken) Error() string {
 	return "the hub has another batch under the name " + e.version.String() + ", which this replica wrote under a former id"
 }
 
-// taken says that an entry is none that this device wrote, and has the name of one that it awaits.
-func (s *stage) taken(e *change.Entry) (bool, error) {
+// nameTaken says that an entry is none that this device wrote, and has the name of one that it awaits.
+func (s *stage) nameTaken(e *change.Entry) (*nameTaken, error) {
 	v := e.Version
 	if v.Device == s.state.device || !s.isAlias(v) || v.Gen <= s.state.settledUpTo(v.Device) {
-		return false, nil
+		return nil, nil
 	}
 	batch, _, ok, err := s.log.Find(s.ctx, v)
 	if err != nil || !ok {
-		return false, unlessDamaged(err)
+		return nil, unlessDamaged(err)
 	}
 	h, _, err := change.DecodeHeader(batch)
-	return h.Hash != e.Hash, err
+	if err != nil || h.Hash == e.Hash {
+		return nil, err
+	}
+	return &nameTaken{v}, nil
 }
 
 // formerBatch reads a batch of a former id; nil where it cannot be read.
