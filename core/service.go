@@ -2,11 +2,10 @@ package core
 
 import (
 	"context"
-	"crypto/hmac"
-	"crypto/sha256"
 	"slices"
 
 	"vsync/core/change"
+	"vsync/core/digest"
 )
 
 // A service holds no replica: the hub writes for it, in one commit with the batch's place in the feed, so that what it expects of
@@ -23,7 +22,7 @@ import (
 // serviceDevice returns the id under which the hub writes for a subject.
 func (r *Replica) serviceDevice(subject string) (d change.DeviceID) {
 	lineage := r.Lineage()
-	mac := hmac.New(sha256.New, r.cfg.HubKey)
+	mac := digest.NewMAC(r.cfg.HubKey)
 	mac.Write([]byte("vsync service 1"))
 	mac.Write(lineage[:])
 	mac.Write([]byte(subject))

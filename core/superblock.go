@@ -3,14 +3,13 @@ package core
 import (
 	"cmp"
 	"context"
-	"crypto/hmac"
-	"crypto/sha256"
 	"encoding/binary"
 	"errors"
 	"hash/crc32"
 
 	"vsync/core/change"
 	"vsync/core/changelog"
+	"vsync/core/digest"
 	"vsync/core/fmt"
 	"vsync/core/store"
 )
@@ -87,7 +86,7 @@ func newSuperblock(cfg *Config) (*superblock, error) {
 // lineageOf is the identity of a new hub. It follows from the key and the database: a hub whose storage was emptied is still the hub
 // of its devices, which give it back what it had. Who wants another hub takes another key.
 func lineageOf(key []byte, database string) change.Lineage {
-	mac := hmac.New(sha256.New, key)
+	mac := digest.NewMAC(key)
 	mac.Write([]byte("vsync lineage 1"))
 	mac.Write([]byte(database))
 	return change.Lineage(mac.Sum(nil)[:len(change.Lineage{})])

@@ -7,7 +7,6 @@
 package main
 
 import (
-	"crypto/rand"
 	"os"
 	"runtime/debug"
 
@@ -18,7 +17,7 @@ import (
 
 func main() {
 	pages.open = map[int32]*page{}
-	pages.engine = engine.New(engine.Config{Storage: &storage{}, Dial: socket.Dial, Clock: clocks, Rand: rand.Reader})
+	pages.engine = engine.New(engine.Config{Storage: &storage{}, Dial: socket.Dial, Clock: clocks, Rand: random{}})
 	select {}
 }
 

@@ -1,9 +1,9 @@
 package change
 
 import (
-	"crypto/sha256"
 	"slices"
 
+	"vsync/core/digest"
 	"vsync/core/fmt"
 )
 
@@ -289,7 +289,7 @@ func appendText(dst []byte, s string) []byte {
 }
 
 func sum(b []byte) Hash {
-	full := sha256.Sum256(b)
+	full := digest.Sum(b)
 	return Hash(full[:HashSize])
 }
 

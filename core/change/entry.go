@@ -1,13 +1,12 @@
 package change
 
 import (
-	"crypto/hmac"
-	"crypto/sha256"
 	"encoding/binary"
 	"hash"
 	"slices"
 	"unicode/utf8"
 
+	"vsync/core/digest"
 	"vsync/core/fmt"
 )
 
@@ -260,7 +259,7 @@ func (e *Entry) appendName(dst []byte) []byte {
 func (e *Entry) ComputeMAC(key []byte, lineage Lineage) Hash {
 	buf := append(make([]byte, 0, 256), macDomain...)
 	buf = append(buf, lineage[:]...)
-	mac := hmac.New(sha256.New, key)
+	mac := digest.NewMAC(key)
 	mac.Write(e.appendName(buf))
 	return Hash(mac.Sum(nil)[:HashSize])
 }
@@ -274,7 +273,7 @@ type Sealer struct {
 
 // NewSealer returns the sealer of a hub's key.
 func NewSealer(key []byte, lineage Lineage) *Sealer {
-	return &Sealer{mac: hmac.New(sha256.New, key), head: append([]byte(macDomain), lineage[:]...)}
+	return &Sealer{mac: digest.NewMAC(key), head: append([]byte(macDomain), lineage[:]...)}
 }
 
 // Seal sets the MAC.
@@ -293,7 +292,7 @@ func (e *Entry) Seal(key []byte, lineage Lineage) { e.MAC = e.ComputeMAC(key, li
 // time wherever the MACs differ.
 func (e *Entry) VerifyMAC(key []byte, lineage Lineage) error {
 	want := e.ComputeMAC(key, lineage)
-	if !hmac.Equal(want[:], e.MAC[:]) {
+	if !digest.Equal(want[:], e.MAC[:]) {
 		return encodeError("entry of "+e.Version.String(), "a MAC by this hub's key", e.MAC.String(), ErrMAC)
 	}
 	return nil

@@ -1,10 +1,10 @@
 package device
 
 import (
-	"crypto/sha256"
 	"encoding/binary"
 
 	"vsync/core/change"
+	"vsync/core/digest"
 	"vsync/core/fmt"
 )
 
@@ -18,7 +18,7 @@ type Mapping struct {
 // ReentryID returns the id of a device that re-enters: made of the old id, of the last generation that
 // both sides share, and of the hash of the batch after it, the first that is written again.
 func ReentryID(old change.DeviceID, common change.Generation, next change.Hash) change.DeviceID {
-	h := sha256.New()
+	h := digest.New()
 	h.Write([]byte("vsync re-entry"))
 	h.Write(old[:])
 	h.Write(binary.BigEndian.AppendUint64(nil, uint64(common)))

@@ -18,14 +18,15 @@ import (
 var arrows = map[string][]string{
 	"core/fmt":       {},
 	"core/order":     {},
-	"core/change":    {"core/store", "core/fmt", "core/order"},
+	"core/digest":    {},
+	"core/change":    {"core/store", "core/fmt", "core/order", "core/digest"},
 	"core/store":     {"core/change", "core/fmt", "core/order"},
 	"core/vectors":   {"core/change", "core/store"},
 	"core/pages":     structures,
 	"core/dag":       {"core/change", "core/fmt", "core/order"},
 	"core/changelog": structures,
 	"core/objects":   {"core/change", "core/dag", "core/fmt", "core/order"},
-	"core/device":    {"core/change", "core/fmt", "core/order"},
+	"core/device":    {"core/change", "core/fmt", "core/order", "core/digest"},
 	"core/merge":     {"core/change", "core/fmt", "core/order"},
 	"core/wire":      structures,
 	"core":           append([]string{"core/vectors", "core/merge"}, structures...),
@@ -48,7 +49,7 @@ var arrows = map[string][]string{
 }
 
 var structures = []string{
-	"core/fmt", "core/order", "core/change", "core/store", "core/pages", "core/dag", "core/changelog", "core/objects", "core/device", "core/wire",
+	"core/fmt", "core/order", "core/digest", "core/change", "core/store", "core/pages", "core/dag", "core/changelog", "core/objects", "core/device", "core/wire",
 }
 
 var replica = append([]string{"core", "core/watcher"}, structures...)

@@ -19,6 +19,9 @@ var heavy = map[string]string{
 	"regexp":        "package strings",
 	"math/big":      "package strconv",
 	"net/http":      "wasm/socket",
+	"crypto/sha256": "core/digest",
+	"crypto/hmac":   "core/digest",
+	"crypto/rand":   "wasm/random_js.go",
 }
 
 // light lists what stands below core and wasm and is in no engine.
