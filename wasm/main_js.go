@@ -7,8 +7,8 @@
 package main
 
 import (
-	"os"
-	"runtime/debug"
+	"runtime"
+	"syscall"
 
 	"vsync/core/fmt"
 	"vsync/wasm/engine"
@@ -21,10 +21,14 @@ func main() {
 	select {}
 }
 
+// maxStack bounds what is printed of a program that has failed.
+const maxStack = 64 << 10
+
 // ward ends the program where an exported function panics: JavaScript would go on with garbage otherwise.
 func ward() {
 	if r := recover(); r != nil {
-		fmt.Fprintf(os.Stderr, "vsync: %v\n%s", r, debug.Stack())
-		os.Exit(2)
+		stack := make([]byte, maxStack)
+		print("vsync: ", fmt.Sprint(r), "\n", string(stack[:runtime.Stack(stack, false)]))
+		syscall.Exit(2)
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"cmp"
 	"encoding/binary"
-	"encoding/hex"
 	"strconv"
 	"strings"
 
@@ -23,7 +22,7 @@ func ParseDeviceID(s string) (DeviceID, error) {
 	return DeviceID(id), err
 }
 
-func (d DeviceID) String() string { return hex.EncodeToString(d[:]) }
+func (d DeviceID) String() string { return hexOf(d[:]) }
 
 // IsZero reports whether d names no device.
 func (d DeviceID) IsZero() bool { return d == DeviceID{} }
@@ -90,7 +89,7 @@ func ParseHash(s string) (Hash, error) {
 	return Hash(h), err
 }
 
-func (h Hash) String() string { return hex.EncodeToString(h[:]) }
+func (h Hash) String() string { return hexOf(h[:]) }
 
 // IsZero reports whether h is the hash before the first batch or entry.
 func (h Hash) IsZero() bool { return h == Hash{} }
@@ -104,10 +103,18 @@ func ParseLineage(s string) (Lineage, error) {
 	return Lineage(l), err
 }
 
-func (l Lineage) String() string { return hex.EncodeToString(l[:]) }
+func (l Lineage) String() string { return hexOf(l[:]) }
 
 // IsZero reports whether l is no hub's.
 func (l Lineage) IsZero() bool { return l == Lineage{} }
+
+func hexOf(b []byte) string {
+	text := make([]byte, 0, 2*len(b))
+	for _, c := range b {
+		text = append(text, hexDigits[c>>4], hexDigits[c&15])
+	}
+	return string(text)
+}
 
 func parse16(what, s string) (id [16]byte, err error) {
 	if len(s) != 32 || strings.ToLower(s) != s {

@@ -9,10 +9,7 @@
 // go vet checks formats and values, as it sees that Go's own functions stand in for these: never, and the compiler leaves them out.
 package fmt
 
-import (
-	"fmt"
-	"io"
-)
+import "io"
 
 const asGo = false
 
@@ -21,7 +18,7 @@ const asGo = false
 //go:noinline
 func Sprintf(format string, values ...any) string {
 	if asGo {
-		return fmt.Sprintf(format, values...)
+		return goSprintf(format, values...)
 	}
 	var p printer
 	p.format(format, values)
@@ -33,7 +30,7 @@ func Sprintf(format string, values ...any) string {
 //go:noinline
 func Sprint(values ...any) string {
 	if asGo {
-		return fmt.Sprint(values...)
+		return goSprint(values...)
 	}
 	var p printer
 	for i, v := range values {
@@ -50,7 +47,7 @@ func Sprint(values ...any) string {
 //go:noinline
 func Fprintf(w io.Writer, format string, values ...any) (int, error) {
 	if asGo {
-		return fmt.Fprintf(w, format, values...)
+		return goFprintf(w, format, values...)
 	}
 	var p printer
 	p.format(format, values)
@@ -62,7 +59,7 @@ func Fprintf(w io.Writer, format string, values ...any) (int, error) {
 //go:noinline
 func Errorf(format string, values ...any) error {
 	if asGo {
-		return fmt.Errorf(format, values...)
+		return goErrorf(format, values...)
 	}
 	p := printer{wraps: true}
 	p.format(format, values)

@@ -12,6 +12,9 @@ import (
 // sees the size that the build prints.
 var heavy = map[string]string{
 	"fmt":           "vsync/core/fmt",
+	"os":            "package syscall",
+	"encoding/hex":  "core/change writes ids",
+	"runtime/debug": "package runtime",
 	"log":           "what is wrong is returned, or told in the status",
 	"encoding/json": "core/change reads and writes JSON",
 	"text/template": "vsync/core/fmt",
@@ -44,7 +47,7 @@ func badWeight(s source) (findings []string) {
 		return nil
 	}
 	for target := range s.imports() {
-		if instead, is := heavy[target]; is && s.dir() != "core/fmt" { // which names it for go vet alone
+		if instead, is := heavy[target]; is {
 			findings = append(findings, fmt.Sprintf("the engine is to do without %q: %s", target, instead))
 		}
 	}
