@@ -38,8 +38,8 @@ func (r *Replica) Apply(ctx context.Context, arrivals []Arrival, after change.Ha
 		err := r.submit(ctx, &request{weight: weight, strict: false, form: func(s *stage) error {
 			return s.apply(arrivals, after)
 		}})
-		var taken *nameTaken
-		if !errors.As(err, &taken) {
+		taken, is := errors.AsType[*nameTaken](err)
+		if !is {
 			return err
 		}
 		if err := r.revive(ctx, func(old change.DeviceID) bool { return old == taken.version.Device }); err != nil {
@@ -208,7 +208,7 @@ func (s *stage) reads(v change.Version) bool {
 
 // unlessDamaged passes by an error that says that what is asked for lies in a damaged segment.
 func unlessDamaged(err error) error {
-	if bad := (*changelog.CorruptError)(nil); errors.As(err, &bad) {
+	if _, is := errors.AsType[*changelog.CorruptError](err); is {
 		return nil
 	}
 	return err

@@ -77,11 +77,11 @@ func wrapf(code Code, err error, format string, args ...any) *Error {
 
 // typed gives an error of the layers below its code. doing says what was being done.
 func typed(err error, doing string) error {
-	var known *Error
+	_, known := errors.AsType[*Error](err)
 	switch {
 	case err == nil:
 		return nil
-	case errors.As(err, &known), errors.Is(err, ErrChanged), errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+	case known, errors.Is(err, ErrChanged), errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return err
 	case errors.Is(err, store.ErrQuota):
 		return wrapf(Quota, err, "%s: no space is left; nothing was written and reading goes on; free some space and try again", doing)

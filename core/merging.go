@@ -92,7 +92,7 @@ func (f *fold) keepOwn(k change.Key, v change.Version) {
 		for at > 0 && o.Own[at-1].Device == v.Device && o.Own[at-1].Gen > v.Gen {
 			at--
 		}
-		o.Own = slices.Insert(o.Own, at, v)
+		o.Own = order.Insert(o.Own, at, v)
 	}
 	if len(o.Own) > 0 {
 		f.later(k)

@@ -283,8 +283,8 @@ func (r *Replica) Synced(ctx context.Context) error {
 		return r.WaitSynced(ctx, change.Version{})
 	}
 	for _, v := range waits {
-		var refused *Error
-		if err := r.WaitSynced(ctx, v); err != nil && !(errors.As(err, &refused) && refused.Gen > 0) {
+		err := r.WaitSynced(ctx, v)
+		if refused, is := errors.AsType[*Error](err); err != nil && !(is && refused.Gen > 0) {
 			return err
 		}
 	}

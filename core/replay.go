@@ -37,8 +37,7 @@ func (p *replaying) stale(row string) (bool, error) {
 // checkpoint, the whole log is read: summaries are made of it, and are made anew.
 func (r *Replica) replay(ctx context.Context, sb *superblock) error {
 	err := r.replayFrom(ctx, sb, sb.start)
-	var bad *changelog.CorruptError
-	if sb.start.First > 0 && errors.As(err, &bad) {
+	if bad, is := errors.AsType[*changelog.CorruptError](err); is && sb.start.First > 0 {
 		stuck := r.stuck
 		if r.replayFrom(ctx, sb, changelog.Name{}) == nil {
 			r.harm.summary(bad)

@@ -65,7 +65,7 @@ func (h *head) withRules(n ruling) ([]ruling, bool) {
 	next := slices.Clone(h.rules)
 	at, is := slices.BinarySearchFunc(next, n.collection, func(r ruling, name string) int { return strings.Compare(r.collection, name) })
 	if !is {
-		next = slices.Insert(next, at, n)
+		next = order.Insert(next, at, n)
 	} else {
 		was := &next[at]
 		if n.rules.Version < was.rules.Version || n.rules.Version == was.rules.Version && !n.leaf.Beats(was.leaf) {

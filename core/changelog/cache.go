@@ -5,6 +5,7 @@ import (
 	"sync"
 
 	"vsync/core/change"
+	"vsync/core/order"
 )
 
 // decoded is a segment's records, up to a commit.
@@ -82,7 +83,7 @@ func (c *cache) add(d *decoded) {
 		}
 		c.remove(i)
 	}
-	c.list = slices.Insert(c.list, 0, d)
+	c.list = order.Insert(c.list, 0, d)
 	c.size += d.size
 	for len(c.list) > 1 && (c.size > cacheBytes || len(c.list) > cacheSegments) {
 		c.remove(len(c.list) - 1)

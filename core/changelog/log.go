@@ -398,7 +398,7 @@ func (l *Log) segment(ctx context.Context, pick func(*index) int) (*decoded, err
 		return d, nil
 	}
 	d, err := l.decode(ctx, name, last, tail)
-	if bad := (*CorruptError)(nil); errors.As(err, &bad) { // what was only read wrong is right the next time: nobody gives up a batch for that
+	if _, is := errors.AsType[*CorruptError](err); is { // what was only read wrong is right the next time: nobody gives up a batch for that
 		d, err = l.decode(ctx, name, last, tail)
 	}
 	if err != nil {

@@ -27,8 +27,8 @@ func (l *Log) Verify(ctx context.Context, find func(*CorruptError)) error {
 			continue
 		}
 		if err := l.verifySegment(ctx, &segs[i]); err != nil {
-			var bad *CorruptError
-			if !errors.As(err, &bad) {
+			bad, is := errors.AsType[*CorruptError](err)
+			if !is {
 				return err
 			}
 			bad.Row = segs[i].name.row(0)
@@ -43,12 +43,13 @@ func (l *Log) Verify(ctx context.Context, find func(*CorruptError)) error {
 	if stored < len(segs) {
 		before = segs[stored].name
 	}
-	var bad *CorruptError
-	if err := x.load(ctx, l.st, before); errors.As(err, &bad) {
+	if err := x.load(ctx, l.st, before); err != nil {
+		bad, is := errors.AsType[*CorruptError](err)
+		if !is {
+			return err
+		}
 		find(bad)
 		return nil
-	} else if err != nil {
-		return err
 	}
 	if len(x.segs) < stored {
 		find(&CorruptError{Row: summaryKey(x.last()+1, 0), Problem: fmt.Sprintf("the summaries end at commit %d, and should go on to %d", x.last(), segs[stored-1].last)})

@@ -41,7 +41,7 @@ func (f Frontier) Graft(v change.Version, parents []change.Version) (Frontier, R
 	}
 	result := Outcome(len(f), len(after), len(parents))
 	at, _ := slices.BinarySearchFunc(after, v, change.Version.Compare)
-	return slices.Insert(after, at, v), result
+	return order.Insert(after, at, v), result
 }
 
 // Gap returns the first of the parents that a replica which holds so much cannot know yet: its writer

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"vsync/core/change"
+	"vsync/core/order"
 )
 
 // marks say which version brought what is in a value: the bytes of a text, the members of a set. What no mark is for
@@ -71,7 +72,7 @@ func (m *marks) put(e entry) {
 		m.entries[i] = e
 		return
 	}
-	m.entries = slices.Insert(m.entries, i, e)
+	m.entries = order.Insert(m.entries, i, e)
 }
 
 // drop takes away the entries at a path and below.

@@ -2,7 +2,6 @@ package objects
 
 import (
 	"bytes"
-	"slices"
 
 	"vsync/core/change"
 	"vsync/core/order"
@@ -95,7 +94,7 @@ func Ranked(leaves []Leaf) []Leaf {
 		for at > 0 && leaves[i].Beats(out[at-1]) {
 			at--
 		}
-		out = slices.Insert(out, at, leaves[i])
+		out = order.Insert(out, at, leaves[i])
 	}
 	return out
 }

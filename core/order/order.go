@@ -37,6 +37,14 @@ func swapper[T any](list []T) func(i, j int) {
 	return func(i, j int) { list[i], list[j] = list[j], list[i] }
 }
 
+// Insert puts an element into a list.
+func Insert[T any](list []T, at int, element T) []T {
+	list = append(list, element)
+	copy(list[at+1:], list[at:])
+	list[at] = element
+	return list
+}
+
 // Keys returns the keys of a map in their order.
 func Keys[K cmp.Ordered, V any](m map[K]V) []K { return KeysBy(m, cmp.Compare[K]) }
 

@@ -34,6 +34,9 @@ func TestAsPackageSlices(t *testing.T) {
 		if !slices.Equal(by, list) {
 			t.Fatalf("%v has other elements than %v", by, list)
 		}
+		if at := random.IntN(n + 1); !slices.Equal(Insert(slices.Clone(list), at, pair{-1, -1}), slices.Insert(slices.Clone(list), at, pair{-1, -1})) {
+			t.Fatalf("inserted elsewhere than at %d of %d", at, n)
+		}
 		if keys := Keys(set); !slices.Equal(keys, slices.Sorted(maps.Keys(set))) {
 			t.Fatalf("keys %v of %v", keys, set)
 		}

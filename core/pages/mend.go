@@ -96,8 +96,8 @@ func (t *Tables) mending(ctx context.Context, read func() error) error {
 		if err == nil {
 			return nil // without what an error needs: most reads end here
 		}
-		var bad *CorruptError
-		if !errors.As(err, &bad) || t.mender == nil || try == mendTries {
+		bad, is := errors.AsType[*CorruptError](err)
+		if !is || t.mender == nil || try == mendTries {
 			return err
 		}
 		if failed := t.mend(ctx, bad, flushes); failed != nil {
@@ -261,7 +261,8 @@ func (t *Tables) setAside(ctx context.Context, s *step, first int) error {
 			}
 		}
 	}
-	s.tx.Ops = slices.Insert(s.tx.Ops, first, tx.Ops...)
+	behind := append(tx.Ops, s.tx.Ops[first:]...)
+	s.tx.Ops = append(s.tx.Ops[:first], behind...)
 	return nil
 }
 

@@ -25,13 +25,13 @@ type Memory struct {
 
 	mu     sync.RWMutex
 	closed bool
-	rows   *btree.Map[string, []byte] // values are never changed in place
-	size   int                        // of keys and values
-	undo   []snapshot                 // before each relaxed commit since the last strict one, oldest first
+	rows   *btree.Map[string, *[]byte] // values are never changed in place; for all pointers a tree's code is the same
+	size   int                         // of keys and values
+	undo   []snapshot                  // before each relaxed commit since the last strict one, oldest first
 }
 
 type snapshot struct {
-	rows *btree.Map[string, []byte]
+	rows *btree.Map[string, *[]byte]
 	size int
 }
 
@@ -41,7 +41,7 @@ const memoryDegree = 32
 
 // NewMemory returns an empty store.
 func NewMemory() *Memory {
-	return &Memory{rows: btree.NewMap[string, []byte](memoryDegree)}
+	return &Memory{rows: btree.NewMap[string, *[]byte](memoryDegree)}
 }
 
 // Clone returns an open store with all that was committed to m, what a process
@@ -90,7 +90,7 @@ func (m *Memory) Get(ctx context.Context, key []byte) ([]byte, bool, error) {
 	if !ok {
 		return nil, false, nil
 	}
-	return bytes.Clone(v), true, nil
+	return bytes.Clone(*v), true, nil
 }
 
 // Scan implements Store.
@@ -120,18 +120,18 @@ func (m *Memory) Scan(ctx context.Context, r Range) ([]Row, error) {
 
 func (m *Memory) ascend(r Range, take func(string, []byte) bool) {
 	to := string(r.To)
-	m.rows.Ascend(string(r.From), func(k string, v []byte) bool {
-		return (to == "" || k < to) && take(k, v)
+	m.rows.Ascend(string(r.From), func(k string, v *[]byte) bool {
+		return (to == "" || k < to) && take(k, *v)
 	})
 }
 
 func (m *Memory) descend(r Range, take func(string, []byte) bool) {
 	from, to := string(r.From), string(r.To)
-	visit := func(k string, v []byte) bool {
+	visit := func(k string, v *[]byte) bool {
 		if to != "" && k >= to {
 			return true // Descend begins at to itself, which is outside
 		}
-		return k >= from && take(k, v)
+		return k >= from && take(k, *v)
 	}
 	if to == "" {
 		m.rows.Reverse(visit)
@@ -178,9 +178,11 @@ func (m *Memory) apply(op *Op) {
 	switch op.Kind {
 	case OpPut:
 		v := append(make([]byte, 0, len(op.Value)), op.Value...)
-		old, replaced := m.rows.Set(string(op.Key), v)
-		m.size += len(v) - len(old)
-		if !replaced {
+		old, replaced := m.rows.Set(string(op.Key), &v)
+		m.size += len(v)
+		if replaced {
+			m.size -= len(*old)
+		} else {
 			m.size += len(op.Key)
 		}
 	case OpDelete:
@@ -199,7 +201,7 @@ func (m *Memory) apply(op *Op) {
 
 func (m *Memory) remove(key string) {
 	if old, ok := m.rows.Delete(key); ok {
-		m.size -= len(key) + len(old)
+		m.size -= len(key) + len(*old)
 	}
 }
 

@@ -31,13 +31,13 @@ var words = map[core.Code]bool{
 
 // explain gives an error the code and the text that a page gets.
 func explain(err error) (code core.Code, message string) {
-	var known *core.Error
+	known, is := errors.AsType[*core.Error](err)
 	switch {
 	case errors.Is(err, core.ErrChanged):
 		return changed, "what the write was based on has changed"
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return core.Aborted, "the call was given up"
-	case !errors.As(err, &known):
+	case !is:
 		return core.Internal, err.Error()
 	}
 	message = known.Message

@@ -201,8 +201,7 @@ func (e *Engine) open(ctx context.Context, o options) (*database, error) {
 
 // taken says what it means that a database's storage is gone.
 func taken(why error, name string) *core.Error {
-	var known *core.Error
-	if errors.As(why, &known) {
+	if known, is := errors.AsType[*core.Error](why); is {
 		return known
 	}
 	return fail(core.StorageLost, "the browser has taken the storage of %q away: close the database and open it again", name)
@@ -210,9 +209,9 @@ func taken(why error, name string) *core.Error {
 
 // opening says what a store's error means to somebody who opens a database.
 func opening(err error, name string) error {
-	var known *core.Error
+	_, known := errors.AsType[*core.Error](err)
 	switch {
-	case errors.As(err, &known):
+	case known:
 		return err
 	case errors.Is(err, store.ErrLocked):
 		return fail(core.Locked, "the database %q is open in another tab, by an engine that this tab cannot share: close that tab, or use it", name)
