@@ -87,6 +87,13 @@ build_engine() {
   fi
 }
 
+# 1.0 MiB after brotli is the engine's budget. A build that is beyond it says so and can be used; a test of everything fails.
+engine_size() {
+  local packed
+  packed=$(wc -c <web/dist/vsync.wasm.br)
+  [[ $packed -le 1048576 ]] || die "the engine has $packed bytes after brotli, and may have 1,048,576: see core/internal/house/weight_test.go"
+}
+
 # link OUTPUT PACKAGE [FLAG…]: a Go program for browsers or Workers, made small.
 link() {
   GOOS=js GOARCH=wasm go build -trimpath -ldflags='-s -w' "${@:3}" -o "$1" "$2"
@@ -401,6 +408,7 @@ run_tests() {
   step "vet, native" vet_native
   step "vet, js" vet_js
   step "what runs in browsers" build_wasm
+  step "the engine's size" engine_size
   step "the hub's program" build_hub
   step "tests, native, race detector" test_native
   step "simulation" test_simulation
