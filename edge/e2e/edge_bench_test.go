@@ -127,32 +127,44 @@ type benchConn struct {
 
 func enterBench(b *testing.B, url string, device change.DeviceID, plain bool) *benchConn {
 	b.Helper()
-	ctx := context.Background()
-	conn, err := ws.Dialer{}.Dial(ctx, url)
-	if err != nil {
-		b.Fatal(err)
+	c := dialBench(b, url)
+	if c.plain = plain; !plain {
+		c.greet(b, database, device)
 	}
-	if plain {
-		return &benchConn{conn, true}
-	}
-	hello, err := wire.Append(nil, &wire.Hello{Protocol: wire.Protocol, Database: database, Device: device, LowestHeld: 1, Credit: wire.DefaultCredit, Agent: "bench"})
-	if err == nil {
-		err = conn.Write(ctx, hello)
-	}
-	if err == nil {
-		_, err = conn.Read(ctx)
-	}
-	if err != nil {
-		b.Fatal(err)
-	}
-	return &benchConn{conn, false}
+	return c
 }
 
-// sendAll sends frames, and returns when all are answered.
+func dialBench(b *testing.B, url string) *benchConn {
+	b.Helper()
+	conn, err := ws.Dialer{}.Dial(context.Background(), url)
+	if err != nil {
+		b.Fatal(err)
+	}
+	return &benchConn{conn: conn}
+}
+
+// greet says hello to a hub, and waits for the welcome.
+func (c *benchConn) greet(b *testing.B, name string, device change.DeviceID) {
+	b.Helper()
+	err := c.say(&wire.Hello{Protocol: wire.Protocol, Database: name, Device: device, LowestHeld: 1, Credit: wire.DefaultCredit, Agent: "bench"})
+	if err == nil {
+		_, err = c.conn.Read(context.Background())
+	}
+	if err != nil {
+		b.Fatal(err)
+	}
+}
+
+// sendAll sends frames of so many batches each, but the last, which may have fewer, and returns when all are answered.
 func (c *benchConn) sendAll(frames [][]byte, batches int) error {
+	return c.sendUpTo(frames, batches, len(frames)*batches)
+}
+
+// sendUpTo is sendAll of frames that hold so many batches together.
+func (c *benchConn) sendUpTo(frames [][]byte, batches, all int) error {
 	ctx := context.Background()
 	sent, answered, unseen := 0, 0, 0
-	for answered < len(frames)*batches {
+	for answered < all {
 		for sent < len(frames) && sent*batches < answered+wire.MaxPushes*batches {
 			if err := c.conn.Write(ctx, frames[sent]); err != nil {
 				return err
@@ -199,7 +211,7 @@ func (c *benchConn) readAll(frames, batches int) error {
 		if err != nil {
 			return err
 		}
-		last = int(seq)
+		last = max(last, int(seq))
 		if unseen += size; unseen > wire.DefaultCredit/4 {
 			unseen = 0
 			if err := c.say(&wire.Seen{Seq: seq}); err != nil {
@@ -226,6 +238,8 @@ func streamed(frame []byte) (last uint64, size int, err error) {
 		return m.Seq + uint64(len(m.Annotations)) - 1, len(frame), nil
 	case *wire.Changes:
 		return m.Seq + uint64(len(m.Entries)) - 1, len(frame), nil
+	case *wire.Pong:
+		return 0, 0, nil
 	}
 	return 0, 0, fmt.Errorf("expected the feed, got %+v, %v", m, err)
 }

@@ -155,11 +155,16 @@ func (l *lives) endShared() {
 // endWorkers ends the workers that a page has started.
 func (p *tab) endWorkers() {
 	p.t.Helper()
-	var ended int
-	p.js(&ended, `return e2e.workers.splice(0).map((worker) => worker.terminate()).length`)
-	if ended == 0 {
+	if p.endThoseThere() == 0 {
 		p.t.Fatal("there was no worker to be ended")
 	}
+}
+
+// endThoseThere is endWorkers, and says how many there were.
+func (p *tab) endThoseThere() (n int) {
+	p.t.Helper()
+	p.js(&n, `return e2e.workers.splice(0).map((worker) => worker.terminate()).length`)
+	return n
 }
 
 // TestHostingShared: the engine in a shared worker is killed, and tabs close, crash, reload in the middle of writes.

@@ -178,9 +178,14 @@ func (l *soaked) befall(r *rand.Rand) string {
 		l.died++
 		return "engine"
 	case n < 17:
-		l.hosts("leader").endWorkers()
-		l.died++
-		return "engine"
+		ended := 0
+		for _, p := range l.tabs { // none leads while the next engine is looked for
+			ended += p.endThoseThere()
+		}
+		if ended > 0 {
+			l.died++
+			return "engine"
+		}
 	case n < 18:
 		l.kill()
 		l.more()

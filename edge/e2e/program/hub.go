@@ -53,8 +53,8 @@ func New(t testing.TB, dir string, flags ...string) *Hub {
 }
 
 // NewNative is a hub that is the program, whatever others are.
-func NewNative(t testing.TB, dir string) *Hub {
-	h := New(t, dir)
+func NewNative(t testing.TB, dir string, flags ...string) *Hub {
+	h := New(t, dir, flags...)
 	h.host = native{}
 	return h
 }

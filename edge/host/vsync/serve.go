@@ -29,6 +29,7 @@ SIGTERM, ends it in order; a second one at once.`,
 			f.number(&o.port, "port", 8787, "port; 0: a free one (else 8787)")
 			f.text(&o.data, "data", or(os.Getenv("VSYNC_DATA"), ".vsync"), "DIR", "where the databases are (else VSYNC_DATA, else .vsync)")
 			f.text(&o.keys, "keys", "", "FILE", "keys of tokens (else VSYNC_KEYS: a file, or the set itself)")
+			f.number(&o.open, "open", 0, "databases that are open at once, at most (else 128); each has up to a few MB, and four files")
 			f.list(&o.origins, "origin", "URL", "origin whose pages may connect, such as https://app.example; can be given again")
 		},
 		run: func(ctx context.Context, c *call) error { return o.run(ctx, c) },
@@ -38,6 +39,7 @@ SIGTERM, ends it in order; a second one at once.`,
 type serving struct {
 	host    string
 	port    int
+	open    int
 	data    string
 	keys    string
 	origins []string
@@ -55,7 +57,7 @@ func (o *serving) run(ctx context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
-	server, err := host.New(host.Config{Data: o.data, Version: version, Origins: o.origins, Keys: keys, Log: c.logger()})
+	server, err := host.New(host.Config{Data: o.data, Version: version, Origins: o.origins, Keys: keys, Open: o.open, Log: c.logger()})
 	if err != nil {
 		for _, l := range listeners {
 			l.Close()
