@@ -32,7 +32,7 @@ export function logout(name: string): Promise<void>;
  * Deletes this device's replica of a database; where several users have one, that of who opened it last. Whoever has it open finds it
  * closed. Other devices and the hub keep theirs.
  *
- * Rejects with UNSENT while it holds changes that the hub has not confirmed, unless `force` gives them up.
+ * Rejects with INVALID after `logout`, as nobody says whose it is then. Rejects with UNSENT while it holds changes that the hub has not confirmed, unless `force` gives them up.
  */
 export function destroy(name: string, options?: { force?: boolean }): Promise<void>;
 
@@ -74,7 +74,7 @@ export interface OpenOptions {
    * give the one it has as long as that is good. Each subject (`sub`) that opens the database on this device has a replica of its own, which
    * the others cannot read or send; the first one has what was stored there before. When no token comes for two seconds, as without a
    * network, the replica of who opened it last is opened, and a token of another subject that comes later ends it: FORBIDDEN, open anew.
-   * After `logout` opening rejects with UNAUTHENTICATED until a token comes. A database without a token is everybody's.
+   * After `logout` opening rejects with UNAUTHENTICATED until a token comes, and so it does without a token once a subject has come.
    */
   token?: string | (() => string | Promise<string>);
   /**

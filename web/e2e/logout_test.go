@@ -37,6 +37,8 @@ func TestLogout(t *testing.T) {
 	p.js(&adas, as, ada)
 	p.js(nil, `await notes.put('sent', 1); await db.synced(); db.pause(); await notes.put('unsent', 2); await db.close(); await e2e.vsync.logout('e2e')`)
 	p.fails("UNAUTHENTICATED", "no network.*log in", `me = ''; await e2e.open({ token })`)
+	p.fails("UNAUTHENTICATED", "with a token", `await e2e.open()`)
+	p.fails("INVALID", "since a logout", `await e2e.vsync.destroy('e2e', { force: true })`)
 
 	other := w.visit(anna) // another tab of the same browser
 	other.js(&bens, as, ben)

@@ -2,7 +2,7 @@
 import { follow, knock } from './door.js';
 import { VsyncError } from './errors.js';
 import { choose, dedicated, forget, runs, shared, wasm, type Host, type Wanted } from './host.js';
-import { DOOR, LEADER_SILENCE, SILENCE } from './limits.js';
+import { DOOR, LEADER_SILENCE, SILENCE, WORKER_SILENCE } from './limits.js';
 import { bounded, hold, random, whenFree } from './locks.js';
 import { aborted } from './request.js';
 
@@ -40,8 +40,9 @@ export async function reach(name: string, wanted: Wanted, not: readonly string[]
     if (not.length > 0) return await atDoor(name, not, greet, signal, letGo);
     for (;;) {
       const host = kind === 'leader' ? await elect(name, signal) : kind === 'tab' ? dedicated(name, 'tab') : shared(name);
-      // A shared worker that is about to end takes pages and is gone; an engine that has answered at the door may be gone since.
-      const reached = await greet(host, kind === 'shared' ? SILENCE : undefined);
+      // A shared worker that is about to end takes pages and is gone; one of this page may be killed before it holds a lock that tells of
+      // it; an engine that has answered at the door may be gone since.
+      const reached = await greet(host, kind === 'shared' ? SILENCE : host.engine === undefined ? WORKER_SILENCE : undefined);
       if (reached) return reached;
     }
   } catch (err) {
@@ -107,14 +108,18 @@ async function greeted(name: string, host: Host, tab: string, letGo: () => void,
     };
     host.onError((err) => heard.signal.aborted || fail(err));
     signal.addEventListener('abort', () => reject(aborted(signal)), { signal: heard.signal });
-    if (silence !== undefined) {
-      const timer = setTimeout(resolve, silence, undefined);
-      heard.signal.addEventListener('abort', () => clearTimeout(timer));
-    }
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const listen = (): void => {
+      clearTimeout(timer);
+      if (silence !== undefined && !heard.signal.aborted) timer = setTimeout(resolve, silence, undefined);
+    };
+    listen();
+    heard.signal.addEventListener('abort', () => clearTimeout(timer));
     if (host.engine !== undefined) heard.signal.addEventListener('abort', whenFree(host.engine, () => resolve(undefined)));
     port.onmessage = ({ data }: MessageEvent<unknown>) => {
       if (data instanceof Uint8Array) receiver.packet(data as Uint8Array<ArrayBuffer>);
       else if (isMessage(data, 'engine')) resolve(data.engine);
+      else if (isMessage(data, 'starting')) listen();
       else if (isMessage(data, 'lost')) fail(new VsyncError('ENGINE_LOST', data.lost));
     };
     host.say({ vsync: 1, wasm: wasm(), tab });

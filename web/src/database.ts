@@ -17,7 +17,10 @@ import { retry, synced } from './write.js';
 
 /** A database whose engine, and each that follows it, this page shakes hands with. */
 export async function openDatabase(name: string, options: Options): Promise<Database> {
-  const subject = await new Subject(name, options.token).find(options.signal);
+  const subject = new Subject(name, options.token);
+  const found = subject.find(options.signal);
+  found.catch(() => undefined); // it is awaited below
+  if (options.token !== undefined) await found; // else the place is the name, if it may be opened
   let database: Replica | undefined;
   const link: Link = new Link({
     status: (r) => board.read(r),
@@ -41,6 +44,10 @@ export async function openDatabase(name: string, options: Options): Promise<Data
     closed: () => board.closed,
   });
   await session.begin(options.signal);
+  await found.catch((err: unknown) => {
+    session.release();
+    throw err;
+  });
   database = new Replica(name, link, session, board);
   if (link.over) database.lost(link.over);
   void persist().then(() => board.look(true));

@@ -55,6 +55,12 @@ export const MAX_REST = 10_000;
 /** How long, in ms, opening waits for a token that says whose replica is to be opened, before it opens that of the last one who had it. */
 export const TOKEN_PATIENCE = 2_000;
 
+/** How long, in ms, a worker of this page may say nothing before it has its engine: it says all the while that it is starting, however slow the network. */
+export const WORKER_SILENCE = 15_000;
+
+/** How often, in ms, it does. */
+export const STARTING_EVERY = 2_000;
+
 /** How often, in ms, one asks at the door which engine has the database, when no answer came. */
 export const KNOCK_EVERY = 500;
 

@@ -8,7 +8,7 @@
 //
 // The entries are stored beside the replicas, so that nothing takes them away and leaves what they guard.
 import type { Token } from './token.js';
-import { VsyncError, describe } from './errors.js';
+import { VsyncError, describe, invalid } from './errors.js';
 import { TOKEN_PATIENCE } from './limits.js';
 import { secure } from './locks.js';
 import { aborted } from './request.js';
@@ -36,10 +36,13 @@ export class Subject {
 
   /**
    * Finds the place. A token that does not come for a while is not waited for. Rejects with UNAUTHENTICATED where there is none, and
-   * others' data are there; with ABORTED.
+   * others' data are there, with ABORTED, and with STORAGE_LOST where that cannot be looked up.
    */
   async find(signal: AbortSignal | undefined): Promise<this> {
-    if (this.token === undefined) return this;
+    if (this.token === undefined) {
+      if ((await look(this.name))?.owner === undefined) return this;
+      throw new VsyncError('UNAUTHENTICATED', `"${this.name}" is a user's on this device: open it with a token`);
+    }
     secure();
     let why: unknown;
     const text = await patient(ask(this.token), signal).catch((err: unknown) => void (why = err));
@@ -70,10 +73,12 @@ export class Subject {
 /** Forgets who opened a database last. */
 export const forget = (name: string): Promise<void> => change(name, ({ owner }) => (owner === undefined ? undefined : { owner }));
 
-/** The place that a page would open now that has no token. */
+/** The place of who opened it last. Rejects with INVALID after a logout. */
 export async function lastPlace(name: string): Promise<string> {
   const entry = await look(name);
-  return entry?.last === undefined ? name : placeOf(name, entry, entry.last);
+  if (entry?.last !== undefined) return placeOf(name, entry, entry.last);
+  if (entry?.owner === undefined) return name;
+  throw invalid(`nobody has "${name}" open last, since a logout, so it is not known whose is to be destroyed: destroy it before, or open it for that user`);
 }
 
 /** Says that a subject has come, and where it is. */
@@ -137,9 +142,22 @@ function entries(): Promise<IDBDatabase> {
   });
 }
 
-/** Does something with an entry in one transaction. Where the browser has no storage to give, there are none, and no replica is kept either. */
+/** Opens the entries. Undefined where the browser has no storage to give, as then no replica is kept either. */
+async function stored(name: string): Promise<IDBDatabase | undefined> {
+  try {
+    if (globalThis.indexedDB) return await entries();
+  } catch (err) {
+    if (!(err instanceof DOMException) || (err.name !== 'SecurityError' && err.name !== 'InvalidStateError')) throw unknown(name, err);
+  }
+  return undefined;
+}
+
+const unknown = (name: string, err: unknown): VsyncError =>
+  new VsyncError('STORAGE_LOST', `whose "${name}" is could not be looked up or stored: ${reason(err)}. Free some storage of this site, or reload the page`, { cause: err });
+
+/** Does something with an entry in one transaction. */
 async function change(name: string, fn: (entry: Entry) => Entry | undefined): Promise<void> {
-  const db = await entries().catch(() => undefined);
+  const db = await stored(name);
   if (!db) return void fn({ owner: '' });
   try {
     await new Promise<void>((resolve, reject) => {
@@ -156,14 +174,14 @@ async function change(name: string, fn: (entry: Entry) => Entry | undefined): Pr
       tx.onabort = () => reject(tx.error);
     });
   } catch (err) {
-    throw new VsyncError('STORAGE_LOST', `whose "${name}" is could not be stored: ${reason(err)}. Free some storage of this site, or reload the page`, { cause: err });
+    throw unknown(name, err);
   } finally {
     db.close();
   }
 }
 
 async function look(name: string): Promise<Entry | undefined> {
-  const db = await entries().catch(() => undefined);
+  const db = await stored(name);
   if (!db) return undefined;
   try {
     return await new Promise((resolve, reject) => {
@@ -171,6 +189,8 @@ async function look(name: string): Promise<Entry | undefined> {
       read.onsuccess = () => resolve(read.result);
       read.onerror = () => reject(read.error);
     });
+  } catch (err) {
+    throw unknown(name, err);
   } finally {
     db.close();
   }

@@ -2,12 +2,13 @@
 // page. wasm/port says what is posted. wasm_exec.js is put before this by the build.
 //
 //   door: knock ─▶ {open: lock}                    an engine that pages which did not start it can reach, too
-//   port ─▶ first message {vsync, wasm, tab} ─▶ Go is started, once ─▶ {engine: lock} ─▶ packets
+//   port ─▶ first message {vsync, wasm, tab} ─▶ Go is started, once: {starting} … ─▶ {engine: lock} ─▶ packets
 import { idb } from '../../wasm/idb/idb.js';
 import { clock } from '../../wasm/clock.js';
 import { Pages, type Wire } from '../../wasm/pages.js';
 import { run } from '../../wasm/seam.js';
 import { socket } from '../../wasm/socket/socket.js';
+import { STARTING_EVERY } from './limits.js';
 
 interface First {
   vsync: number;
@@ -76,6 +77,7 @@ function hold(name: string): Promise<() => void> {
 async function serve(port: Wire, first: First): Promise<void> {
   const early: MessageEvent[] = [];
   port.onmessage = (event) => early.push(event);
+  const starting = setInterval(() => port.postMessage({ starting: 'the engine' }), STARTING_EVERY);
   try {
     const { pages, lock } = await (engine ??= start(first.wasm, first.door ?? true));
     port.postMessage({ engine: lock });
@@ -85,6 +87,8 @@ async function serve(port: Wire, first: First): Promise<void> {
   } catch (err) {
     engine = undefined;
     port.postMessage({ lost: `the engine cannot be started: ${err instanceof Error ? err.message : String(err)}` });
+  } finally {
+    clearInterval(starting);
   }
 }
 

@@ -75,6 +75,31 @@ test("opening: a worker whose script is missing", async () => {
   await rejects(open("notes"), "ENGINE_LOST", "vsync-worker.js", "is the file there");
 });
 
+test("opening: a worker of this page that says nothing was killed before it could, and is started anew; one that says it is starting is waited for", async (t) => {
+  const browser = new Browser().install({ shared: false, channels: true });
+  const usual = browser.onGreeting;
+  const greetings = [];
+  browser.onGreeting = (page, lock) => greetings.push([page, lock]);
+  t.mock.timers.enable({ apis: ["setTimeout"] });
+  const opening = open("notes", { hosting: "tab" });
+  const until = async (ok) => { while (!ok()) await new Promise(setImmediate); };
+  await until(() => greetings.length === 1);
+  for (let i = 0; i < 5; i++) {
+    t.mock.timers.tick(14_000);
+    greetings[0][0].raw({ starting: "the engine" });
+    await settle();
+  }
+  assert.equal(browser.dedicated.length, 1);
+  browser.onGreeting = usual;
+  t.mock.timers.tick(15_000);
+  await until(() => browser.dedicated.length === 2 && browser.greeted.length === 2);
+  const { page } = browser.greeted[1];
+  const hello = await page.next("HELLO");
+  page.status({ phase: "local", device, problems: [] });
+  page.ok(hello, device);
+  assert.equal((await opening).status.current.hosting, "tab");
+});
+
 test("opening: a shared worker that says nothing was about to end, and is asked for anew", async (t) => {
   const browser = new Browser().install();
   const usual = browser.onGreeting;
