@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"bytes"
 	"fmt"
 	"slices"
 	"strings"
@@ -145,6 +146,14 @@ func (d *device) mergeSeen() {
 	old := d.read[i]
 	if !there || slices.Equal(e.Frontier, []change.Version{old.version}) && face(e.Value) != face(old.value) {
 		return // what was refused meanwhile is not in it any more
+	}
+	found := d.historyOf(k)
+	if found == nil {
+		return // the store is at fault
+	}
+	if h, there := found[old.version]; there && !bytes.Equal(h.Value, old.value) {
+		d.read = slices.Delete(d.read, i, i+1) // the name is a copy's batch by now, and the engine takes it for that
+		return
 	}
 	w, _ := s.newWrite()
 	does, value := d.change(w.note, k, old.value, e.Value, true)
