@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"math"
+	"slices"
 	"strconv"
 	"unicode/utf8"
 
@@ -254,7 +255,7 @@ func (c *checker) key() ([]byte, *ValueError) {
 	return c.text()
 }
 
-// repeated returns a key that is in the list twice, or nil. It may reorder a long list.
+// repeated returns a key that is in the list twice, or nil.
 func repeated(keys [][]byte) []byte {
 	if len(keys) <= smallList {
 		for i := range keys {
@@ -266,10 +267,11 @@ func repeated(keys [][]byte) []byte {
 		}
 		return nil
 	}
-	order.By(keys, bytes.Compare)
-	for i := range keys[1:] {
-		if bytes.Equal(keys[i], keys[i+1]) {
-			return keys[i]
+	sorted := slices.Clone(keys) // what is sorted leaves the stack, and who asks has a short list there
+	order.By(sorted, bytes.Compare)
+	for i := range sorted[1:] {
+		if bytes.Equal(sorted[i], sorted[i+1]) {
+			return sorted[i]
 		}
 	}
 	return nil
