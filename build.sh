@@ -358,7 +358,7 @@ test_worker() {
   export VSYNC_BIN=$out/vsync VSYNC_WORKER=$out/worker-tests VSYNC_WORKERD=$workerd
   go test -tags workerd -count=1 -v -timeout=5m ./edge/e2e -run '^(TestScenarios|TestThroughCuts|TestHTTP|TestAttack.*|TestKills|TestWorker.*)$' -args -host worker -for 5s
   go test -count=1 -v -timeout=5m ./web/e2e \
-    -run '^(TestLive|TestConflict|TestBothOffline|TestTwoTabs|TestAllRulesAtOnce|TestLogout|TestHubRefusesOrigin|TestThroughCuts)$' -args -host worker -for 3s
+    -run '^(TestLive|TestConflict|TestBothOffline|TestTwoTabs|TestAllRulesAtOnce|TestLogout|TestHubRefusesOrigin)$' -args -host worker
 }
 
 test_deploy() { wrangler deploy --dry-run --outdir="$out/worker"; }
