@@ -32,7 +32,7 @@ func (d Delays) complete() Delays {
 
 // A Course decides what comes after a connection. It remembers what must outlive one:
 //
-//	attempt   grows with every delay; back to 0 only when a connection has lived
+//	attempt   grows with every delay; back to 0 when a connection has lived, or when there is reason to look anew
 //	own       the own batch that the hub refused:     settle ─▶ parting ─▶ push seldom, the feed goes on
 //	parting   the hub does not want what is sent under the device id, or it cannot be read: learn what it has ─▶ re-entry
 //	leaving   the device id is another's too: send what is left under it ─▶ re-entry
@@ -344,6 +344,10 @@ func (c *Course) longest() time.Duration {
 func (c *Course) upTo(limit time.Duration) time.Duration {
 	return time.Duration(c.rand.Int64N(int64(limit) + 1))
 }
+
+// Nudged says that there is reason to look anew. How often it went wrong before says nothing of now: a network that is back does not
+// carry at once, and the attempts that fail meanwhile must not be as far apart as those before.
+func (c *Course) Nudged() { c.attempt = 0 }
 
 // nudged returns what is left of a delay after a nudge.
 func (c *Course) nudged(left, floor time.Duration) time.Duration {

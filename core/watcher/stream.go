@@ -40,6 +40,7 @@ func (w *Watcher) connect(ctx context.Context) (conn wire.Conn, token string, fa
 		case <-done:
 			return conn, token, fault
 		case <-w.nudge:
+			w.course.Nudged()
 			if !since.IsZero() && w.feed.Clock.Now().Sub(since) >= wire.ProbeGiveUp {
 				w.hurry = true
 				giveUp(errNudged)
@@ -140,6 +141,7 @@ func (w *Watcher) turn(ctx context.Context, s *Session, l *link, bell *alarm, as
 	case <-w.wake:
 		s.Wake()
 	case <-w.nudge:
+		w.course.Nudged()
 		s.Probe(w.feed.Clock.Now())
 	case a := <-asks.answers:
 		s.Token(w.feed.Clock.Now(), a.token, a.err)

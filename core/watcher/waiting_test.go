@@ -198,6 +198,49 @@ func TestNudgeProbesTheConnection(t *testing.T) {
 	})
 }
 
+// A device that was long without a network comes back to one that does not carry at once: names are not found yet, a portal is in the
+// way. The first dial fails, and the next ones are not as far apart as they had become. So it is if a dial is under way just then.
+func TestNudgeForgetsTheBackoff(t *testing.T) {
+	const before, takes = 10, 2 * time.Second // dials until the network is back, and how long each takes
+	for _, dialing := range []bool{false, true} {
+		inBubble(t, func(g *rig, f *Feed) {
+			dial := f.Dial
+			f.Dial = func(ctx context.Context, url string) (wire.Conn, error) {
+				time.Sleep(takes)
+				return dial(ctx, url)
+			}
+			g.h.refuse = func(n int) error {
+				if n <= before {
+					return errNoRoute
+				}
+				return nil
+			}
+		}, func(g *rig) {
+			g.r.put(t, 10)
+			for g.dials() < before {
+				g.pass(time.Second)
+			}
+			s := g.is(PhaseWaiting)
+			if s.NextAttemptAt.Sub(time.Now()) < wire.MaxRetryDelay-2*time.Second {
+				t.Fatalf("the delay has not grown: %+v", s)
+			}
+			if dialing {
+				g.pass(s.NextAttemptAt.Sub(time.Now()))
+				g.is(PhaseConnecting)
+			}
+			g.w.Nudge()
+			g.pass(nudgeDelay + takes)
+			if s = g.is(PhaseWaiting); g.dials() != before+1 || s.NextAttemptAt.Sub(time.Now()) > wire.WatchRetryDelay {
+				t.Errorf("%d dials, %+v at %v", g.dials(), s, time.Now())
+			}
+			g.pass(wire.WatchRetryDelay + takes)
+			if s = g.is(PhaseLive); s.Pending != 0 || g.dials() != before+2 {
+				t.Errorf("%d dials, %+v", g.dials(), s)
+			}
+		})
+	}
+}
+
 // shifted is a clock that is wrong, and can be set, with everything that goes by it.
 type shifted struct {
 	clock.System

@@ -133,7 +133,8 @@ func (w *Watcher) Resume() {
 
 // Nudge says that there is reason to look anew: the network is back or another one, the device has slept, a token or
 // a setting has changed, or a user asks. A delay under way is cut to a random part of a second, once, but for what the
-// hub asked for. A dial that has waited for a while is begun anew. A connection has to show soon that it lives.
+// hub asked for, and those that follow begin anew. So does a dial that has waited for a while. A connection has to show
+// soon that it lives.
 func (w *Watcher) Nudge() { poke(w.nudge) }
 
 // unpaused waits while the feed is paused, and reports whether there is something to go on with.
@@ -243,6 +244,7 @@ func (w *Watcher) wait(ctx context.Context, step Step) bool {
 			bell.rang()
 		case <-nudge:
 			nudge = nil // once a delay
+			w.course.Nudged()
 			now = w.feed.Clock.Now()
 			until = now.Add(w.course.nudged(until.Sub(now), earliest.Sub(now)))
 		case <-w.wake:
