@@ -327,7 +327,7 @@ test_browsers() {
 
 # What differs between engines: the store, hosting, and the whole way from page to page. Not all of it, as it takes its time; see the README.
 # The store's suite, and what becomes of it when connections end and others come; not what bends Chromium's own ways.
-store_of_others='^(TestStore|TestFailedCommitAppliesNothing|TestConnectionDead|TestConnectionOpenedAgain|TestExistsAndDelete|TestDatabaseDeleted'
+store_of_others='^(TestStore|TestFailedCommitAppliesNothing|TestConnectionDead|TestConnectionOpenedAgain|TestConnectionEndsInCommits|TestExistsAndDelete|TestDatabaseDeleted'
 store_of_others+='|TestConnectionWithoutWhatWasConfirmed|TestNewerProgramTakesOver|TestManyOpenAtOnce|TestLockGrantedTwice)$'
 
 test_other_browsers() {
