@@ -6,6 +6,7 @@ import (
 	"bufio"
 	"context"
 	"fmt"
+	"mime"
 	"net"
 	"net/http"
 	"net/http/httptrace"
@@ -39,20 +40,35 @@ func (d Dialer) Dial(ctx context.Context, url string) (wire.Conn, error) {
 	traced := httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
 		GotConn: func(info httptrace.GotConnInfo) { socket = info.Conn },
 	})
-	conn, _, err := websocket.Dial(traced, url, &websocket.DialOptions{
+	conn, answer, err := websocket.Dial(traced, url, &websocket.DialOptions{
 		HTTPClient:      d.Client,
 		HTTPHeader:      d.Header,
 		Subprotocols:    []string{wire.Subprotocol},
 		CompressionMode: websocket.CompressionDisabled,
 	})
 	if err != nil {
-		return nil, fmt.Errorf("connecting to %s: %w", url, err)
+		return nil, fmt.Errorf("connecting to %s: %w%s", url, err, whose(answer))
 	}
 	if got := conn.Subprotocol(); got != wire.Subprotocol {
 		conn.Close(websocket.StatusProtocolError, "expected subprotocol "+wire.Subprotocol)
 		return nil, fmt.Errorf("connecting to %s: expected subprotocol %s, got %q", url, wire.Subprotocol, got)
 	}
 	return newConn(conn, socket), nil
+}
+
+// whose says who else may have answered in the hub's place, "" if it is not known: no hub answers with a page for people.
+func whose(answer *http.Response) string {
+	if answer == nil {
+		return ""
+	}
+	kind, _, _ := mime.ParseMediaType(answer.Header.Get("Content-Type"))
+	switch {
+	case answer.StatusCode == http.StatusProxyAuthRequired:
+		return "; a proxy on the way wants its users to sign in"
+	case answer.StatusCode == http.StatusNetworkAuthenticationRequired, kind == "text/html":
+		return "; a web page came instead of the hub's answer: sign in to the network if it asks for that, and check the address and the proxies on the way"
+	}
+	return ""
 }
 
 // AcceptOptions say who may connect. The zero value allows pages of the hub's own host, and programs

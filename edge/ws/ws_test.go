@@ -153,6 +153,34 @@ func TestDialRefusesAServerThatSpeaksSomethingElse(t *testing.T) {
 	}
 }
 
+// A portal or a proxy answers in the hub's place: the error says so, whatever status it has, and also after it has sent us to its page.
+func TestDialNamesAPortal(t *testing.T) {
+	portal := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case "/away":
+			http.Redirect(w, r, "/login", http.StatusFound)
+		case "/proxy":
+			w.WriteHeader(http.StatusProxyAuthRequired)
+		case "/511":
+			w.WriteHeader(http.StatusNetworkAuthenticationRequired)
+		case "/hub":
+			http.Error(w, "no such database", http.StatusNotFound)
+		default:
+			w.Header().Set("Content-Type", "text/html; charset=utf-8")
+			w.Write([]byte("<!doctype html><title>Welcome to our café</title>"))
+		}
+	}))
+	defer portal.Close()
+	const page = "sign in to the network"
+	for path, want := range map[string]string{"/login": page, "/away": page, "/511": page, "/proxy": "a proxy on the way", "/hub": "404"} {
+		_, err := (Dialer{}).Dial(context.Background(), "ws"+strings.TrimPrefix(portal.URL, "http")+path)
+		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "sign in") != (path != "/hub") {
+			t.Errorf("%s: expected an error with %q, got %v", path, want, err)
+		}
+		t.Log(err)
+	}
+}
+
 func TestOrigins(t *testing.T) {
 	g := newRig(t, AcceptOptions{Origins: []string{"*.example.com", "localhost:*"}})
 	own := strings.Replace(g.url, "ws:", "http:", 1)
