@@ -51,7 +51,7 @@ func (e *DialError) what() string {
 		return "nothing answers there; check that the hub runs and that the address is right"
 	case NoSocket:
 		return "a server answers there" + e.answer() + ", but it gives this page no connection; " +
-			"check that it is a hub, that it allows pages of this origin, and that no proxy before it keeps WebSockets away"
+			"sign in to this network if it asks for that; else check that it is a hub, that it allows pages of this origin, and that no proxy before it keeps WebSockets away"
 	case OtherProtocol:
 		return "what answers there does not speak " + wire.Subprotocol + "; check that it is a hub, and as new as this page"
 	case Ended:

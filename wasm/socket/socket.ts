@@ -10,6 +10,9 @@ const NOTHING = 0, UNREADABLE = -1, OFFLINE = -2, BLOCKED = -3;
 /** How long a server may take to say why it gave no connection, in ms: the Dial is over but for that. */
 const PATIENCE = 3000;
 
+/** What is said of a page for people: no hub has one there, but networks that want their users to sign in. */
+const PAGE = 'a web page';
+
 /** The longest text of a server that is handed on, in characters: a line or two for people. */
 const LONGEST_ANSWER = 300;
 
@@ -181,8 +184,9 @@ async function answerOf(url: string, signal: AbortSignal): Promise<[status: numb
   const request: RequestInit = { signal, cache: 'no-store', credentials: 'omit' };
   try {
     const response = await fetch(http, request);
-    const plain = response.headers.get('content-type')?.startsWith('text/plain');
-    return [response.status, plain ? await beginning(response) : ''];
+    const type = response.headers.get('content-type') ?? '';
+    if (type.startsWith('text/html')) void response.body?.cancel();
+    return [response.status, type.startsWith('text/html') ? PAGE : type.startsWith('text/plain') ? await beginning(response) : ''];
   } catch {
     // Nothing answers, or what answers is not for this page to read: only the second lets an opaque request pass.
   }

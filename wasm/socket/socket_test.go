@@ -74,6 +74,7 @@ func TestDialSaysWhy(t *testing.T) {
 		{"too long", "ws://localhost/" + strings.Repeat("x", maxURL), BadAddress, "no address of a hub"},
 		{"nothing there", "ws://127.0.0.1:1/v1/notes", Unreachable, "check that the hub runs"},
 		{"no hub", address("/files/none"), NoSocket, "status 404"},
+		{"a page", address("/"), NoSocket, "status 200: a web page), but it gives this page no connection; sign in to this network"},
 		// Browsers refuse it themselves, as their standard wants; OtherProtocol is for those that do not.
 		{"another protocol", address("/peer/other"), NoSocket, "check that it is a hub"},
 	} {

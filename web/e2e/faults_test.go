@@ -3,6 +3,7 @@ package e2e
 import (
 	"context"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -41,7 +42,7 @@ func (p *tab) says(code string, words ...string) (said trouble) {
 	return said
 }
 
-// TestNoHubThere: nobody listens at the hub's address, or somebody who is no hub. That is told, writing goes on, and the
+// TestNoHubThere: nobody listens at the hub's address, or a network's own page is. That is told, writing goes on, and the
 // hub gets everything as soon as it can be reached.
 func TestNoHubThere(t *testing.T) {
 	w := newWorld(t, nil)
@@ -52,11 +53,21 @@ func TestNoHubThere(t *testing.T) {
 	w.hub.Start()
 	a.js(nil, `await db.synced(); await e2e.status((s) => s.phase === 'live' && !s.error)`)
 
-	web := httptest.NewServer(http.NotFoundHandler())
+	web := httptest.NewServer(http.HandlerFunc(portal))
 	defer web.Close()
 	a.js(nil, `await db.close(); await e2e.open({ name: 'wrong', feed: args[0] })`, web.URL)
-	a.says("OFFLINE", strings.TrimPrefix(web.URL, "http://"))
+	a.says("OFFLINE", strings.TrimPrefix(web.URL, "http://"), "sign in to this network")
 	a.js(nil, `await notes.put('1', 1)`)
+}
+
+// portal sends whoever asks for anything to a page, as networks do before one has signed in.
+func portal(w http.ResponseWriter, r *http.Request) {
+	if r.URL.Path != "/login" {
+		http.Redirect(w, r, "/login", http.StatusFound)
+		return
+	}
+	w.Header().Set("Content-Type", "text/html")
+	io.WriteString(w, "<!doctype html><title>Welcome to our café</title>")
 }
 
 // TestHubRefusesOrigin: a hub that has not been told of an application's origin lets none of its pages in.
