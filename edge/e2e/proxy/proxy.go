@@ -16,6 +16,7 @@ import (
 	"net"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -91,6 +92,16 @@ func (p *Proxy) isHealed() bool {
 		return true
 	default:
 		return false
+	}
+}
+
+// Deafen leaves the connections that stand now as a network does that has gone away: what comes is thrown away, and neither end hears
+// of it. New connections are as before.
+func (p *Proxy) Deafen() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for l := range p.links {
+		l.deaf.Store(true)
 	}
 }
 
@@ -180,6 +191,12 @@ func (p *Proxy) pump(l *link, n int, d Direction, from, to *net.TCPConn) {
 			most = min(most, fault.At-at)
 		}
 		size, err := from.Read(buffer[:most])
+		if l.deaf.Load() {
+			if err != nil {
+				return
+			}
+			continue
+		}
 		if size > 0 {
 			p.passed(d, size) // before the write: who has read the bytes finds them counted
 			at += int64(size)
@@ -238,6 +255,7 @@ func (p *Proxy) act(l *link, f Fault) bool {
 type link struct {
 	client, target *net.TCPConn
 	over           chan struct{} // closed when it was cut
+	deaf           atomic.Bool   // what comes is thrown away, the ends too
 	once           sync.Once
 }
 
