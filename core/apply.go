@@ -171,16 +171,21 @@ func (s *stage) notACopy(e *change.Entry) error {
 
 // isOwn says that an entry is a batch that this replica wrote, under its id or one that it had.
 func (s *stage) isOwn(e *change.Entry) (bool, error) {
-	v := e.Version
+	hash, ok, err := s.ownHash(e.Version)
+	return ok && hash == e.Hash, err
+}
+
+// ownHash is the hash of what this replica wrote under a name; false where it wrote nothing, or that cannot be read.
+func (s *stage) ownHash(v change.Version) (hash change.Hash, ok bool, err error) {
 	if !(v.Device == s.state.device && v.Gen <= s.state.lastGen) && !s.isAlias(v) {
-		return false, nil
+		return hash, false, nil
 	}
 	batch, _, ok, err := s.log.Find(s.ctx, v)
 	if err != nil || !ok {
-		return false, unlessDamaged(err)
+		return hash, false, unlessDamaged(err)
 	}
 	h, _, err := change.DecodeHeader(batch)
-	return h.Hash == e.Hash, err
+	return h.Hash, err == nil, err
 }
 
 // awaits says that a batch of a former id is pending still. One that was confirmed and left is not: it comes back like anyone's.

@@ -80,15 +80,10 @@ func (e *nameTaken) Error() string {
 // nameTaken says that an entry is none that this device wrote, and has the name of one that it awaits.
 func (s *stage) nameTaken(e *change.Entry) (*nameTaken, error) {
 	v := e.Version
-	if v.Device == s.state.device || !s.isAlias(v) || v.Gen <= s.state.settledUpTo(v.Device) {
+	if v.Device == s.state.device || v.Gen <= s.state.settledUpTo(v.Device) {
 		return nil, nil
 	}
-	batch, _, ok, err := s.log.Find(s.ctx, v)
-	if err != nil || !ok {
-		return nil, unlessDamaged(err)
-	}
-	h, _, err := change.DecodeHeader(batch)
-	if err != nil || h.Hash == e.Hash {
+	if hash, wrote, err := s.ownHash(v); err != nil || !wrote || hash == e.Hash {
 		return nil, err
 	}
 	return &nameTaken{v}, nil

@@ -134,8 +134,16 @@ func (m *Hello) check() *flaw {
 		number("credit", m.Credit, 1),
 		text("agent", m.Agent, MaxAgent),
 		trail(m.Trail),
-		number("back", m.Back.Seq, 0),
+		back(m.Back),
 	)
+}
+
+// back checks the end of a feed; none is left out.
+func back(p change.Place) *flaw {
+	if p.Seq == 0 && !p.Hash.IsZero() {
+		return invalid("back", "expected zeros, as there is no entry 0")
+	}
+	return number("back", p.Seq, 0)
 }
 
 func markerNumbers(m change.Marker) *flaw {

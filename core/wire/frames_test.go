@@ -322,6 +322,7 @@ func wrongFields() []wrong {
 	add("a trail over 2^53-1", TypeHello, CodeInvalid, "trail", binOf(bytes.Repeat([]byte{1}, placeSize)))
 	add("no place as back", TypeHello, CodeProtocol, "back", zeros(0))
 	add("two places as back", TypeHello, CodeProtocol, "back", zeros(2*placeSize))
+	add("a hash behind no entry as back", TypeHello, CodeInvalid, "back", binOf(append(make([]byte, 8), bytes.Repeat([]byte{1}, placeSize-8)...)))
 	add("back over 2^53-1", TypeHello, CodeInvalid, "back", binOf(bytes.Repeat([]byte{1}, placeSize)))
 	add("handback from sequence 0", TypeHandback, CodeInvalid, "seq", u(0))
 	add("handback of nothing", TypeHandback, CodeInvalid, "e", array())

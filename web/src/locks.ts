@@ -33,8 +33,10 @@ export function whenFree(name: string, fn: () => void): () => void {
 
 /** A name that no other page has. */
 export function random(): string {
-  return Array.from(crypto.getRandomValues(new Uint8Array(12)), (byte) => byte.toString(16).padStart(2, '0')).join('');
+  return hex(crypto.getRandomValues(new Uint8Array(12)));
 }
+
+export const hex = (bytes: Uint8Array): string => Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('');
 
 /** A signal that is aborted with another one, after so many ms, or by end(), which is to be called. */
 export function bounded(other: AbortSignal, ms: number): { signal: AbortSignal; end(): void } {

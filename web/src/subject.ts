@@ -10,7 +10,7 @@
 import type { Token } from './token.js';
 import { VsyncError, describe, invalid } from './errors.js';
 import { TOKEN_PATIENCE } from './limits.js';
-import { secure } from './locks.js';
+import { bounded, hex, secure } from './locks.js';
 import { aborted } from './request.js';
 
 /** What is known of a database. */
@@ -99,8 +99,7 @@ async function ask(token: Token): Promise<string> {
 /** Whose token it is. What has no subject, or cannot be read here, is one subject's: the hub looks at it in earnest. */
 async function hashOf(token: string): Promise<string> {
   const bytes = new TextEncoder().encode(subjectOf(token));
-  const hash = new Uint8Array(await crypto.subtle.digest('SHA-256', bytes));
-  return Array.from(hash.subarray(0, 16), (byte) => byte.toString(16).padStart(2, '0')).join('');
+  return hex(new Uint8Array(await crypto.subtle.digest('SHA-256', bytes), 0, 16));
 }
 
 function subjectOf(token: string): string {
@@ -116,16 +115,13 @@ function subjectOf(token: string): string {
 
 /** Waits for a token, but not for long. */
 function patient(token: Promise<string>, signal: AbortSignal | undefined): Promise<string> {
-  return new Promise((resolve, reject) => {
-    const late = setTimeout(() => reject(new Error(`none has come in ${TOKEN_PATIENCE / 1000} s`)), TOKEN_PATIENCE);
-    const stop = (): void => reject(signal!.reason);
-    signal?.addEventListener('abort', stop);
-    if (signal?.aborted) stop();
-    void token.then(resolve, reject).finally(() => {
-      clearTimeout(late);
-      signal?.removeEventListener('abort', stop);
-    });
+  const patience = bounded(signal ?? new AbortController().signal, TOKEN_PATIENCE);
+  const late = new Promise<never>((_, reject) => {
+    const end = (): void => reject(new Error(`none has come in ${TOKEN_PATIENCE / 1000} s`));
+    patience.signal.addEventListener('abort', end);
+    if (patience.signal.aborted) end();
   });
+  return Promise.race([token, late]).finally(patience.end);
 }
 
 const reason = (err: unknown): string => (err instanceof Error ? err.message : String(err));
