@@ -105,7 +105,7 @@ func refuse(code Code, gen change.Generation, format string, args ...any) Verdic
 
 // judgeOne decides on one batch: header, device, generation, chain, body, parents, in this order.
 func (r *Replica) judgeOne(s *stage, in *Incoming) (Verdict, error) {
-	h, _, err := change.DecodeHeader(in.Bytes)
+	h, body, err := change.DecodeHeader(in.Bytes)
 	if errors.Is(err, change.ErrUnknownFormat) {
 		return refuse(VersionUnknown, 0, "the batch has a format that this hub does not know: %v", err), nil
 	}
@@ -134,7 +134,7 @@ func (r *Replica) judgeOne(s *stage, in *Incoming) (Verdict, error) {
 	if in.Oversize {
 		return r.void(s, &h, nil, nil, Invalid, fmt.Sprintf("a batch has at most %d bytes, and this one has more", change.MaxBatch))
 	}
-	b, err := change.Decode(in.Bytes)
+	b, err := change.DecodeBody(h, in.Bytes, body)
 	if err != nil {
 		return r.void(s, &h, nil, nil, Invalid, err.Error())
 	}

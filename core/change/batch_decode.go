@@ -182,9 +182,21 @@ func (r *reader) checkHeader(h *Header) {
 // Errors are *FormatError; a bad value is a *ValueError within.
 func Decode(b []byte) (*Batch, error) {
 	if len(b) > 0 && b[0] == partialFormat {
-		return nil, &FormatError{What: "batch", Want: "a whole batch (format 1)", Got: "format 2", Err: ErrPartial}
+		return nil, partialError()
 	}
 	return decode(b, true)
+}
+
+// DecodeBody is Decode of a batch whose header has been read by DecodeHeader, which returned h and body.
+func DecodeBody(h Header, b []byte, body int) (*Batch, error) {
+	if h.IsPartial {
+		return nil, partialError()
+	}
+	return decodeBody(h, b, body, true)
+}
+
+func partialError() error {
+	return &FormatError{What: "batch", Want: "a whole batch (format 1)", Got: "format 2", Err: ErrPartial}
 }
 
 // DecodeAny is Decode for a whole or a partial batch; of a partial one the body's hash cannot be
@@ -220,11 +232,15 @@ func Walk(b []byte, visit func(Mutation) bool) (Header, error) {
 }
 
 func decode(b []byte, strict bool) (*Batch, error) {
-	h, off, err := DecodeHeader(b)
+	h, body, err := DecodeHeader(b)
 	if err != nil {
 		return nil, err
 	}
-	d, err := newFrameDecoder(&h, b, off, strict)
+	return decodeBody(h, b, body, strict)
+}
+
+func decodeBody(h Header, b []byte, body int, strict bool) (*Batch, error) {
+	d, err := newFrameDecoder(&h, b, body, strict)
 	if err != nil {
 		return nil, err
 	}

@@ -1,9 +1,6 @@
 package digest
 
-import (
-	"encoding/binary"
-	"math/bits"
-)
+import "encoding/binary"
 
 // initial are the first 32 bits of the fractional parts of the square roots of the first eight primes, rounds of the cube roots of
 // the first 64.
@@ -83,25 +80,58 @@ func (s *sha) finish(out *[Size]byte) {
 	}
 }
 
+// block takes in one block. It counts in 64 bits, the registers that WebAssembly has: a word that stands there twice is turned by a
+// shift, and what comes above 32 bits is cut off where it would be turned in again. Eight rounds stand in a row, so that the words change
+// their names rather than their places, and because each jump back costs more than a round.
 func (s *sha) block(p []byte) {
 	p = p[:blockSize]
 	var w [blockSize]uint32
-	for i := range 16 {
-		w[i] = binary.BigEndian.Uint32(p[4*i:])
+	for i := 0; i < 16; i += 4 {
+		four := p[4*i : 4*i+16]
+		w[i] = binary.BigEndian.Uint32(four)
+		w[i+1] = binary.BigEndian.Uint32(four[4:])
+		w[i+2] = binary.BigEndian.Uint32(four[8:])
+		w[i+3] = binary.BigEndian.Uint32(four[12:])
 	}
-	for i := 16; i < len(w); i++ {
-		x, y := w[i-2], w[i-15]
-		w[i] = w[i-16] + w[i-7] +
-			(bits.RotateLeft32(x, -17) ^ bits.RotateLeft32(x, -19) ^ x>>10) +
-			(bits.RotateLeft32(y, -7) ^ bits.RotateLeft32(y, -18) ^ y>>3)
+	for i := 16; i < len(w); i += 8 {
+		to, from := w[i:i+8:i+8], w[i-16:i+6:i+6]
+		to[0] = expand(from[0], from[1], from[9], from[14])
+		to[1] = expand(from[1], from[2], from[10], from[15])
+		to[2] = expand(from[2], from[3], from[11], from[16])
+		to[3] = expand(from[3], from[4], from[12], from[17])
+		to[4] = expand(from[4], from[5], from[13], from[18])
+		to[5] = expand(from[5], from[6], from[14], from[19])
+		to[6] = expand(from[6], from[7], from[15], from[20])
+		to[7] = expand(from[7], from[8], from[16], from[21])
 	}
-	a, b, c, d, e, f, g, h := s.state[0], s.state[1], s.state[2], s.state[3], s.state[4], s.state[5], s.state[6], s.state[7]
-	for i := range w {
-		t1 := h + (bits.RotateLeft32(e, -6) ^ bits.RotateLeft32(e, -11) ^ bits.RotateLeft32(e, -25)) + (e&f ^ ^e&g) + rounds[i] + w[i]
-		t2 := (bits.RotateLeft32(a, -2) ^ bits.RotateLeft32(a, -13) ^ bits.RotateLeft32(a, -22)) + (a&b ^ a&c ^ b&c)
-		a, b, c, d, e, f, g, h = t1+t2, a, b, c, d+t1, e, f, g
+	a, b, c, d := uint64(s.state[0]), uint64(s.state[1]), uint64(s.state[2]), uint64(s.state[3])
+	e, f, g, h := uint64(s.state[4]), uint64(s.state[5]), uint64(s.state[6]), uint64(s.state[7])
+	for i := 0; i < len(w); i += 8 {
+		word, k := w[i:i+8:i+8], rounds[i:i+8:i+8]
+		d, h = round(a, b, c, d, e, f, g, h+uint64(k[0])+uint64(word[0]))
+		c, g = round(h, a, b, c, d, e, f, g+uint64(k[1])+uint64(word[1]))
+		b, f = round(g, h, a, b, c, d, e, f+uint64(k[2])+uint64(word[2]))
+		a, e = round(f, g, h, a, b, c, d, e+uint64(k[3])+uint64(word[3]))
+		h, d = round(e, f, g, h, a, b, c, d+uint64(k[4])+uint64(word[4]))
+		g, c = round(d, e, f, g, h, a, b, c+uint64(k[5])+uint64(word[5]))
+		f, b = round(c, d, e, f, g, h, a, b+uint64(k[6])+uint64(word[6]))
+		e, a = round(b, c, d, e, f, g, h, a+uint64(k[7])+uint64(word[7]))
 	}
-	for i, word := range [...]uint32{a, b, c, d, e, f, g, h} {
-		s.state[i] += word
+	s.state = [8]uint32{
+		s.state[0] + uint32(a), s.state[1] + uint32(b), s.state[2] + uint32(c), s.state[3] + uint32(d),
+		s.state[4] + uint32(e), s.state[5] + uint32(f), s.state[6] + uint32(g), s.state[7] + uint32(h),
 	}
+}
+
+// expand makes a word of those that come 16, 15, 7 and 2 before it.
+func expand(w16, w15, w7, w2 uint32) uint32 {
+	y, x := uint64(w15)<<32|uint64(w15), uint64(w2)<<32|uint64(w2)
+	return w16 + w7 + (uint32(y>>7^y>>18) ^ w15>>3) + (uint32(x>>17^x>>19) ^ w2>>10)
+}
+
+// round returns what takes the places of d and h, whose word and constant are added to it already. Both are of 32 bits.
+func round(a, b, c, d, e, f, g, h uint64) (newD, newH uint64) {
+	e2, a2 := e<<32|e, a<<32|a
+	h += (e2>>6 ^ e2>>11 ^ e2>>25) + (g ^ e&(f^g))
+	return (d + h) & 0xffffffff, (h + (a2>>2 ^ a2>>13 ^ a2>>22) + (a&b | c&(a|b))) & 0xffffffff
 }
