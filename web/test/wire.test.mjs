@@ -125,7 +125,12 @@ const trail = (v) => {
   }
   return bytes;
 };
-const place = (v) => (of("bin", v).length === 24 ? trail(v) : refuse("PROTOCOL"));
+const place = (v) => {
+  const bytes = of("bin", v);
+  if (bytes.length !== 24) refuse("PROTOCOL");
+  if (zero(bytes.subarray(0, 8)) && !zero(bytes)) refuse("INVALID"); // there is no entry 0
+  return trail(v);
+};
 const items = (v) => {
   const list = of("array", v);
   if (list.length > 4096) refuse("TOO_LARGE");
