@@ -51,13 +51,8 @@ func (p *Port) liveConflicts(c *call, n uint64, collection string) error {
 }
 
 //go:noinline
-func conflictFrame(n uint64, part int, list *conflictList, gone []string) []byte {
-	b := list.take(msgpack.AppendUint(port.Frame(nil, port.Items, n, 3), uint64(part)))
-	b = msgpack.AppendArray(b, len(gone))
-	for _, id := range gone {
-		b = msgpack.AppendStr(b, id)
-	}
-	return b
+func conflictFrame(n uint64, part int, list *conflictList, gone *keys) []byte {
+	return gone.take(list.take(msgpack.AppendUint(port.Frame(nil, port.Items, n, 3), uint64(part))))
 }
 
 func (p *Port) followConflicts(c *call, n uint64, collection string) error {
@@ -69,9 +64,9 @@ func (p *Port) followConflicts(c *call, n uint64, collection string) error {
 	marker := v.Marker() // what comes after it is seen again: what is listed may be newer
 	v.Release()
 	known := map[string]bool{}
-	list, err := p.sendConflicts(c, collection, known, func(list *conflictList) []byte { return conflictFrame(n, port.Piece, list, nil) })
+	list, err := p.sendConflicts(c, collection, known, func(list *conflictList) []byte { return conflictFrame(n, port.Piece, list, &keys{}) })
 	if err == nil {
-		err = p.items(c, conflictFrame(n, port.Whole, list, nil))
+		err = p.items(c, conflictFrame(n, port.Whole, list, &keys{}))
 	}
 	if err != nil {
 		return err
@@ -90,10 +85,11 @@ func (p *Port) followConflicts(c *call, n uint64, collection string) error {
 	return c.ctx.Err()
 }
 
-// conflictChanges sends what an event changes of the conflicts that are known.
+// conflictChanges sends what an event changes of the conflicts that are known, in parts.
 func (p *Port) conflictChanges(c *call, n uint64, e *core.Event, known map[string]bool) error {
 	var list conflictList
-	var gone []string
+	var gone keys
+	parts := 0
 	for i := range e.Changes {
 		x := &e.Changes[i]
 		if !x.Conflict && !known[x.Key.ID] {
@@ -108,13 +104,19 @@ func (p *Port) conflictChanges(c *call, n uint64, e *core.Event, known map[strin
 			list.add(&now)
 		case known[x.Key.ID]:
 			delete(known, x.Key.ID)
-			gone = append(gone, x.Key.ID)
+			gone.add(x.Key.ID)
+		}
+		if list.full() || gone.full() {
+			if err := p.items(c, conflictFrame(n, port.Part, &list, &gone)); err != nil {
+				return err
+			}
+			parts++
 		}
 	}
-	if list.n == 0 && len(gone) == 0 {
+	if list.n == 0 && gone.n == 0 && parts == 0 {
 		return nil
 	}
-	return p.items(c, conflictFrame(n, port.Delta, &list, gone))
+	return p.items(c, conflictFrame(n, port.Delta, &list, &gone))
 }
 
 // conflictList gathers conflicts. The zero value has none.

@@ -30,7 +30,7 @@ func (d devices) append(b []byte) []byte {
 	return b
 }
 
-// rows gathers ROWS. The zero value has none.
+// rows gathers ROWS, or an event's CHANGEs, behind the devices that they name. The zero value has none.
 type rows struct {
 	devices devices
 	n       int
@@ -48,6 +48,14 @@ func (r *rows) add(e *core.Entry) {
 	r.n++
 }
 
+func (r *rows) change(x *core.Entry) {
+	b := msgpack.AppendStr(msgpack.AppendStr(msgpack.AppendArray(r.bytes, 7), x.Key.Collection), x.Key.ID)
+	b = msgpack.AppendBool(port.Value(b, x.Value, !x.Deleted), x.Deleted)
+	b = msgpack.AppendUint(msgpack.AppendUint(b, r.devices.index(x.Version.Device)), uint64(x.Version.Gen))
+	r.bytes = msgpack.AppendBool(b, x.Conflict)
+	r.n++
+}
+
 // full says that it is time to send what there is.
 func (r *rows) full() bool { return len(r.bytes) >= port.MaxItems }
 
@@ -57,3 +65,23 @@ func (r *rows) append(b []byte) []byte {
 }
 
 func (r *rows) reset() { r.devices, r.n, r.bytes = r.devices[:0], 0, r.bytes[:0] }
+
+// keys gathers the ids of what is gone. The zero value has none.
+type keys struct {
+	n     int
+	bytes []byte
+}
+
+func (k *keys) add(id string) {
+	k.bytes = msgpack.AppendStr(k.bytes, id)
+	k.n++
+}
+
+func (k *keys) full() bool { return len(k.bytes) >= port.MaxItems }
+
+// take appends what was gathered, and begins anew.
+func (k *keys) take(b []byte) []byte {
+	b = append(msgpack.AppendArray(slices.Grow(b, len(k.bytes)+8), k.n), k.bytes...)
+	k.n, k.bytes = 0, k.bytes[:0]
+	return b
+}

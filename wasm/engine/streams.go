@@ -142,6 +142,7 @@ func (p *Port) whole(c *call, n uint64, q core.ScanRange, last window, first boo
 		return msgpack.AppendArray(r.append(b), 0)
 	}
 	var rows rows
+	var held [][]byte // pieces of a limited result, which may be the one that is shown
 	for e, err := range v.Scan(c.ctx, q) {
 		if errors.Is(err, &core.Error{Code: core.Aborted}) { // the page took too long
 			rows.reset()
@@ -155,17 +156,34 @@ func (p *Port) whole(c *call, n uint64, q core.ScanRange, last window, first boo
 		if q.Limit > 0 {
 			w.add(&e)
 		}
-		if rows.add(&e); rows.full() && q.Limit == 0 {
-			if err := p.items(c, frame(port.Piece, &rows)); err != nil {
+		if rows.add(&e); !rows.full() {
+			continue
+		}
+		held = append(held, frame(port.Piece, &rows))
+		rows.reset()
+		if q.Limit == 0 {
+			if err := p.pieces(c, &held); err != nil {
 				return w, "", err
 			}
-			rows.reset()
 		}
 	}
 	if !first && q.Limit > 0 && w.equal(&last) {
 		return w, marker, nil
 	}
+	if err := p.pieces(c, &held); err != nil {
+		return w, "", err
+	}
 	return w, marker, p.items(c, frame(port.Whole, &rows))
+}
+
+func (p *Port) pieces(c *call, held *[][]byte) error {
+	for _, frame := range *held {
+		if err := p.items(c, frame); err != nil {
+			return err
+		}
+	}
+	*held = (*held)[:0]
+	return nil
 }
 
 // follow sends what changes the result, batch by batch, until the whole has to be read again.
@@ -187,14 +205,10 @@ func (p *Port) follow(c *call, n uint64, q core.ScanRange, marker string, w *win
 // delta sends what one batch changes of the result, in parts, so that no page has much of it to read at once.
 func (p *Port) delta(c *call, n uint64, q *core.ScanRange, w *window, e *core.Event) error {
 	var rows rows
-	var gone []string
+	var gone keys
 	frame := func(part uint64) []byte {
 		b := msgpack.AppendStr(msgpack.AppendUint(port.Frame(nil, port.Items, n, 5), part), e.Marker)
-		b = msgpack.AppendArray(rows.append(b), len(gone))
-		for _, id := range gone {
-			b = msgpack.AppendStr(b, id)
-		}
-		return b
+		return gone.take(rows.append(b))
 	}
 	parts := 0
 	for i := range e.Changes {
@@ -205,20 +219,19 @@ func (p *Port) delta(c *call, n uint64, q *core.ScanRange, w *window, e *core.Ev
 			return errAgain
 		case q.Limit > 0:
 		case x.Deleted:
-			gone = append(gone, x.Key.ID)
+			gone.add(x.Key.ID)
 		default:
 			rows.add(x)
 		}
-		if rows.full() {
+		if rows.full() || gone.full() {
 			if err := p.items(c, frame(port.Part)); err != nil {
 				return err
 			}
 			rows.reset()
-			gone = gone[:0]
 			parts++
 		}
 	}
-	if rows.n == 0 && len(gone) == 0 && parts == 0 {
+	if rows.n == 0 && gone.n == 0 && parts == 0 {
 		return nil
 	}
 	return p.items(c, frame(port.Delta))
@@ -234,7 +247,7 @@ func (p *Port) watch(c *call, n uint64, o core.WatchOptions) error {
 		}
 		o.From = v.Marker()
 		v.Release()
-		if err := p.items(c, eventFrame(n, &core.Event{Marker: o.From})); err != nil {
+		if err := p.event(c, n, &core.Event{Marker: o.From}); err != nil {
 			return err
 		}
 	}
@@ -242,31 +255,36 @@ func (p *Port) watch(c *call, n uint64, o core.WatchOptions) error {
 		if err != nil {
 			return err
 		}
-		if err := p.items(c, eventFrame(n, &e)); err != nil {
+		if err := p.event(c, n, &e); err != nil {
 			return err
 		}
 	}
 	return c.ctx.Err()
 }
 
-func eventFrame(n uint64, e *core.Event) []byte {
-	flags := flag(e.Initial, port.FlagInitial) | flag(e.Reset, port.FlagReset) | flag(e.Local, port.FlagLocal)
+// event sends an event, in parts, each of which says all of it but the changes of the others.
+func (p *Port) event(c *call, n uint64, e *core.Event) error {
+	var changes rows
+	for i := range e.Changes {
+		if changes.full() {
+			if err := p.items(c, eventFrame(n, e, port.FlagPart, &changes)); err != nil {
+				return err
+			}
+			changes.reset()
+		}
+		changes.change(&e.Changes[i])
+	}
+	return p.items(c, eventFrame(n, e, 0, &changes))
+}
+
+func eventFrame(n uint64, e *core.Event, part uint64, changes *rows) []byte {
+	flags := flag(e.Initial, port.FlagInitial) | flag(e.Reset, port.FlagReset) | flag(e.Local, port.FlagLocal) | part
 	device := ""
 	if !e.Version.IsZero() {
 		device = e.Version.Device.String()
 	}
 	b := msgpack.AppendUint(msgpack.AppendStr(port.Frame(nil, port.Items, n, 7), e.Marker), flags)
-	b = msgpack.AppendStr(msgpack.AppendUint(msgpack.AppendStr(b, device), e.Time), e.Note)
-	var named devices
-	var changes []byte
-	for i := range e.Changes {
-		x := &e.Changes[i]
-		changes = msgpack.AppendStr(msgpack.AppendStr(msgpack.AppendArray(changes, 7), x.Key.Collection), x.Key.ID)
-		changes = msgpack.AppendBool(port.Value(changes, x.Value, !x.Deleted), x.Deleted)
-		changes = msgpack.AppendUint(msgpack.AppendUint(changes, named.index(x.Version.Device)), uint64(x.Version.Gen))
-		changes = msgpack.AppendBool(changes, x.Conflict)
-	}
-	return append(msgpack.AppendArray(named.append(b), len(e.Changes)), changes...)
+	return changes.append(msgpack.AppendStr(msgpack.AppendUint(msgpack.AppendStr(b, device), e.Time), e.Note))
 }
 
 func flag(on bool, bit uint64) uint64 {

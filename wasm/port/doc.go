@@ -39,10 +39,10 @@
 // Numbers of requests are the page's: 1, 2, 3 …, each once.
 //
 //	page ─▶ engine
-//	  1 HELLO    n, protocol (2), {"name" str, "place" str (in this browser's storage, if it is not the name: web/src/subject.ts),
+//	  1 HELLO    n, protocol (3), {"name" str, "place" str (in this browser's storage, if it is not the name: web/src/subject.ts),
 //	             "feed" str, "durability" str, "token" bool, "agent" str, "collections" {COLLECTION rules bin …}}
 //	                                                        ─▶ OK device str. Comes first; STATUS comes before the OK
-//	  2 DESTROY  n, protocol (2), name str, force bool, and, if it is not the name, place str
+//	  2 DESTROY  n, protocol (3), name str, force bool, and, if it is not the name, place str
 //	                                                        ─▶ OK. Comes first, instead of HELLO; nothing follows
 //	  3 GET      n, COLLECTION, KEY                         ─▶ OK value | nil
 //	  4 GETMANY  n, COLLECTION, [KEY …]                     ─▶ OK [value | nil …]
@@ -63,7 +63,8 @@
 //	       part 2; nothing of it is to be shown before
 //	 10 WATCH    n, COLLECTION ("": all), prefix str, from str ("start", "now", a marker)
 //	                                                        ─▶ ITEMS marker str, flags, device str, TIME, note str, [str …] devices,
-//	                                                           [CHANGE …] …, never END. flags: 1 initial, 2 reset, 4 local.
+//	                                                           [CHANGE …] …, never END. flags: 1 initial, 2 reset, 4 local,
+//	                                                           8 a part: the next ITEMS say the same, with other changes of the event.
 //	                                                           From "now", the first one has no changes, and says where that is
 //	       CHANGE [COLLECTION, KEY, value | nil, deleted bool, index of device, generation, conflict bool]
 //	 11 HISTORY  n, COLLECTION, KEY, limit (0: all)         ─▶ ITEMS [[VERSION, [VERSION …] parents, TIME, deleted bool,
@@ -116,10 +117,11 @@
 package port
 
 // Protocol is the version of all this.
-const Protocol = 2
+const Protocol = 3
 
 // Window is how many ITEMS of a stream may be on the way.
 const Window = 4
 
-// MaxItems is about how many bytes one ITEMS holds, unless it is an event of a watch, or a change of conflicts, which are never split.
+// MaxItems is about how many bytes one ITEMS holds: one value more at most, and of ids that are gone as much again. A page reads it in one
+// task, which is to end within a few ms.
 const MaxItems = 256 << 10

@@ -61,6 +61,7 @@ const (
 	FlagInitial = 1
 	FlagReset   = 2
 	FlagLocal   = 4
+	FlagPart    = 8 // the event's other changes follow
 )
 
 // Frame begins a frame with so many fields behind its number.

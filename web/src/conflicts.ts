@@ -2,10 +2,10 @@
 import type { Conflict, Conflicts, Receipt, VsyncError } from '../vsync.js';
 import { checkFunction, checkVersion } from './arguments.js';
 import { invalid, quote, report } from './errors.js';
-import { CONFLICTS, DELTA, LIVECONFLICTS, PIECE, type Fields } from './frame.js';
-import { compareIds } from './order.js';
+import { CONFLICTS, LIVECONFLICTS, type Fields } from './frame.js';
 import { Malformed, type Reader } from './reader.js';
 import { callback, type Link } from './request.js';
+import { Result } from './result.js';
 import { collect } from './stream.js';
 import { decodeValue } from './value.js';
 import { DELETION, Raw, writeOne } from './write.js';
@@ -26,8 +26,7 @@ export function conflicts<T>(link: Link, collection: string): Conflicts<T> {
 /** Keeps the list, and calls back with the whole of it whenever it is another. */
 function follow<T>(link: Link, write: Fields, read: (r: Reader) => Conflict<T>[], fn: (conflicts: Conflict<T>[]) => void, onError?: (error: VsyncError) => void): () => void {
   let over = false;
-  let known = new Map<string, Conflict<T>>();
-  let pieces: Conflict<T>[] = [];
+  const result = new Result<Conflict<T>>(false, () => false);
   const fail = (err: VsyncError): void => {
     if (over) return;
     over = true;
@@ -35,16 +34,8 @@ function follow<T>(link: Link, write: Fields, read: (r: Reader) => Conflict<T>[]
     else if (err.code !== 'CLOSED') report(err);
   };
   const items = (part: number, list: Conflict<T>[], gone: string[]): void => {
-    if (part === DELTA) {
-      for (const conflict of list) known.set(conflict.id, conflict);
-      for (const id of gone) known.delete(id);
-    } else {
-      pieces.push(...list);
-      if (part === PIECE) return link.more(n, 1);
-      known = new Map(pieces.map((conflict) => [conflict.id, conflict]));
-      pieces = [];
-    }
-    const now = [...known.values()].sort((a, b) => compareIds(a.id, b.id));
+    if (result.take(part, list, gone) === 'part') return link.more(n, 1);
+    const now = result.copy();
     link.later(() => {
       if (over) return;
       callback(fn, now);
@@ -58,7 +49,7 @@ function follow<T>(link: Link, write: Fields, read: (r: Reader) => Conflict<T>[]
       items: (r) => items(r.int(), read(r), r.strs()),
       fail: (err) => link.later(() => fail(err)),
       again: () => {
-        pieces = [];
+        result.restart();
         return write;
       },
     });

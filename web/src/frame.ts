@@ -3,7 +3,7 @@ import { invalid } from './errors.js';
 import { Writer } from './writer.js';
 
 /** Of all that page and engine say to each other. */
-export const PROTOCOL = 2;
+export const PROTOCOL = 3;
 
 /** How many ITEMS of a stream may be on the way. */
 export const WINDOW = 4;
@@ -58,6 +58,8 @@ export const PART = 4;
 export const INITIAL = 1;
 export const RESET = 2;
 export const LOCAL = 4;
+/** Other changes of the event follow. */
+export const UNFINISHED = 8;
 
 /** With so many bytes a packet leaves before the turn is over, so that the engine works while the page writes on. */
 const PACKET = 128 << 10;

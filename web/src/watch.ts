@@ -1,7 +1,7 @@
 import type { WatchEvent, WatchOptions } from '../vsync.js';
 import { checkText, fieldsOf, signalOf } from './arguments.js';
 import { invalid } from './errors.js';
-import { INITIAL, LOCAL, RESET, WATCH, type Fields } from './frame.js';
+import { INITIAL, LOCAL, RESET, UNFINISHED, WATCH, type Fields } from './frame.js';
 import { Malformed, type Reader } from './reader.js';
 import type { Link } from './request.js';
 import { Versions } from './rows.js';
@@ -32,7 +32,7 @@ function source<T>(collection: string, options: WatchOptions | undefined): Sourc
     place.lose();
     return write;
   };
-  return { kind: WATCH, fields: 3, write, itemFields: 7, read: (r) => place.pass(readEvent<T>(r)), again };
+  return { kind: WATCH, fields: 3, write, itemFields: 7, read: (r) => place.read(r), again };
 }
 
 /** How far a watcher is, so that another engine can go on from there. */
@@ -40,16 +40,28 @@ class Place<T> {
   marker: string;
   #inside = false; // of what was there before, which begins again as a whole
   #reset = false; // some of it came, and comes again
+  #begun: WatchEvent<T> | undefined; // an event of which parts are missing
 
   constructor(from: string) {
     this.marker = from;
   }
 
   lose(): void {
+    this.#begun = undefined;
     this.#reset ||= this.#inside;
   }
 
-  pass(event: WatchEvent<T>): WatchEvent<T>[] {
+  /** Reads an event, or a part of one, which is told when it is whole. */
+  read(r: Reader): WatchEvent<T>[] {
+    const { event: part, more } = readEvent<T>(r);
+    const event = (this.#begun ??= part);
+    readChanges(r, event.changes);
+    if (more) return [];
+    this.#begun = undefined;
+    return this.#pass(event);
+  }
+
+  #pass(event: WatchEvent<T>): WatchEvent<T>[] {
     this.marker = event.marker;
     if (!event.initial && event.changes.length === 0) return []; // only says where the watcher stands
     this.#inside = event.initial && event.marker === 'start';
@@ -59,7 +71,8 @@ class Place<T> {
   }
 }
 
-function readEvent<T>(r: Reader): WatchEvent<T> {
+/** All of an event but its changes. */
+function readEvent<T>(r: Reader): { event: WatchEvent<T>; more: boolean } {
   const marker = r.str();
   const flags = r.int();
   const device = r.str();
@@ -72,6 +85,10 @@ function readEvent<T>(r: Reader): WatchEvent<T> {
     event.time = time;
   }
   if (note !== '') event.note = note;
+  return { event, more: (flags & UNFINISHED) > 0 };
+}
+
+function readChanges<T>(r: Reader, changes: WatchEvent<T>['changes']): void {
   const versions = new Versions(r.strs(), r);
   for (let n = r.array(); n > 0; n--) {
     if (r.array() !== 7) throw new Malformed('a change of 7', r);
@@ -80,7 +97,6 @@ function readEvent<T>(r: Reader): WatchEvent<T> {
     const value = r.bin() as T | undefined;
     const deleted = r.bool();
     const version = versions.name(r.int(), r.int());
-    event.changes.push({ collection, id, value, deleted, version, conflict: r.bool() });
+    changes.push({ collection, id, value, deleted, version, conflict: r.bool() });
   }
-  return event;
 }

@@ -89,6 +89,17 @@ export class Operations {
     return i;
   }
 
+  /** Copies the operations, those that stand one behind the other at once: there may be many. */
+  #copy(w: Writer): void {
+    const spans = this.#spans;
+    for (let i = 0; i < spans.length; ) {
+      const start = spans[i]!;
+      let end = start;
+      for (; spans[i] === end; i += 2) end = spans[i + 1]!;
+      w.raw(this.#body.buf, start, end);
+    }
+  }
+
   send(link: Link, checks: Check[], note: string): Promise<string> {
     if (this.count === 0) throw invalid('a batch that writes nothing: write at least one object, or do not begin it');
     const bytes = this.#spans.reduce((sum, at, i) => (i % 2 === 0 ? sum - at : sum + at), 0);
@@ -99,7 +110,7 @@ export class Operations {
       for (const name of this.#collections.keys()) w.str(name);
       w.array(this.count);
       w.room(bytes);
-      for (let i = 0; i < this.#spans.length; i += 2) w.raw(this.#body.buf, this.#spans[i]!, this.#spans[i + 1]!);
+      this.#copy(w);
       w.array(checks.length);
       checks.forEach((check, i) => {
         w.array(3);

@@ -8,8 +8,8 @@ const { Reader } = await load("reader");
 const { encodeValue } = await load("value");
 export const frame = await load("frame");
 const names = new Map(Object.entries(frame).filter(([name, kind]) => /^[A-Z]+$/.test(name) && Number.isInteger(kind) && !["PROTOCOL", "WINDOW"].includes(name)).map(([name, kind]) => [kind, name]));
-for (const name of ["PIECE", "WHOLE", "DELTA", "VOID", "PART", "INITIAL", "RESET", "LOCAL"]) if (names.get(frame[name]) === name) names.delete(frame[name]);
-names.set(frame.HELLO, "HELLO").set(frame.DESTROY, "DESTROY").set(frame.GET, "GET").set(frame.GETMANY, "GETMANY");
+for (const name of ["PIECE", "WHOLE", "DELTA", "VOID", "PART", "INITIAL", "RESET", "LOCAL", "UNFINISHED"]) if (names.get(frame[name]) === name) names.delete(frame[name]);
+names.set(frame.HELLO, "HELLO").set(frame.DESTROY, "DESTROY").set(frame.GET, "GET").set(frame.GETMANY, "GETMANY").set(frame.SCAN, "SCAN");
 
 /** A value as it stands in a frame: as a bin. */
 export class Bin {

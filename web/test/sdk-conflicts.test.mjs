@@ -87,6 +87,13 @@ test("conflicts.subscribe keeps the list: pieces, then what each batch changes, 
   page.items(asked, 2, [conflict("a", 3), conflict("p", 4)], ["m"]);
   await settle();
   assert.deepEqual(seen.slice(1), ["a:3 p:4"]);
+  page.items(asked, 4, [conflict("b", 2)], ["p"]);
+  page.items(asked, 4, [conflict("a", 2)], []);
+  await settle();
+  assert.equal(seen.length, 2, "a batch in parts is told once");
+  page.items(asked, 2, [], []);
+  await settle();
+  assert.deepEqual(seen.splice(2), ["a:2 b:2"]);
   page.items(asked, 1, [], []); // all is read again
   await settle();
   assert.deepEqual(seen.slice(2), [""]);

@@ -4,7 +4,7 @@ import { load } from "./built.mjs";
 import { Browser, bin, frame, rows, rejects, settle, version, VsyncError } from "./far.mjs";
 
 const { compareIds } = await load("order");
-const { merge } = await load("subscribe");
+const { Result } = await load("result");
 
 const start = (status) => new Browser().install().open("notes", {}, status);
 const ids = (entries) => entries.map((entry) => entry.id).join(" ");
@@ -124,13 +124,30 @@ test("changes of any kind and number give what sorting would", () => {
     const entry = (id, version) => ({ id, version });
     const model = new Map(names.filter(() => below(3) === 0).map((id) => [id, entry(id, 1)]));
     const sorted = () => [...model.values()].sort((a, b) => order(a.id, b.id));
+    const result = new Result(reverse, (a, b) => a.version === b.version);
     const old = sorted();
+    const cut = below(old.length + 1);
+    assert.equal(result.take(PIECE, old.slice(0, cut), []), "part");
+    assert.equal(result.take(WHOLE, old.slice(cut), []), old.length > 0 ? "other" : "same");
     const changed = names.filter(() => below(4) === 0);
     const gone = changed.filter(() => below(2) === 0);
     const written = changed.filter((id) => !gone.includes(id)).map((id) => entry(id, 2));
     for (const id of gone) model.delete(id);
     for (const row of written) model.set(row.id, row);
-    assert.deepEqual(merge(old, written, gone, reverse), sorted(), `round ${round}`);
+    const [some, all] = [below(written.length + 1), below(gone.length + 1)];
+    if (round % 4 > 1) assert.equal(result.take(PART, written.splice(0, some), gone.splice(0, all)), "part");
+    assert.deepEqual(result.copy(), old, "nothing is told of a part");
+    assert.equal(result.take(DELTA, written, gone), "other");
+    assert.deepEqual(result.copy(), sorted(), `round ${round}`);
+    // Told anew, with some that are other than before, and without some.
+    const before = result.copy();
+    for (const id of names) if (below(10) === 0) below(2) === 0 ? model.delete(id) : model.set(id, entry(id, 3));
+    const anew = sorted().map((row) => ({ ...row }));
+    const [same, half] = [anew.length === before.length && anew.every((row) => row.version < 3), below(anew.length + 1)];
+    result.take(PIECE, anew.slice(0, half), []);
+    assert.equal(result.take(WHOLE, anew.slice(half), []), same ? "same" : "other");
+    assert.deepEqual(result.copy(), anew);
+    for (const row of result.copy()) assert.equal(before.includes(row), row.version < 3, `round ${round}: ${row.id} is the object that it was`);
   }
 });
 

@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { load } from "./built.mjs";
 import { Browser, bin, device, frame, open, rejects, rows, settle, version } from "./far.mjs";
 
-const { WHOLE, PIECE, DELTA, INITIAL } = frame;
+const { WHOLE, PIECE, PART, UNFINISHED, DELTA, INITIAL } = frame;
 
 /** What a page says until it says nothing more. */
 async function all(page) {
@@ -129,6 +129,32 @@ test("a watcher goes on behind the last event, from wherever it began", async ()
   ({ page } = await browser.met(2));
   const third = (await all(page)).filter((said) => said.kind === "WATCH");
   assert.deepEqual(third.map((said) => said.fields[2]), ["9", "8"]);
+});
+
+test("a batch of which parts were missing comes whole from the next engine", async () => {
+  const browser = new Browser().install();
+  const { db, page, worker } = await browser.open();
+  const calls = [];
+  db.collection("notes").subscribe({}, (entries, { marker }) => calls.push([marker, ...entries.map((entry) => entry.id)].join(" ")));
+  const loop = db.watch({ from: "m1" })[Symbol.asyncIterator]();
+  const next = loop.next();
+  const [live, watch] = await all(page);
+  page.items(live, WHOLE, "m1", ...rows(["k1", 1]), []);
+  page.items(live, PART, "m2", ...rows(["k2", 2]), ["k1"]);
+  page.items(watch, ...event("m2", UNFINISHED, ["k2", 2]));
+  await settle();
+  worker.letGo();
+  const second = await browser.met(1);
+  const asked = (await all(second.page)).filter(({ kind }) => kind !== "MORE");
+  assert.deepEqual(asked.map(({ n, fields }) => [n, fields.at(-1)]), [[live.n, live.fields.at(-1)], [watch.n, "m1"]]);
+  second.page.items(live, WHOLE, "m1", ...rows(["k1", 1]), []);
+  await settle();
+  assert.deepEqual(calls, ["m1 k1"], "nothing of it was told, and so it is as it was");
+  second.page.items(live, DELTA, "m2", ...rows(["k2", 2], ["k3", 3]), ["k1"]);
+  second.page.items(watch, ...event("m2", 0, ["k2", 2], ["k3", 3]));
+  await settle();
+  assert.deepEqual(calls.slice(1), ["m2 k2 k3"]);
+  assert.deepEqual((await next).value.changes.map((change) => change.id), ["k2", "k3"]);
 });
 
 test("a query begins anew, a loop over a scan only where nothing has come", async () => {

@@ -415,6 +415,27 @@ test("watch: events whole, their flags, and going on from a marker", async () =>
   assert.equal((await page.next("CANCEL")).n, watch.n);
 });
 
+test("watch: an event that comes in parts is one, and the engine is held back until the loop wants it", async () => {
+  const { db, page } = await start();
+  const loop = db.watch({ from: "m-1" })[Symbol.asyncIterator]();
+  const watch = await page.next("WATCH");
+  const part = (flags, ...ids) => page.items(watch, "m-2", flags, device, 5000, "tidy", [device], ids.map((id) => ["notes", id, bin(1), false, 0, 5, false]));
+  part(4 | 8, "a", "b");
+  part(4 | 8, "c");
+  await settle();
+  assert.equal(page.said.length, 0);
+  const first = loop.next();
+  assert.deepEqual((await page.next("MORE")).fields, [2]);
+  part(4 | 8, "d");
+  assert.deepEqual((await page.next("MORE")).fields, [1]);
+  part(4, "e");
+  page.items(watch, "m-3", 0, device, 6000, "", [device], [["notes", "f", bin(1), false, 0, 6, false]]);
+  const { changes, ...rest } = (await first).value;
+  assert.deepEqual(rest, { marker: "m-2", initial: false, source: "local", device, time: 5000, note: "tidy" });
+  assert.deepEqual(changes.map(({ id, version: of }) => [id, of]), ["a", "b", "c", "d", "e"].map((id) => [id, version(5)]));
+  assert.deepEqual((await loop.next()).value.changes.map(({ id }) => id), ["f"]);
+});
+
 test("watch: of a collection, a signal that ends it, and wrong options at the first step", async () => {
   const { db, page } = await start();
   const notes = db.collection("notes");
