@@ -23,8 +23,10 @@ export type Value = null | boolean | number | bigint | string | Date | Uint8Arra
 export function open(name: string, options?: OpenOptions): Promise<Database>;
 
 /**
- * Forgets who had a database open last, when that user leaves. What was written stays stored, unsent changes too, for when that user comes
- * back; without a token that says so, nobody's is opened (see `token`). Close the database before; `destroy` deletes what is stored.
+ * A user leaves. Every page of this origin, this one too, that has the database open finds it closed with LOGGED_OUT: show nothing of it any
+ * more. A page that is frozen, or in the back/forward cache, finds that when it goes on. What was written stays stored, unsent changes too, for
+ * when that user comes back; who had it open last is forgotten, so that without a token nobody's is opened (see `token`). `destroy` deletes
+ * what is stored. A database that no token was ever used for is no user's, and stays open.
  */
 export function logout(name: string): Promise<void>;
 
@@ -502,7 +504,7 @@ export interface Problem {
 }
 
 export type ErrorCode =
-  /** The database was closed, by this page or because another destroyed it. Open it again. */
+  /** The database was closed, by this page or because another destroyed it, also while this one was put aside. Open it again. */
   | 'CLOSED'
   /** The caller gave up (AbortSignal), or others were faster each time. */
   | 'ABORTED'
@@ -530,6 +532,8 @@ export type ErrorCode =
   | 'ENGINE_LOST'
   /** The hub wants a token, or another one; or none says whose replica is to be opened. */
   | 'UNAUTHENTICATED'
+  /** The user has logged out, in this page or another: the database was closed. */
+  | 'LOGGED_OUT'
   /** The token does not allow it, or it is another user's than the one for whom the database was opened: open it again. */
   | 'FORBIDDEN'
   /** Too much at once; it is tried again later. */

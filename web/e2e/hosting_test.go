@@ -266,7 +266,8 @@ func TestFrozen(t *testing.T) {
 	}
 }
 
-// TestBackForwardCache: the user leaves the page and comes back; the browser may have kept it as it was. Whoever waited goes on.
+// TestBackForwardCache: the user leaves the page and comes back; the browser may have kept it as it was. Whoever waited goes on. What another
+// page has destroyed meanwhile is over: whoever waited for it is told, and it can be opened anew.
 func TestBackForwardCache(t *testing.T) {
 	for _, hosting := range []string{"leader", "shared", "tab"} {
 		if hosting != "shared" && kind == browser.WebKit {
@@ -280,12 +281,19 @@ func TestBackForwardCache(t *testing.T) {
 		l.goOn()
 		p := l.tabs[0]
 		l.keep(p)
+		p.js(nil, doomed, hosting)
 		if err := p.Go(soon(t), w.site.URL+"/elsewhere"); err != nil {
 			t.Fatal(err)
 		}
 		l.without(p)
 		l.goOn()
+		if len(l.tabs) > 0 {
+			l.tabs[0].js(nil, `await vsync.destroy('doomed', { force: true })`)
+		}
 		kept := l.comeBack(p)
+		if kept && len(l.tabs) > 0 {
+			p.js(nil, `await e2e.doom(args[0])`, hosting)
+		}
 		t.Logf("%s: the browser has kept the page: %v", hosting, kept)
 		if !kept && kind == browser.Chromium {
 			t.Error("the browser has not kept the page")
@@ -295,6 +303,27 @@ func TestBackForwardCache(t *testing.T) {
 		l.judge()
 	}
 }
+
+// doomed opens a database that somebody waits for.
+const doomed = `const open = (hosting) => vsync.open('doomed', { feed: e2e.feed, hosting });
+	const doomed = await open(args[0]), notes2 = doomed.collection('notes');
+	await notes2.put('1', 1);
+	const waiting = [
+		(async () => { for await (const event of doomed.watch()) void event })().catch((err) => err),
+		new Promise((no) => notes2.subscribe({}, () => {}, no)),
+	];
+	e2e.doom = async (hosting) => {
+		for (const err of await Promise.all(waiting)) {
+			if (!(err instanceof vsync.VsyncError) || err.code !== 'CLOSED' || !err.message.includes('destroyed')) throw err;
+		}
+		const { phase, error } = doomed.status.current;
+		if (phase !== 'closed' || error.code !== 'CLOSED') throw new Error(phase);
+		await doomed.close();
+		const again = await open(hosting);
+		if (again.device === doomed.device) throw new Error('it was not destroyed');
+		await again.collection('notes').put('2', 2);
+		await again.close();
+	}`
 
 // TestDeploy: a new version of the scripts is deployed while old tabs are open. Both work with the engine that is there; when the
 // old tabs are gone, the new version's takes over.

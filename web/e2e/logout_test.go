@@ -2,14 +2,16 @@ package e2e
 
 import (
 	"crypto/rand"
+	"slices"
 	"testing"
 	"time"
 
 	"vsync/edge/token"
 )
 
-// TestLogout: two users of one browser, of one database. What one has written and not sent, the other does not see, and does not send; who
-// comes back finds it. Without a network that of the last one is opened, and nobody's after a logout.
+// TestLogout: two users of one browser, of one database. What was written before anyone came is the first one's. What one has written and not
+// sent, the other does not see, and does not send, and it stands in nothing that is stored for the other; who comes back finds it. A page
+// that stays open shows nothing after a logout. Without a network that of the last one is opened, and nobody's after a logout.
 func TestLogout(t *testing.T) {
 	w := newWorld(t, nil)
 	keys, err := (&token.Keys{}).With("test", token.EdDSA, rand.Reader)
@@ -27,38 +29,70 @@ func TestLogout(t *testing.T) {
 		return text
 	}
 	ada, ben := tokenOf("ada"), tokenOf("ben")
+	const secret = "what only ada may read"
 	const as = `globalThis.me = args[0];
 		globalThis.token = () => { if (!me) throw new Error('no network'); return me; };
-		await e2e.open({ token });
+		await e2e.open(args[1] ? { token, feed: undefined } : { token });
 		return e2e.db.device`
 
 	p := w.visit(anna)
-	var adas, bens, device string
+	var nobodys, adas, bens, device string
+	p.js(&nobodys, as, "")
+	p.js(nil, `await notes.put('early', 0); await db.close()`)
+	p.js(&adas, as, ada, "nothing is sent")
+	if nobodys != adas {
+		t.Errorf("before anyone came it was %s, and the first is %s", nobodys, adas)
+	}
+	p.js(nil, `await db.close()`)
+	p.js(&bens, as, ben)
+	p.js(nil, `await db.synced(); if (await notes.count() > 0) throw new Error('ben has what is the first one\'s'); await db.close()`)
 	p.js(&adas, as, ada)
-	p.js(nil, `await notes.put('sent', 1); await db.synced(); db.pause(); await notes.put('unsent', 2); await db.close(); await e2e.vsync.logout('e2e')`)
+	stays := w.visit(anna) // another tab of the same browser
+	stays.js(nil, as, ada)
+	stays.js(nil, `globalThis.over = Promise.all([
+			(async () => { for await (const event of notes.watch()) void event })().catch((err) => err.code),
+			new Promise((no) => notes.subscribe({}, () => {}, (err) => no(err.code))),
+			notes.put('last', 1).then(() => 'stored'),
+		]);
+		await e2e.result('notes', {}, (entries) => entries.length === 2); await db.synced()`)
+	p.js(nil, `await db.synced(); db.pause(); await notes.put('unsent', args[0]); await e2e.vsync.logout('e2e')`, secret)
+	for _, tab := range []*tab{p, stays} {
+		tab.js(nil, `await e2e.status((s) => s.phase === 'closed' && s.error?.code === 'LOGGED_OUT')`)
+		tab.fails("LOGGED_OUT", "logged out", `await notes.get('early')`)
+	}
+	var settled []string
+	stays.js(&settled, `return await over`)
+	if !slices.Equal(settled, []string{"LOGGED_OUT", "LOGGED_OUT", "stored"}) {
+		t.Errorf("in the page that stayed open: %q", settled)
+	}
 	p.fails("UNAUTHENTICATED", "no network.*log in", `me = ''; await e2e.open({ token })`)
 	p.fails("UNAUTHENTICATED", "with a token", `await e2e.open()`)
 	p.fails("INVALID", "since a logout", `await e2e.vsync.destroy('e2e', { force: true })`)
 
-	other := w.visit(anna) // another tab of the same browser
+	other := w.visit(anna)
 	other.js(&bens, as, ben)
 	other.js(nil, `await e2e.result('notes', {}, (entries) => entries.length > 0); await db.synced();
 		const found = (await notes.query()).map((e) => e.id);
-		if (String(found) !== 'sent') throw new Error('ben sees ' + found);
+		if (String(found) !== 'early,last') throw new Error('ben sees ' + found);
 		await notes.put('of ben', 3); await db.synced()`)
+	var where []string
+	other.js(&where, `return await e2e.where(args[0])`, secret)
+	if !slices.Equal(where, []string{"vsync:e2e"}) {
+		t.Errorf("what ada has not sent stands in %q", where)
+	}
 	p.js(&device, as, ada)
 	if device != adas || bens == adas {
 		t.Fatalf("ada is %s, and then %s; ben is %s", adas, device, bens)
 	}
 	for _, tab := range []*tab{p, other} {
-		tab.js(nil, `await e2e.result('notes', {}, (entries) => entries.length === 3)`)
+		tab.js(nil, `await e2e.result('notes', {}, (entries) => entries.length === 4)`)
 	}
 	p.js(nil, `await db.synced(); await db.close()`)
 	other.js(nil, `me = args[0]`, ada)
 
 	w.hub.Restart() // asks for a token
 	other.js(nil, `await e2e.status((s) => s.phase === 'closed' && s.error?.code === 'FORBIDDEN')`)
-	other.fails("FORBIDDEN", "another user", `await notes.get('sent')`)
+	other.fails("FORBIDDEN", "another user", `await notes.get('early')`)
 
 	other.js(nil, as, ben)
 	other.js(nil, `await db.close()`)

@@ -5,54 +5,77 @@ import { Objects } from './collection.js';
 import { VsyncError, again } from './errors.js';
 import { CLOSE, DISMISS, HELLO, PAUSE, PROTOCOL, RESUME } from './frame.js';
 import { follow } from './life.js';
+import { LEAVING } from './limits.js';
+import { Ear } from './logout.js';
 import type { Options } from './options.js';
 import { at, undo } from './past.js';
 import { Link } from './request.js';
 import { Session } from './revive.js';
 import { Board, persist } from './status.js';
-import { Subject } from './subject.js';
+import { Subject, loggedOut } from './subject.js';
 import { answer } from './token.js';
 import { watch } from './watch.js';
 import { retry, synced } from './write.js';
+
+/** What a database of this page stands on. */
+interface Parts {
+  subject: Subject;
+  link: Link;
+  board: Board;
+  session: Session;
+  ear: Ear;
+}
 
 /** A database whose engine, and each that follows it, this page shakes hands with. */
 export async function openDatabase(name: string, options: Options): Promise<Database> {
   const subject = new Subject(name, options.token);
   const found = subject.find(options.signal);
   found.catch(() => undefined); // it is awaited below
-  if (options.token !== undefined) await found; // else the place is the name, if it may be opened
   let database: Replica | undefined;
   const link: Link = new Link({
     status: (r) => board.read(r),
     ask: (n) => answer(link, n, subject),
     lost: (err) => database?.lost(err),
   });
-  const board = new Board(
+  const board = boardOf(link);
+  const leave = (err: VsyncError): void => (database ? database.leave(err) : link.end(err));
+  const ear = new Ear(name, (outs) => void found.then(() => subject.left(outs)).then((left) => left && leave(loggedOut(name)), () => undefined));
+  ear.open();
+  try {
+    if (options.token !== undefined) await found; // else the place is the name, if it may be opened
+    const session = new Session({
+      name: subject.place,
+      wanted: options.hosting,
+      link,
+      first: (signal) => hello(link, subject, options, board.current.paused, signal),
+      met: (hosting) => board.host(hosting),
+      seeking: (why) => board.seek(why),
+      closed: () => board.closed,
+      still: () => subject.still(database?.leaving ?? false),
+    });
+    await session.begin(options.signal);
+    await found.catch((err: unknown) => {
+      session.release();
+      throw err;
+    });
+    database = new Replica(name, { subject, link, board, session, ear });
+  } catch (err) {
+    ear.close();
+    throw err;
+  }
+  if (link.over) database.lost(link.over);
+  void persist().then(() => board.look(true));
+  return database;
+}
+
+const boardOf = (link: Link): Board =>
+  new Board(
     {
       retry: async (version) => retry(link, version),
       dismiss: async (version) => link.request(DISMISS, 1, (w) => void w.str(version), 0, () => undefined, { write: true, once: true }),
     },
     (fn) => link.later(fn),
   );
-  const session = new Session({
-    name: subject.place,
-    wanted: options.hosting,
-    link,
-    first: (signal) => hello(link, subject, options, board.current.paused, signal),
-    met: (hosting) => board.host(hosting),
-    seeking: (why) => board.seek(why),
-    closed: () => board.closed,
-  });
-  await session.begin(options.signal);
-  await found.catch((err: unknown) => {
-    session.release();
-    throw err;
-  });
-  database = new Replica(name, link, session, board);
-  if (link.over) database.lost(link.over);
-  void persist().then(() => board.look(true));
-  return database;
-}
 
 /** Shakes hands. An engine that follows another one does not know that the exchange with the hub was paused. */
 async function hello(link: Link, { name, place }: Subject, options: Options, paused: boolean, signal: AbortSignal): Promise<void> {
@@ -95,24 +118,31 @@ class Replica implements Database {
   readonly #link: Link;
   readonly #session: Session;
   readonly #board: Board;
+  readonly #ear: Ear;
   readonly #collections = new Map<string, Objects<unknown>>();
   readonly #unfollow: () => void;
   #closing: Promise<void> | undefined;
+  #left: VsyncError | undefined;
 
-  constructor(name: string, link: Link, session: Session, board: Board) {
+  constructor(name: string, { subject, link, board, session, ear }: Parts) {
     this.name = name;
     this.#link = link;
     this.#session = session;
     this.#board = board;
+    this.#ear = ear;
     this.#unfollow = follow({
       say: (kind) => {
         this.#link.say(kind, 0, 0);
         this.#link.flush();
       },
       sleep: (how) => {
+        if (how === 'cached') ear.close(); // or browsers would not keep the page
         if (how === 'cached' || session.hosting === 'leader') session.sleep();
       },
-      wake: () => session.wake(),
+      wake: () => {
+        ear.open();
+        if (!session.wake()) subject.still(this.leaving).catch((err: VsyncError) => this.leave(err));
+      },
     });
   }
 
@@ -174,28 +204,43 @@ class Replica implements Database {
   }
 
   close(): Promise<void> {
-    return (this.#closing ??= this.#close());
+    return (this.#closing ??= this.#close(closed()));
   }
 
-  async #close(): Promise<void> {
-    this.#link.quit(closed());
+  async #close(why: VsyncError): Promise<void> {
+    this.#link.quit(why);
     await this.#link.written();
     try {
       await this.#link.bye(CLOSE);
     } finally {
-      this.#link.end(closed());
+      this.#link.end(why);
       this.#let();
     }
   }
 
+  /** Others have ended it. Where its user has left, what was to be written still is, if that is soon done. */
+  leave(why: VsyncError): void {
+    if (why.code !== 'LOGGED_OUT') return this.#link.end(why);
+    if (this.#closing) return;
+    this.#left = why;
+    const late = setTimeout(() => this.#link.end(why), LEAVING);
+    this.#closing = this.#close(why).catch(() => undefined).finally(() => clearTimeout(late));
+  }
+
+  /** Its user has left. */
+  get leaving(): boolean {
+    return this.#left !== undefined;
+  }
+
   /** The link is over, by close() or because the engine is gone. */
   lost(err: VsyncError): void {
-    this.#board.close(this.#closing ? undefined : err);
+    this.#board.close(this.#left ?? (this.#closing ? undefined : err));
     this.#let();
   }
 
   #let(): void {
     this.#unfollow();
+    this.#ear.close();
     this.#session.release();
   }
 

@@ -2,7 +2,7 @@ import { VsyncError } from './errors.js';
 import { DESTROY, PROTOCOL } from './frame.js';
 import { Link } from './request.js';
 import { Session } from './revive.js';
-import { forget, lastPlace } from './subject.js';
+import { bury, lastPlace } from './subject.js';
 
 /** Deletes the replica of a database, of who has opened it last, over a port of its own. */
 export async function destroyDatabase(name: string, force: boolean): Promise<void> {
@@ -28,5 +28,5 @@ export async function destroyDatabase(name: string, force: boolean): Promise<voi
     link.end(new VsyncError('CLOSED', 'the database was destroyed'));
     session.release();
   }
-  await forget(name);
+  await bury(name, place);
 }

@@ -72,3 +72,6 @@ export const LEADER_SILENCE = 30_000;
 
 /** How long, in ms, an engine may take to open a database. A large one is open within a second, one that has to be mended within many. */
 export const OPENING = 120_000;
+
+/** How long, in ms, a database whose user has logged out may take to write what it was asked to before. */
+export const LEAVING = 3_000;

@@ -20,6 +20,8 @@ export interface Meeting {
   seeking?(why: VsyncError): void;
   /** Why no other engine is to be asked: the database was closed for this page. */
   closed?(): VsyncError | undefined;
+  /** The same of what no engine tells: rejects with why. */
+  still?(): Promise<void>;
 }
 
 /** The page's hold of the engines of one database. */
@@ -121,6 +123,8 @@ export class Session {
       if (this.#asleep) continue;
       this.#trying = new AbortController();
       try {
+        await this.#m.still?.();
+        if (this.#over) return;
         await this.#meet();
         return this.#over ? this.#let() : undefined;
       } catch (err) {
@@ -145,9 +149,12 @@ export class Session {
     this.#hasty = 0;
   }
 
-  wake(): void {
-    this.#asleep?.wake();
+  /** It is shown again; says whether it was put aside. */
+  wake(): boolean {
+    const asleep = this.#asleep;
     this.#asleep = undefined;
+    asleep?.wake();
+    return asleep !== undefined;
   }
 
   release(): void {

@@ -5,7 +5,8 @@ import type { Subject } from './subject.js';
 
 export type Token = string | (() => string | Promise<string>) | undefined;
 
-/** Answers the engine, which wants a token for the hub. Where that is another user's, the page has nothing to do with the database any more. */
+/** Answers the engine, which wants a token for the hub. Where that is another user's, or one has logged out, the page has nothing to do with
+ * the database any more. */
 export function answer(link: Link, n: number, subject: Subject): void {
   const { engine } = link;
   const say = (text: string | null, why: string): void => {
@@ -20,7 +21,7 @@ export function answer(link: Link, n: number, subject: Subject): void {
     (text) => say(text, ''),
     (err: unknown) => {
       say(null, err instanceof Error ? err.message : String(err));
-      if (err instanceof VsyncError && err.code === 'FORBIDDEN') {
+      if (err instanceof VsyncError && (err.code === 'FORBIDDEN' || err.code === 'LOGGED_OUT')) {
         link.flush();
         link.end(err);
       }

@@ -8,8 +8,8 @@ import { checkDatabase, fieldsOf } from './arguments.js';
 import { openDatabase } from './database.js';
 import { destroyDatabase } from './destroy.js';
 import { describe, invalid } from './errors.js';
+import { logOut } from './logout.js';
 import { openOptions } from './options.js';
-import { forget } from './subject.js';
 
 export { VsyncError } from './errors.js';
 export { keepOffline } from './offline.js';
@@ -21,7 +21,7 @@ export async function open(name: string, options?: OpenOptions): Promise<Databas
 
 export async function logout(name: string): Promise<void> {
   checkDatabase(name);
-  return forget(name);
+  return logOut(name);
 }
 
 export async function destroy(name: string, options?: { force?: boolean }): Promise<void> {

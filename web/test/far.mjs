@@ -2,7 +2,7 @@
 import { after } from "node:test";
 import { load } from "./built.mjs";
 
-export const { open, destroy, VsyncError } = await load("vsync");
+export const { open, destroy, logout, VsyncError } = await load("vsync");
 const { Writer } = await load("writer");
 const { Reader } = await load("reader");
 const { encodeValue } = await load("value");
@@ -109,6 +109,47 @@ class Locks {
 
   holds(name) {
     return this.#held.get(name)?.exclusive > 0;
+  }
+}
+
+/** The one database of the browser that pages write to themselves, as far as entries.ts uses it. */
+class Storage {
+  rows = new Map();
+
+  open() {
+    const soon = (target, what) => setImmediate(() => target[what]?.());
+    const transaction = () => {
+      const tx = { aborted: false };
+      let undo = () => undefined;
+      const done = () => {
+        if (tx.aborted) undo();
+        soon(tx, tx.aborted ? "onabort" : "oncomplete");
+      };
+      tx.abort = () => (tx.aborted = true);
+      tx.objectStore = () => ({
+        get: (key) => {
+          const request = {};
+          setImmediate(() => {
+            request.result = structuredClone(this.rows.get(key));
+            request.onsuccess?.();
+            done();
+          });
+          return request;
+        },
+        put: (value, key) => {
+          const was = this.rows.get(key);
+          undo = () => this.rows.set(key, was);
+          this.rows.set(key, structuredClone(value));
+        },
+      });
+      return tx;
+    };
+    const request = { result: { createObjectStore: () => undefined, transaction, close: () => undefined } };
+    setImmediate(() => {
+      request.onupgradeneeded?.();
+      request.onsuccess();
+    });
+    return request;
   }
 }
 
@@ -223,7 +264,7 @@ export class Browser {
   /** What a new engine says when a page greets it. */
   onGreeting = (page, lock) => page.raw({ engine: lock });
 
-  install({ shared = true, locks = true, channels = false } = {}) {
+  install({ shared = true, locks = true, channels = false, storage } = {}) {
     const browser = this;
     const set = (name, value) => Object.defineProperty(globalThis, name, { value, configurable: true, writable: true });
     set("location", undefined);
@@ -232,6 +273,7 @@ export class Browser {
     set("removeEventListener", (type, fn) => this.listeners.get(type) === fn && this.listeners.delete(type));
     set("document", { visibilityState: "visible", addEventListener: globalThis.addEventListener, removeEventListener: globalThis.removeEventListener });
     set("BroadcastChannel", channels ? Channel : undefined);
+    set("indexedDB", storage ? new Storage() : undefined);
     set("ErrorEvent", class extends Event {});
     set("SharedWorker", shared ? class {
       constructor(url, options) {

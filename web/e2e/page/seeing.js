@@ -64,6 +64,22 @@ export async function collect(stream) {
   return all;
 }
 
+/** The names of the browser's own databases in which a text stands, in plain bytes. */
+export async function where(text) {
+  const done = (request) => new Promise((ok, no) => Object.assign(request, { onsuccess: () => ok(request.result), onerror: () => no(request.error) }));
+  const found = [];
+  for (const { name } of await indexedDB.databases()) {
+    const db = await done(indexedDB.open(name));
+    for (const store of db.objectStoreNames) {
+      const rows = await done(db.transaction(store).objectStore(store).getAll());
+      const bytes = await new Blob(rows.map((row) => (row instanceof Uint8Array ? row : JSON.stringify(row)))).text();
+      if (bytes.includes(text) && !found.includes(name)) found.push(name);
+    }
+    db.close();
+  }
+  return found;
+}
+
 /** What JSON cannot say stands as text that says what it was. */
 export function plain(value) {
   if (value === undefined) return '(undefined)';

@@ -151,6 +151,7 @@ const ERRORS = {
   VERSION: ["Reload to go on", "This tab is older or newer than the engine that runs here. Reload all tabs of this board.", "reload"],
   PROTOCOL: ["Reload to go on", "The hub and this page do not speak the same version. Reload; if that does not help, the hub needs an update.", "reload"],
   OTHER_HUB: ["This is another hub", "This device synced with another hub before, and never mixes the two. Go back to that hub's address, or remove the board from this device.", "remove"],
+  LOGGED_OUT: ["Signed out", "You have signed out, perhaps in another tab. Sign in again to see the board; your changes are kept here.", "reopen"],
   UNAUTHENTICATED: ["Not signed in", "The hub wants to know who you are. Your changes are kept here.", "none"],
   FORBIDDEN: ["Not allowed", "The hub does not let you change this. What you wrote is listed, and nobody else sees it.", "none"],
   RATE_LIMITED: ["The hub is busy", "It asked this device to wait. Your changes are kept here and sent later.", "none"],
