@@ -15,7 +15,8 @@ func pagesDue(page int32)
 //go:wasmimport vsync_pages post
 func pagesPost(page int32, data unsafe.Pointer, size int32)
 
-// postAt is the size from which a packet is posted at once, and keepAt up to which its buffer is used again.
+// postAt is the size from which a packet is posted at once, and which it does not pass unless a frame does: a page reads a packet in one
+// task, which is to end within a few ms. keepAt is the one up to which its buffer is used again.
 const (
 	postAt = 256 << 10
 	keepAt = 1 << 20
@@ -42,6 +43,9 @@ func (p *page) send(frame []byte) {
 	defer pages.Unlock()
 	if pages.open[p.id] != p {
 		return
+	}
+	if len(p.out)+len(frame) > postAt {
+		p.post()
 	}
 	if len(p.out) == 0 && len(frame) < postAt {
 		pagesDue(p.id)
