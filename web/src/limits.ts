@@ -36,7 +36,7 @@ export const MAX_RUNS = 100;
  */
 export const SILENCE = 5_000;
 
-/** A buffer that grew larger than this is given back after it was sent. */
+/** A buffer that grew larger than this is sent itself, and not a copy. */
 export const KEEP_BUFFER = 1 << 20;
 
 /** The least time in ms between two looks at how full the browser's storage is: it asks another process. */

@@ -46,6 +46,8 @@ export interface Manner {
   signal?: AbortSignal | undefined;
   /** It is a write, which is answered before the database closes, and whose frame is kept as it was. */
   write?: boolean;
+  /** What it says is the same each time, so that its frame need not be kept. */
+  fixed?: boolean;
   /** Asking a second engine might do it twice: it fails with its engine. */
   once?: boolean;
 }
@@ -111,10 +113,11 @@ export class Link {
     return this.#engines;
   }
 
-  /** Writes the name of a write, by which every engine knows it. */
-  nonce(w: Writer): void {
+  /** Writes the name of a write, by which every engine knows it: of a new one, or again the one that this has returned. */
+  nonce(w: Writer, write = ++this.#writes): number {
     w.bin(this.#tab);
-    w.int(++this.#writes);
+    w.int(write);
+    return write;
   }
 
   /** What is said to an engine before all else. It fails with the engine. */
@@ -130,12 +133,12 @@ export class Link {
   }
 
   /** Rejects at once when the signal aborts, and tells the engine. */
-  request<T>(kind: number, fields: number, write: Fields | undefined, answer: number, read: (r: Reader) => T, { signal, write: isWrite, once }: Manner = {}): Promise<T> {
+  request<T>(kind: number, fields: number, write: Fields | undefined, answer: number, read: (r: Reader) => T, { signal, write: isWrite, fixed, once }: Manner = {}): Promise<T> {
     return new Promise<T>((resolve, reject) => {
       if (this.over) throw again(this.over);
       if (signal?.aborted) throw aborted(signal);
       const n = ++this.#last;
-      const kept = this.#out.frame(kind, n, fields, write, isWrite && !once);
+      const kept = this.#out.frame(kind, n, fields, write, isWrite && !fixed && !once);
       const waiting: Waiting = { ok: (r) => resolve(read(r)), fail: reject, fields: answer, engines: this.#live ? 1 : 0 };
       if (isWrite) waiting.write = true;
       // An application may change the values of a write, but not what else is asked for.

@@ -105,11 +105,11 @@ export class Operations {
     const bytes = this.#spans.reduce((sum, at, i) => (i % 2 === 0 ? sum - at : sum + at), 0);
     if (bytes > MAX_BATCH) throw tooLarge(`${MAX_BATCH} bytes`);
     const indexes = checks.map((check) => this.#index(check.collection));
-    return sendWrite(link, (w) => {
+    const write = (w: Writer): void => {
       w.array(this.#collections.size);
       for (const name of this.#collections.keys()) w.str(name);
       w.array(this.count);
-      w.room(bytes);
+      w.room(bytes + AROUND);
       this.#copy(w);
       w.array(checks.length);
       checks.forEach((check, i) => {
@@ -120,9 +120,13 @@ export class Operations {
         for (const version of check.frontier) w.str(version);
       });
       w.str(note);
-    });
+    };
+    return sendWrite(link, write, true);
   }
 }
+
+/** Bytes of what stands around the operations of most batches. */
+const AROUND = 4096;
 
 const tooLarge = (bound: string): VsyncError => new VsyncError('BATCH_TOO_LARGE', `a batch has at most ${bound}, this one has more: split it into several`);
 
@@ -140,12 +144,13 @@ function writeOperation(w: Writer, collection: number, id: string, value: unknow
   }
 }
 
-function sendWrite(link: Link, fields: (w: Writer) => void): Promise<string> {
+function sendWrite(link: Link, fields: (w: Writer) => void, fixed = false): Promise<string> {
+  let name: number | undefined;
   const named = (w: Writer): void => {
     fields(w);
-    link.nonce(w);
+    name = link.nonce(w, name);
   };
-  return link.request(WRITE, 6, named, 1, (r) => r.str(), { write: true });
+  return link.request(WRITE, 6, named, 1, (r) => r.str(), { write: true, fixed });
 }
 
 /** A write of one object, the value encoded straight into the packet. */

@@ -28,15 +28,14 @@ export class Writer {
     this.#view = new DataView(this.buf.buffer);
   }
 
-  /** What was written, as bytes of its own; writing begins anew. */
+  /** What was written, in a buffer of its own; writing begins anew. */
   take(): Uint8Array<ArrayBuffer> {
-    const out = this.buf.slice(0, this.off);
+    const { buf, off } = this;
     this.off = 0;
-    if (this.buf.length > KEEP_BUFFER) {
-      this.buf = new Uint8Array(1024);
-      this.#view = new DataView(this.buf.buffer);
-    }
-    return out;
+    if (buf.length <= KEEP_BUFFER) return buf.slice(0, off);
+    this.buf = new Uint8Array(1024);
+    this.#view = new DataView(this.buf.buffer);
+    return buf.subarray(0, off);
   }
 
   nil(): void {

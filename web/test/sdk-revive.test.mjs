@@ -16,7 +16,7 @@ test("what was not answered is asked again, in its order and with its names", as
   const { db, page, worker } = await browser.open();
   const notes = db.collection("notes");
   const value = { n: 1 };
-  const waits = [notes.put("a", value), notes.get("a"), notes.put("b", 2), notes.count(), db.collection("other").delete("c")];
+  const waits = [notes.put("a", value), notes.get("a"), notes.put("b", 2), notes.count(), notes.putMany([["c", value], ["e", "x".repeat(900_000)], ["f", "y".repeat(900_000)]])];
   value.n = 99;
   const before = await all(page);
   assert.deepEqual(before.map((said) => said.kind), ["WRITE", "GET", "WRITE", "COUNT", "WRITE"]);
