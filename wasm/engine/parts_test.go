@@ -62,6 +62,21 @@ func TestEventsComeInParts(t *testing.T) {
 	expect(past, port.FlagLocal, "", "e", "f")
 }
 
+// Of values that are large, those of the first ids are answered.
+func TestManyValuesComeInParts(t *testing.T) {
+	e, _ := newEngine(t, nil)
+	a := e.tab(t)
+	a.hello("notes")
+	text := large(t, "x")
+	a.answer(a.write([]any{0, "a", text, nil}, []any{0, "b", text, nil}, []any{0, "c", text, nil}))
+	for _, want := range [][]string{{"none", "a", "b", "c"}, {"c"}, {"c", "none", "none"}, {}} {
+		values := a.answer(a.say(port.GetMany, "docs", want))[0].([]any)
+		if len(values) != min(len(want), 3) || len(values) > 0 && (values[0] == nil) != (want[0] == "none") {
+			t.Errorf("of %v come %d values", want, len(values))
+		}
+	}
+}
+
 func TestConflictsComeInParts(t *testing.T) {
 	e, _ := newEngine(t, nil)
 	a := e.tab(t)

@@ -175,16 +175,18 @@ func (p *Port) get(c *call, n uint64, key change.Key) ([]byte, error) {
 	return port.Value(port.Frame(make([]byte, 0, 16+len(e.Value)), port.OK, n, 1), e.Value, ok), err
 }
 
+// getMany answers with the values of the first ids only, if those are many bytes: the page asks for the others again.
 func (p *Port) getMany(c *call, n uint64, collection string, ids []string) ([]byte, error) {
-	frame := msgpack.AppendArray(port.Frame(nil, port.OK, n, 1), len(ids))
-	for _, id := range ids {
-		e, ok, err := c.db.replica.Get(c.ctx, change.Key{Collection: collection, ID: id})
+	var values []byte
+	got := 0
+	for ; got < len(ids) && len(values) < port.MaxItems; got++ {
+		e, ok, err := c.db.replica.Get(c.ctx, change.Key{Collection: collection, ID: ids[got]})
 		if err != nil {
 			return nil, err
 		}
-		frame = port.Value(frame, e.Value, ok)
+		values = port.Value(values, e.Value, ok)
 	}
-	return frame, nil
+	return append(msgpack.AppendArray(port.Frame(nil, port.OK, n, 1), got), values...), nil
 }
 
 func (p *Port) entry(c *call, n uint64, key change.Key) ([]byte, error) {

@@ -45,7 +45,8 @@
 //	  2 DESTROY  n, protocol (3), name str, force bool, and, if it is not the name, place str
 //	                                                        ─▶ OK. Comes first, instead of HELLO; nothing follows
 //	  3 GET      n, COLLECTION, KEY                         ─▶ OK value | nil
-//	  4 GETMANY  n, COLLECTION, [KEY …]                     ─▶ OK [value | nil …]
+//	  4 GETMANY  n, COLLECTION, [KEY …]                     ─▶ OK [value | nil …], of the first one on: of all, unless these are
+//	                                                           many bytes; then the others are asked for again
 //	  5 ENTRY    n, COLLECTION, KEY                         ─▶ OK ROWS (one or none), [VERSION …] the frontier, for checks
 //	  6 WRITE    n, [COLLECTION …], [OP …], [CHECK …], note str, and, if the page may ask again in another engine, tab bin (8 random
 //	             bytes), counter (rising with each write of the tab)
@@ -122,6 +123,6 @@ const Protocol = 3
 // Window is how many ITEMS of a stream may be on the way.
 const Window = 4
 
-// MaxItems is about how many bytes one ITEMS holds: one value more at most, and of ids that are gone as much again. A page reads it in one
+// MaxItems is about how many bytes one ITEMS holds, and an answer to GETMANY: one value more at most, and of ids that are gone as much again. A page reads it in one
 // task, which is to end within a few ms.
 const MaxItems = 256 << 10

@@ -80,6 +80,10 @@ test("getMany of very many asks piece by piece, and keeps the order", async () =
   assert.deepEqual(await db.collection("notes").getMany(wanted), wanted);
   assert.deepEqual(sizes, [1024, 1024, 452]);
   assert.deepEqual(await db.collection("notes").getMany([]), []);
+  page.answer("GETMANY", (said) => page.ok(said, said.fields[1].slice(0, 400).map(bin))); // where values are large
+  assert.deepEqual(await db.collection("notes").getMany(wanted), wanted);
+  page.answer("GETMANY", (said) => page.ok(said, []));
+  await rejects(db.collection("notes").getMany(["a"]), "PROTOCOL", "some of the ids");
 });
 
 test("a failure keeps its code and its words", async () => {
