@@ -48,7 +48,7 @@ func (e *DialError) what() string {
 	case Offline:
 		return "this device is offline; it connects when there is a network"
 	case Unreachable:
-		return "nothing answers there; check that the hub runs and that the address is right"
+		return "nothing answers there; check that the hub runs, that the address is right, and whether this network wants you to sign in"
 	case NoSocket:
 		return "a server answers there" + e.answer() + ", but it gives this page no connection; " +
 			"sign in to this network if it asks for that; else check that it is a hub, that it allows pages of this origin, and that no proxy before it keeps WebSockets away"

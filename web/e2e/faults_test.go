@@ -6,9 +6,13 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"os"
 	"regexp"
+	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -42,31 +46,72 @@ func (p *tab) says(code string, words ...string) (said trouble) {
 	return said
 }
 
-// TestNoHubThere: nobody listens at the hub's address, or a network's own page is. That is told, writing goes on, and the
-// hub gets everything as soon as it can be reached.
+// TestNoHubThere: nobody listens at the hub's address, or a network's own page is, one after the other of its kinds. That is told, writing
+// goes on, and the hub gets everything as soon as it can be reached.
 func TestNoHubThere(t *testing.T) {
 	w := newWorld(t, nil)
+	w.site.before["/vsync-worker.js"] = fast
+	a := w.open(anna) // the hub has the SDK's files
+	a.js(nil, `await db.close()`)
 	w.hub.Die()
-	a := w.open(anna)
-	a.js(nil, `await notes.put('1', 1)`)
+	a.js(nil, `await e2e.open(); await e2e.notes.put('1', 1)`)
 	a.says("OFFLINE", "ws://"+w.roads[anna].Addr(), "check that the hub runs")
 	w.hub.Start()
 	a.js(nil, `await db.synced(); await e2e.status((s) => s.phase === 'live' && !s.error)`)
 
-	web := httptest.NewServer(http.HandlerFunc(portal))
+	p := &portal{hub: w.hub.Addr(), status: http.StatusFound}
+	web := httptest.NewServer(p)
 	defer web.Close()
-	a.js(nil, `await db.close(); await e2e.open({ name: 'wrong', feed: args[0] })`, web.URL)
-	a.says("OFFLINE", strings.TrimPrefix(web.URL, "http://"), "sign in to this network")
-	a.js(nil, `await notes.put('1', 1)`)
+	a.js(nil, `await db.close(); await e2e.open({ name: 'away', feed: args[0] })`, web.URL)
+	for n, status := range []int{http.StatusFound, http.StatusNetworkAuthenticationRequired, http.StatusProxyAuthRequired} {
+		p.set(status)
+		says := "sign in to this network"
+		if status == http.StatusProxyAuthRequired { // a browser keeps that to itself
+			says = "wants you to sign in"
+		}
+		a.js(nil, `const from = e2e.db.status.current.waiting?.since ?? 0;
+			await notes.put(args[0], 1);
+			await e2e.status((s) => s.phase === 'waiting' && s.error?.code === 'OFFLINE' && s.error.message.includes(args[1]) && s.error.message.includes(args[2]) &&
+				s.pending === Number(args[0]) && s.waiting?.for === 'attempt' && s.waiting.since > from && s.waiting.since <= Date.now())`,
+			strconv.Itoa(n+1), says, strings.TrimPrefix(web.URL, "http://"))
+	}
+	p.set(http.StatusOK)
+	a.js(nil, `await db.synced(); await e2e.status((s) => s.phase === 'live' && s.pending === 0 && !s.waiting && !s.error)`)
 }
 
-// portal sends whoever asks for anything to a page, as networks do before one has signed in.
-func portal(w http.ResponseWriter, r *http.Request) {
-	if r.URL.Path != "/login" {
-		http.Redirect(w, r, "/login", http.StatusFound)
+// A portal is a network in which one has to sign in: whoever asks for anything gets this answer instead. With 200 one has signed in, and
+// reaches the hub.
+type portal struct {
+	hub    string
+	mu     sync.Mutex
+	status int
+}
+
+func (p *portal) set(status int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.status = status
+}
+
+func (p *portal) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	p.mu.Lock()
+	status := p.status
+	p.mu.Unlock()
+	switch status {
+	case http.StatusOK:
+		httputil.NewSingleHostReverseProxy(&url.URL{Scheme: "http", Host: p.hub}).ServeHTTP(w, r)
 		return
+	case http.StatusProxyAuthRequired:
+		w.Header().Set("Proxy-Authenticate", `Basic realm="Our café"`)
+	case http.StatusFound:
+		if r.URL.Path != "/login" {
+			http.Redirect(w, r, "/login", status)
+			return
+		}
+		status = http.StatusOK
 	}
 	w.Header().Set("Content-Type", "text/html")
+	w.WriteHeader(status)
 	io.WriteString(w, "<!doctype html><title>Welcome to our café</title>")
 }
 
