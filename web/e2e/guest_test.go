@@ -2,9 +2,16 @@ package e2e
 
 import (
 	"iter"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
+
+	"nhooyr.io/websocket"
 
 	"vsync/core/wire"
 	"vsync/edge/e2e/proxy"
@@ -41,8 +48,22 @@ const fast = `{
 }
 `
 
+// behind goes there too: it is a day behind, until the machine is said to have slept for it. Then timers go on as if nothing had been, as
+// they do where the clock that only goes forward stands still in the meantime.
+const behind = `{
+	const day = 86_400_000, Real = Date, sleep = new BroadcastChannel('sleep ' + self.name);
+	let off = -day;
+	globalThis.Date = class extends Real {
+		constructor(...args) { args.length > 0 ? super(...args) : super(Real.now() + off) }
+		static now() { return Real.now() + off }
+	};
+	sleep.onmessage = () => { off = 0; sleep.postMessage(Date.now()) };
+}
+`
+
 // TestSilentWay: somebody takes the connection and never answers. The status names what is waited for, since when, and that it takes
-// too long; then another connection is made, and all goes on. Later the network goes away under it.
+// too long; then another connection is made, and all goes on. Later the network goes away under it; the last time while the machine sleeps
+// for a day. And in another tab a hub takes a connection without a word, and one that stands falls silent, which nothing but silence tells.
 func TestSilentWay(t *testing.T) {
 	silent := func(n int, d proxy.Direction) iter.Seq[proxy.Fault] {
 		return func(yield func(proxy.Fault) bool) {
@@ -52,21 +73,102 @@ func TestSilentWay(t *testing.T) {
 		}
 	}
 	w := newWorld(t, func(int) proxy.Script { return silent })
-	w.site.before["/vsync-worker.js"] = fast
-	a := w.open(anna)
+	w.site.before["/vsync-worker.js"] = fast + behind
+	a := w.visit(anna)
+	a.js(nil, `e2e.asked = 0; await e2e.open({ token: () => String(++e2e.asked) })`)
 	a.js(nil, `await notes.put('1', 1); const from = Date.now();
 		await e2e.status((s) => s.waiting?.for === 'connection' && s.waiting.since <= from && s.waiting.stalled && s.pending === 1);
 		await db.synced();
 		await e2e.status((s) => s.phase === 'live' && !s.waiting)`)
+	quiet := w.visit(anna)
+	quiet.fallsSilent(w)
 	wakes := []func(){func() { a.js(nil, `dispatchEvent(new Event('online'))`) }}
 	if kind == browser.Chromium { // no other freezes at a test's word
 		wakes = append(wakes, a.sleeps)
 	}
+	wakes = append(wakes, a.sleepsForADay)
 	for n, wake := range wakes {
 		a.fades(w.roads[anna], n+2, wake)
 	}
 	w.open(bert).js(nil, `const all = await e2e.result('notes', {}, (all) => all.length === args[0]);
 		for (const { id } of all) if ((await e2e.collect(notes.history(id))).length !== 1) throw new Error(id + ' was delivered twice')`, len(wakes)+1)
+	quiet.isFound()
+}
+
+// sleepsForADay has the clock on the wall, which the engine reads, be a day later all at once. A token of the day before is none any more.
+func (p *tab) sleepsForADay() {
+	p.t.Helper()
+	p.js(nil, `const sleep = new BroadcastChannel('sleep vsync:' + e2e.name), asked = e2e.asked;
+		const now = await new Promise((said) => { sleep.onmessage = ({ data }) => said(data); sleep.postMessage('') });
+		sleep.close();
+		if (Math.abs(now - Date.now()) > 60_000) throw new Error('it has not slept');
+		await db.synced();
+		if (e2e.asked === asked) throw new Error('no new token was asked for')`)
+}
+
+// fallsSilent opens two databases: one gets connections without a word, and the other one that stands and dies. What becomes of them is for
+// isFound.
+func (p *tab) fallsSilent(w *world) {
+	p.t.Helper()
+	server, half := httptest.NewServer(&mute{hub: w.hub.Addr()}), w.road(nil)
+	p.t.Cleanup(server.Close)
+	p.js(nil, `const names = ['mute', 'half'];
+		[e2e.mute, e2e.half] = await Promise.all(names.map((name, i) => vsync.open(name, { feed: args[i] })));
+		await e2e.half.collection('notes').put('1', 1); await e2e.half.synced()`, server.URL, "ws://"+half.Addr())
+	half.Deafen()
+	p.js(nil, `const { mute, half } = e2e;
+		const over = async (db, ok, words) => {
+			const gone = e2e.status((s) => s.error?.message.includes(words), db);
+			await db.collection('notes').put('2', 2);
+			await e2e.status((s) => s.waiting && ok(s.waiting) && s.pending === 1, db);
+			return (await gone).error.message;
+		};
+		const back = async (db) => { await db.synced(); await e2e.status((s) => s.phase === 'live' && !s.waiting && !s.error, db) };
+		const named = over(mute, (w) => w.for === 'welcome' && w.stalled, 'did not answer the hello');
+		const found = over(half, (w) => w.for === 'confirmation', 'nothing came for');
+		e2e.over = Promise.all([found, named.then(() => back(mute)), found.then(() => back(half))])`)
+}
+
+// isFound wants both to have gone on by themselves, and silence to have been borne for its time and no longer.
+func (p *tab) isFound() {
+	p.t.Helper()
+	var said string
+	p.js(&said, `return (await e2e.over)[0]`)
+	if silence := silenceIn(p.t, said); silence < wire.DeviceGiveUp || silence > 30*time.Second {
+		p.t.Errorf("a connection that fell silent was given up after %v", silence)
+	}
+}
+
+// A mute takes the first three connections and says nothing, so that a busy machine sees that in time; those that come then reach the hub.
+type mute struct {
+	hub   string
+	taken atomic.Int32
+}
+
+func (m *mute) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if m.taken.Add(1) > 3 {
+		httputil.NewSingleHostReverseProxy(&url.URL{Scheme: "http", Host: m.hub}).ServeHTTP(w, r)
+		return
+	}
+	socket, err := websocket.Accept(w, r, &websocket.AcceptOptions{Subprotocols: []string{wire.Subprotocol}, InsecureSkipVerify: true})
+	if err != nil {
+		return
+	}
+	defer socket.CloseNow()
+	for err == nil { // until the page has had enough
+		_, _, err = socket.Read(r.Context())
+	}
+}
+
+// silenceIn is how long nothing came, as a message says at its end.
+func silenceIn(t *testing.T, message string) time.Duration {
+	t.Helper()
+	words := strings.Fields(message)
+	silence, err := time.ParseDuration(words[len(words)-1])
+	if err != nil {
+		t.Fatalf("%q: %v", message, err)
+	}
+	return silence
 }
 
 // sleeps freezes the page and thaws it.
@@ -91,9 +193,7 @@ func (p *tab) fades(road *proxy.Proxy, n int, wake func()) {
 	wake()
 	var said string
 	p.js(&said, `const s = await given; await db.synced(); await e2e.status((s) => s.phase === 'live' && !s.waiting && !s.error); return s.error.message`)
-	words := strings.Fields(said)
-	silence, err := time.ParseDuration(words[len(words)-1])
-	if err != nil || silence >= wire.DeviceGiveUp {
+	if silenceIn(p.t, said) >= wire.DeviceGiveUp {
 		p.t.Errorf("%d: the connection was not looked at: %s", n, said)
 	}
 }

@@ -10,10 +10,10 @@ export function result(collection, query, ok) {
   );
 }
 
-/** Resolves with the first status that ok accepts. */
-export function status(ok) {
-  if (ok(e2e.db.status.current)) return Promise.resolve(e2e.db.status.current);
-  return first((take) => e2e.db.status.subscribe(take), ok);
+/** Resolves with the first status of a database that ok accepts. */
+export function status(ok, db = e2e.db) {
+  if (ok(db.status.current)) return Promise.resolve(db.status.current);
+  return first((take) => db.status.subscribe(take), ok);
 }
 
 function first(subscribe, ok) {
