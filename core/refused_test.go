@@ -143,36 +143,45 @@ func TestRetryIsOneCommit(t *testing.T) {
 	a.refuse(bad.Gen)
 	a.pull()
 	a.Kill()
+	states := a.diesRetrying(bad, "x")
+	if len(states) != 2 || states["1 1"] == 0 || states["0 bad"] == 0 {
+		t.Fatalf("problems and values afterwards: %v", states)
+	}
+}
+
+// diesRetrying has the engine die before and after each commit of writing a problem anew, each time over the same store, and counts what
+// is there afterwards: how many problems, and what of an object.
+func (n *node) diesRetrying(v change.Version, id string) map[string]int {
+	t := n.w.t
+	t.Helper()
 	states := map[string]int{}
-	for n, fired := 1, true; fired; n++ {
+	for at, fired := 1, true; fired; at++ {
 		fired = false
 		for _, do := range []store.FaultKind{store.CrashBefore, store.CrashAfter} {
-			inner := a.st.Clone()
-			broken := store.NewFaulty(inner, store.Fault{On: store.Commits, N: n, Do: do})
-			r, err := Open(w.ctx, broken, a.config())
+			inner := n.st.Clone()
+			broken := store.NewFaulty(inner, store.Fault{On: store.Commits, N: at, Do: do})
+			r, err := Open(n.w.ctx, broken, n.config())
 			if err != nil {
 				fired = true
 				continue
 			}
-			_, err = r.Retry(w.ctx, bad)
+			_, err = r.Retry(n.w.ctx, v)
 			r.Kill()
 			if broken.Fired() == 0 {
 				continue
 			}
 			if err == nil {
-				t.Errorf("%v at commit %d, and no error", do, n)
+				t.Errorf("%v at commit %d, and no error", do, at)
 			}
 			fired = true
-			after := &node{w: w, st: inner.Clone(), feed: true}
+			after := &node{w: n.w, st: inner.Clone(), feed: true}
 			after.open()
-			states[fmt.Sprint(len(after.problems()), " ", after.get("x"))]++
+			states[fmt.Sprint(len(after.problems()), " ", after.get(id))]++
 			after.check()
 			after.Kill()
 		}
 	}
-	if len(states) != 2 || states["1 1"] == 0 || states["0 bad"] == 0 {
-		t.Fatalf("problems and values afterwards: %v", states)
-	}
+	return states
 }
 
 // A void waits for its device, however long that is away, however much comes meanwhile, and whatever becomes of the hub's engine.

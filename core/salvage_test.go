@@ -165,6 +165,13 @@ func (n *node) settleStranded(t *testing.T) int {
 			}
 			continue
 		}
+		n.Kill()
+		id := p.Ops[0].Key.ID
+		states := n.diesRetrying(p.Version, id)
+		n.died()
+		if was := fmt.Sprint(len(ps), " ", n.get(id)); len(states) != 2 || states[was] == 0 {
+			t.Fatalf("problems and values where it dies while one is written anew: %v, before: %s", states, was)
+		}
 		before := n.State()
 		var group sync.WaitGroup
 		var done atomic.Int32
@@ -187,6 +194,9 @@ func (n *node) settleStranded(t *testing.T) int {
 		}
 		if e, _, err := n.Get(n.w.ctx, p.Ops[0].Key); err != nil || !bytes.Equal(e.Value, p.Ops[0].Value) {
 			t.Fatalf("written anew it is %x, not %x, %v", e.Value, p.Ops[0].Value, err)
+		}
+		if states[fmt.Sprint(len(ps)-1, " ", n.get(id))] == 0 {
+			t.Fatalf("problems and values where it dies while one is written anew: %v", states)
 		}
 	}
 	n.died()
