@@ -11,7 +11,7 @@ import (
 // happens: a simulation that does not reach something any more proves nothing about it.
 var classes = []string{
 	"put", "delete", "batch", "group commit", "update", "write with what was seen", "refused write",
-	"scan", "history", "event", "watch resumed", "watch reset", "dismissed",
+	"scan", "history", "event", "watch resumed", "watch reset", "dismissed", "retried",
 	"frame up", "frame down", "connection", "second connection of a device", "stall", "cut", "cut inside a split batch", "half open",
 	"slept through a part", "sent again", "garbage", "rogue",
 	"store fail", "store full", "store crash before", "store crash after", "store tear", "store flip bit", "store cut",

@@ -187,10 +187,14 @@ func (o *observer) batch(e *core.Event) {
 	}
 	_, own := d.holds[e.Note]
 	own = own || d.maybe[e.Note]
+	once := e.Note
+	if w.retried { // once as each
+		once = fmt.Sprint(e.Note, " ", e.Version)
+	}
 	switch {
 	case w.fate == refused:
 		s.fail("promise 1: %s: an event shows %s, whose writer was told that it failed", d.name, e.Note)
-	case o.notes[e.Note] && (e.Local || !own) && !s.forked():
+	case o.notes[once] && (e.Local || !own) && !s.forked():
 		s.fail("promise 2: %s: %s is shown twice", d.name, e.Note)
 	case !own && !w.came:
 		s.fail("promise 1: %s: an event shows %s, which is not in the feed", d.name, e.Note)
@@ -198,7 +202,7 @@ func (o *observer) batch(e *core.Event) {
 	if (e.Local || !own) && len(e.Changes) != len(w.ops) {
 		s.fail("promise 2: %s: an event shows %d objects of %s, which wrote %d", d.name, len(e.Changes), e.Note, len(w.ops))
 	}
-	o.notes[e.Note] = true
+	o.notes[once] = true
 }
 
 // compare holds what the events have built against what is there.

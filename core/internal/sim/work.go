@@ -40,6 +40,7 @@ type write struct {
 	seq       uint64         // its place in the feed; 0: none yet, or not any more
 	came      bool           // it had one once
 	voided    bool           // it was refused once
+	retried   bool           // it was written anew when it had been refused
 	dismissed bool           // its problem was, so nothing needs to show its values
 	contested bool           // written where a dead engine's transaction of the log had landed, which may be of the same number
 
@@ -64,7 +65,7 @@ func (s *Sim) work() {
 		{"history", 2, func() { d.history() }},
 		{"watch", 6, func() { d.watch.drain() }},
 		{"rewatch", 2, func() { d.watch.restart() }},
-		{"dismiss", 1, func() { d.dismiss() }},
+		{"dismiss", 4, func() { d.dismiss() }},
 	}
 	s.rnd.pick(append(actions, s.ruledWork(d)...)).do()
 	d.noticed()
@@ -404,6 +405,10 @@ func (d *device) dismiss() {
 		d.stays(p)
 		return
 	}
+	if w := d.retriable(p); w != nil && d.s.chance(50) {
+		d.retry(p, w)
+		return
+	}
 	if err := d.r.Dismiss(d.s.ctx, p.Version); err != nil && !errors.Is(err, store.ErrLost) {
 		d.mayFail(err, "dismiss")
 		return
@@ -413,5 +418,39 @@ func (d *device) dismiss() {
 		if w := d.s.writes[note(o.Value)]; w != nil {
 			w.dismissed = true
 		}
+	}
+}
+
+// retriable is the write that a problem lists, where the model can follow what becomes of it: no copy and no backup was made that may list it too.
+func (d *device) retriable(p core.Problem) *write {
+	if d.s.stats["clone"]+d.s.stats["backup"] > 0 || slices.ContainsFunc(p.Ops, func(o core.Op) bool { return o.Key.Collection != singles && o.Key.Collection != grouped }) {
+		return nil
+	}
+	for _, o := range p.Ops {
+		if w := d.s.writes[note(o.Value)]; w != nil {
+			return w
+		}
+	}
+	return nil
+}
+
+// retry writes a refused batch anew. It is the same write to the application, and what it was told of counts from now on; an error says
+// that the problem is listed as before.
+func (d *device) retry(p core.Problem, w *write) {
+	s := d.s
+	w.retried = true
+	got, err := d.r.Retry(s.ctx, p.Version)
+	s.logf("%s writes %s anew, which was refused as %s: %v %v", d.name, w.note, p.Version, got.Version, err)
+	if err != nil {
+		d.maybe[w.note] = true
+		d.mayFail(err, "retry")
+		return
+	}
+	s.did("retried")
+	w.fate, w.version, w.strict, w.contested, w.dismissed = confirmed, got.Version, false, d.landed, false
+	d.holds[w.note] = d.r.State().Commit
+	ps, err := d.r.Problems(s.ctx)
+	if err == nil && slices.ContainsFunc(ps, func(q core.Problem) bool { return q.Version == p.Version }) {
+		s.fail("%s: %s was written anew as %s, and is a problem even so", d.name, p.Version, got.Version)
 	}
 }

@@ -201,6 +201,22 @@ var applying = []Mutant{
 		Rule:   "DESIGN 2.5",
 	},
 	{
+		Name: "written anew and still listed",
+		File: "core/refused.go",
+		Old: `		name, err := s.settleProblem(v)
+		if err != nil {
+			return err
+		}
+		w, err`,
+		New: `		name, err := s.state.today(v), error(nil)
+		if err != nil {
+			return err
+		}
+		w, err`,
+		Breaks: "what was refused and is written anew stays a problem, so that it can be written once more",
+		Rule:   "DESIGN 2.4; DESIGN 3, refusals",
+	},
+	{
 		Name:   "refused version's dependants lose their parents",
 		File:   "core/objects/object.go",
 		Old:    `		o.Pending[i].inherit(v, bare)`,
