@@ -23,6 +23,7 @@ import (
 
 	"vsync/core/wire"
 	"vsync/edge/e2e/program"
+	"vsync/web/browser"
 )
 
 // A trouble is what a status says of it.
@@ -66,7 +67,7 @@ func TestNoHubThere(t *testing.T) {
 	for n, status := range []int{http.StatusFound, http.StatusNetworkAuthenticationRequired, http.StatusProxyAuthRequired} {
 		p.set(status)
 		says := "sign in to this network"
-		if status == http.StatusProxyAuthRequired { // a browser keeps that to itself
+		if status == http.StatusProxyAuthRequired && kind == browser.Chromium { // to a page this is as if nothing had answered
 			says = "wants you to sign in"
 		}
 		a.js(nil, `const from = e2e.db.status.current.waiting?.since ?? 0;
