@@ -62,17 +62,43 @@ func TestEventsComeInParts(t *testing.T) {
 	expect(past, port.FlagLocal, "", "e", "f")
 }
 
-// Of values that are large, those of the first ids are answered.
+// Values that are large come in pieces, and are of one moment all the same: what is written while they are on the way is in none of them.
 func TestManyValuesComeInParts(t *testing.T) {
 	e, _ := newEngine(t, nil)
 	a := e.tab(t)
 	a.hello("notes")
-	text := large(t, "x")
-	a.answer(a.write([]any{0, "a", text, nil}, []any{0, "b", text, nil}, []any{0, "c", text, nil}))
-	for _, want := range [][]string{{"none", "a", "b", "c"}, {"c"}, {"c", "none", "none"}, {}} {
-		values := a.answer(a.say(port.GetMany, "docs", want))[0].([]any)
-		if len(values) != min(len(want), 3) || len(values) > 0 && (values[0] == nil) != (want[0] == "none") {
-			t.Errorf("of %v come %d values", want, len(values))
+	x, y := large(t, "x"), large(t, "y")
+	wanted := []string{"none"}
+	var first, second []any
+	for i := range 2 * (port.Window + 2) {
+		id := string(rune('a' + i))
+		wanted = append(wanted, id)
+		first, second = append(first, []any{0, id, x, nil}), append(second, []any{0, id, y, nil})
+	}
+	a.answer(a.write(first...))
+	n := a.say(port.GetMany, "docs", wanted)
+	piece := func() []any {
+		return a.hear("a piece", func(kind int, m uint64, _ []any) bool { return kind == port.Items && m == n })[0].([]any)
+	}
+	var values []any
+	for range port.Window { // without a word from the page
+		values = append(values, piece()...)
+	}
+	a.answer(a.write(second...))
+	a.sayAs(n, port.More, 1)
+	values = append(values, piece()...)
+	values = append(values, a.answer(n)[0].([]any)...)
+	if len(values) != len(wanted) || values[0] != nil {
+		t.Fatalf("%d values, the first %v", len(values), values[0])
+	}
+	for i, v := range values[1:] {
+		if v != string(x) {
+			t.Errorf("%s is of another moment", wanted[i+1])
+		}
+	}
+	for _, want := range [][]string{{"c"}, {"c", "none", "none"}, {}} {
+		if got := a.answer(a.say(port.GetMany, "docs", want))[0].([]any); len(got) != len(want) {
+			t.Errorf("of %v come %d values", want, len(got))
 		}
 	}
 }

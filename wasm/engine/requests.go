@@ -23,7 +23,7 @@ func (p *Port) request(r *port.Reader, kind, n uint64) {
 		p.answer(r, n, func(c *call) ([]byte, error) { return p.get(c, n, key) })
 	case port.GetMany:
 		collection, ids := r.Str(), r.Strs()
-		p.answer(r, n, func(c *call) ([]byte, error) { return p.getMany(c, n, collection, ids) })
+		p.answerAs(r, n, true, func(c *call) ([]byte, error) { return p.getMany(c, n, collection, ids) })
 	case port.Read:
 		key := readKey(r)
 		p.answer(r, n, func(c *call) ([]byte, error) { return p.entry(c, n, key) })
@@ -47,6 +47,11 @@ func (p *Port) request(r *port.Reader, kind, n uint64) {
 
 // answer runs a request whose fields were read.
 func (p *Port) answer(r *port.Reader, n uint64, do func(c *call) ([]byte, error)) {
+	p.answerAs(r, n, false, do)
+}
+
+// answerAs is answer, where pieces may come before the answer, as those of a stream do.
+func (p *Port) answerAs(r *port.Reader, n uint64, pieces bool, do func(c *call) ([]byte, error)) {
 	if r.Err() != nil {
 		return
 	}
@@ -54,7 +59,7 @@ func (p *Port) answer(r *port.Reader, n uint64, do func(c *call) ([]byte, error)
 		p.fail(n, end)
 		return
 	}
-	c := p.begin(n, false)
+	c := p.begin(n, pieces)
 	go func() {
 		frame, err := do(c)
 		p.reply(n, c, frame, err)
@@ -175,18 +180,31 @@ func (p *Port) get(c *call, n uint64, key change.Key) ([]byte, error) {
 	return port.Value(port.Frame(make([]byte, 0, 16+len(e.Value)), port.OK, n, 1), e.Value, ok), err
 }
 
-// getMany answers with the values of the first ids only, if those are many bytes: the page asks for the others again.
+// getMany reads all values before it sends the first, so that no page sees a batch in part. Many bytes of them go in pieces.
 func (p *Port) getMany(c *call, n uint64, collection string, ids []string) ([]byte, error) {
 	var values []byte
+	var pieces [][]byte
 	got := 0
-	for ; got < len(ids) && len(values) < port.MaxItems; got++ {
-		e, ok, err := c.db.replica.Get(c.ctx, change.Key{Collection: collection, ID: ids[got]})
+	frame := func(kind int) []byte {
+		return append(msgpack.AppendArray(port.Frame(make([]byte, 0, 16+len(values)), kind, n, 1), got), values...)
+	}
+	for _, id := range ids {
+		e, ok, err := c.db.replica.Get(c.ctx, change.Key{Collection: collection, ID: id})
 		if err != nil {
 			return nil, err
 		}
-		values = port.Value(values, e.Value, ok)
+		if len(values) >= port.MaxItems {
+			pieces = append(pieces, frame(port.Items))
+			values, got = values[:0], 0
+		}
+		values, got = port.Value(values, e.Value, ok), got+1
 	}
-	return append(msgpack.AppendArray(port.Frame(nil, port.OK, n, 1), got), values...), nil
+	for _, piece := range pieces {
+		if err := p.items(c, piece); err != nil {
+			return nil, err
+		}
+	}
+	return frame(port.OK), nil
 }
 
 func (p *Port) entry(c *call, n uint64, key change.Key) ([]byte, error) {

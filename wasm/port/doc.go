@@ -45,8 +45,8 @@
 //	  2 DESTROY  n, protocol (3), name str, force bool, and, if it is not the name, place str
 //	                                                        ─▶ OK. Comes first, instead of HELLO; nothing follows
 //	  3 GET      n, COLLECTION, KEY                         ─▶ OK value | nil
-//	  4 GETMANY  n, COLLECTION, [KEY …]                     ─▶ OK [value | nil …], of the first one on: of all, unless these are
-//	                                                           many bytes; then the others are asked for again
+//	  4 GETMANY  n, COLLECTION, [KEY …]                     ─▶ ITEMS [value | nil …] … of the first ones, where these are many
+//	                                                           bytes, OK [value | nil …] of the others: all of one moment
 //	  5 ENTRY    n, COLLECTION, KEY                         ─▶ OK ROWS (one or none), [VERSION …] the frontier, for checks
 //	  6 WRITE    n, [COLLECTION …], [OP …], [CHECK …], note str, and, if the page may ask again in another engine, tab bin (8 random
 //	             bytes), counter (rising with each write of the tab)

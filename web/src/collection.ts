@@ -7,7 +7,7 @@ import { history } from './history.js';
 import { MAX_IDS, MAX_RUNS } from './limits.js';
 import { blame, diff, revert, undo } from './past.js';
 import { queryFields, scan } from './query.js';
-import { Malformed } from './reader.js';
+import { Malformed, type Reader } from './reader.js';
 import type { Link } from './request.js';
 import { readRows } from './rows.js';
 import { collect, iterable } from './stream.js';
@@ -54,13 +54,16 @@ export class Objects<T> implements Collection<T> {
     if (!Array.isArray(ids)) throw invalid(`getMany: expected an array of ids, got ${describe(ids)}`);
     const all: (T | undefined)[] = [];
     const wanted = ids.slice();
-    do await this.#getSome(wanted.slice(all.length, all.length + MAX_IDS), all);
-    while (all.length < wanted.length);
+    for (let i = 0; i === 0 || i < wanted.length; i += MAX_IDS) await this.#getSome(wanted.slice(i, i + MAX_IDS), all);
     return all;
   }
 
-  /** Adds the values of the first of these, at least of one. */
+  /** Adds the values of these, which are of one moment. */
   #getSome(ids: string[], all: (T | undefined)[]): Promise<void> {
+    const before = all.length;
+    const take = (r: Reader): void => {
+      for (let n = r.array(); n > 0; n--) all.push(r.bin() as T | undefined);
+    };
     return this.#link.request(
       GETMANY,
       2,
@@ -71,10 +74,10 @@ export class Objects<T> implements Collection<T> {
       },
       1,
       (r) => {
-        const got = r.array();
-        if (got > ids.length || (got === 0 && ids.length > 0)) throw new Malformed('values of some of the ids', r);
-        for (let n = got; n > 0; n--) all.push(r.bin() as T | undefined);
+        take(r);
+        if (all.length !== before + ids.length) throw new Malformed('a value of each id', r);
       },
+      { pieces: { take, anew: () => void (all.length = before) } },
     );
   }
 

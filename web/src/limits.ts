@@ -24,7 +24,7 @@ export const MAX_NOTE = 1024;
 /** The engine takes an integer as a limit; more than this means none. */
 export const MAX_LIMIT = Number.MAX_SAFE_INTEGER;
 
-/** Ids that one request asks for: they are held in memory whole on both sides. */
+/** Ids that one request asks for: their values are held in memory whole on both sides. */
 export const MAX_IDS = 1024;
 
 /** How often a read-modify-write is tried when others are faster, before it says so. */

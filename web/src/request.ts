@@ -50,6 +50,8 @@ export interface Manner {
   fixed?: boolean;
   /** Asking a second engine might do it twice: it fails with its engine. */
   once?: boolean;
+  /** What comes before the answer, and begins anew with another engine. */
+  pieces?: { take(r: Reader): void; anew(): void };
 }
 
 /** What comes without having been asked for. */
@@ -133,7 +135,7 @@ export class Link {
   }
 
   /** Rejects at once when the signal aborts, and tells the engine. */
-  request<T>(kind: number, fields: number, write: Fields | undefined, answer: number, read: (r: Reader) => T, { signal, write: isWrite, fixed, once }: Manner = {}): Promise<T> {
+  request<T>(kind: number, fields: number, write: Fields | undefined, answer: number, read: (r: Reader) => T, { signal, write: isWrite, fixed, once, pieces }: Manner = {}): Promise<T> {
     return new Promise<T>((resolve, reject) => {
       if (this.over) throw again(this.over);
       if (signal?.aborted) throw aborted(signal);
@@ -141,11 +143,13 @@ export class Link {
       const kept = this.#out.frame(kind, n, fields, write, isWrite && !fixed && !once);
       const waiting: Waiting = { ok: (r) => resolve(read(r)), fail: reject, fields: answer, engines: this.#live ? 1 : 0 };
       if (isWrite) waiting.write = true;
+      if (pieces) waiting.items = (r) => (pieces.take(r), this.more(n, 1));
       // An application may change the values of a write, but not what else is asked for.
       if (kept) waiting.again = (out) => (out.again(kept), true);
       else if (!once || !this.#live) {
         waiting.again = (out) => {
           if (once) delete waiting.again;
+          pieces?.anew();
           out.frame(kind, n, fields, write);
           return true;
         };

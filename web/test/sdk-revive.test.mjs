@@ -37,6 +37,21 @@ test("what was not answered is asked again, in its order and with its names", as
   assert.deepEqual((await Promise.all(waits)).map((result) => result.version ?? result), [version(1), "there", version(before[2].n), 7, version(before[4].n), version(after[4].n)]);
 });
 
+test("many values of which some came are all asked for again: they are of one moment", async () => {
+  const browser = new Browser().install();
+  const { db, page, worker } = await browser.open();
+  const many = db.collection("notes").getMany(["a", "b", "c"]);
+  page.items(await page.next("GETMANY"), [bin(1), bin(2)]);
+  await settle();
+  worker.letGo();
+  const { page: next } = await browser.met(1);
+  const said = await next.next("GETMANY");
+  assert.deepEqual(said.fields, ["notes", ["a", "b", "c"]]);
+  next.items(said, [bin(3)]);
+  next.ok(said, [bin(4), bin(5)]);
+  assert.deepEqual(await many, [3, 4, 5]);
+});
+
 test("two pages have two names for their writes", async () => {
   const tabs = [];
   for (const name of ["one", "two"]) {
