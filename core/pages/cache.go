@@ -16,6 +16,7 @@ type cache struct {
 	mu     sync.Mutex
 	byRow  btree.Map[string, *cached]
 	recent *list.List // of *cached, the latest first
+	last   *cached    // that was found last, or nil: a batch writes keys that stand together
 }
 
 type cached struct {
@@ -31,7 +32,10 @@ func newCache() *cache { return &cache{recent: list.New()} }
 func (c *cache) find(table byte, key string) *page {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.use(c.at(table, key))
+	if v := c.last; v == nil || v.p.row[1] != table || key < v.from || !v.p.covers(key) {
+		c.last = c.at(table, key)
+	}
+	return c.use(c.last)
 }
 
 // findExact returns the page of a key ("": the last page) if its low is known to be the fence before it.
@@ -84,6 +88,11 @@ func (c *cache) exactLow(p *page) (string, bool) {
 func (c *cache) add(p *page, key string, exact bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.addLocked(p, key, exact)
+}
+
+func (c *cache) addLocked(p *page, key string, exact bool) {
+	c.last = nil // another may lie between now
 	row := string(p.row)
 	if old, ok := c.byRow.Get(row); ok {
 		old.p, old.from, old.exact = p, key, exact
@@ -101,18 +110,19 @@ func (c *cache) add(p *page, key string, exact bool) {
 // replace takes the result of a checkpoint step: rows that are gone, and pages as they were written.
 func (c *cache) replace(gone [][]byte, written []*page) {
 	c.mu.Lock()
+	defer c.mu.Unlock()
 	for _, row := range gone {
 		if v, ok := c.byRow.Get(string(row)); ok {
 			c.drop(v)
 		}
 	}
-	c.mu.Unlock()
 	for _, p := range written {
-		c.add(p, after(string(p.low)), true)
+		c.addLocked(p, after(string(p.low)), true)
 	}
 }
 
 func (c *cache) drop(v *cached) {
+	c.last = nil
 	c.byRow.Delete(string(v.p.row))
 	c.recent.Remove(v.elem)
 }

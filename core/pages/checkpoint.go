@@ -123,12 +123,7 @@ func (c *Checkpoint) next(cursor string) (key string, ok bool) {
 func (t *Tables) finish(s *step) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for _, m := range s.moved {
-		if c, ok := t.mem.Get(m.key); ok && c == m.c {
-			t.mem.Delete(m.key)
-			t.bytes -= len(m.key) + len(m.c.val)
-		}
-	}
+	t.letGo(s.moved)
 	t.flushes++
 	t.flushed = s.stamp
 	for _, table := range s.lastTables() {
@@ -137,6 +132,33 @@ func (t *Tables) finish(s *step) {
 	t.built = slices.DeleteFunc(t.built, func(p *page) bool { return slices.Contains(s.built, p) })
 	clear(t.none)
 	t.cache.replace(s.gone, s.written)
+}
+
+// letGo takes what was moved into pages out of the memory table, where it has not changed since. Where little is left, that is put into
+// a new one: taking single entries out of a tree moves all that stand behind them in their nodes. Under mu.
+func (t *Tables) letGo(ms []moved) {
+	if left := t.mem.Len() - len(ms); left > rebuildLeft*len(ms) || !slices.IsSortedFunc(ms, func(a, b moved) int { return cmp.Compare(a.key, b.key) }) {
+		for _, m := range ms {
+			if c, ok := t.mem.Get(m.key); ok && c == m.c {
+				t.mem.Delete(m.key)
+				t.bytes -= len(m.key) + len(m.c.val)
+			}
+		}
+		return
+	}
+	left := newMem()
+	t.mem.Scan(func(k string, c *cell) bool {
+		for len(ms) > 0 && ms[0].key < k {
+			ms = ms[1:]
+		}
+		if len(ms) > 0 && ms[0].key == k && ms[0].c == c {
+			t.bytes -= len(k) + len(c.val)
+		} else {
+			left.Load(k, c)
+		}
+		return true
+	})
+	t.mem = left
 }
 
 // lastTables are the tables whose last page a step writes.
@@ -322,7 +344,7 @@ func (t *Tables) emitPage(s *step, row []byte, stamp Stamp, low string, es []ent
 	b := encodePage(row, stamp, []byte(low), es)
 	s.tx.Put(row, b)
 	s.bytes += len(row) + len(b)
-	p, err := decodePage(row, b)
+	p, err := openPage(row, b)
 	if err != nil && s.err == nil {
 		s.err = fmt.Errorf("pages: a page as it would be written cannot be read: %w", err)
 	}

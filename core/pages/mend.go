@@ -6,8 +6,6 @@ import (
 	"errors"
 	"slices"
 
-	"github.com/tidwall/btree"
-
 	"vsync/core/fmt"
 	"vsync/core/order"
 	"vsync/core/store"
@@ -50,7 +48,7 @@ func (t *Tables) StandAt(at Stamp) {
 func (t *Tables) Restart() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.mem, t.bytes = btree.NewMap[string, *cell](32), 0
+	t.mem, t.bytes = newMem(), 0
 	for _, p := range t.built {
 		t.touch(p)
 	}

@@ -36,7 +36,6 @@ package pages
 import (
 	"encoding/binary"
 	"hash/crc32"
-	"sort"
 
 	"vsync/core/fmt"
 	"vsync/core/store"
@@ -55,6 +54,7 @@ const (
 	mendTries   = 4        // how often a read is repeated for damage: more than steps of a checkpoint come between
 	builtPages  = 256      // pages in memory that stand for damaged ones
 	staleTries  = 4        // how often a page is read again that others have changed meanwhile
+	rebuildLeft = 4        // times what a step has moved: where no more is left in memory, the tree is made anew
 	pageLen     = 11       // the shortest page: no entries, and no field longer than a byte
 )
 
@@ -148,14 +148,19 @@ func checksum(row, b []byte) uint32 {
 
 // decodePage checks a row and opens it; the page aliases b.
 func decodePage(row, b []byte) (*page, error) {
+	if len(row) >= 3 && len(b) >= pageLen && checksum(row, b[:len(b)-4]) != binary.LittleEndian.Uint32(b[len(b)-4:]) {
+		return nil, &CorruptError{Row: row, Problem: "its checksum does not fit"}
+	}
+	return openPage(row, b)
+}
+
+// openPage is decodePage of a row whose checksum was just made.
+func openPage(row, b []byte) (*page, error) {
 	bad := func(why string) (*page, error) { return nil, &CorruptError{Row: row, Problem: why} }
 	if len(row) < 3 || len(b) < pageLen {
 		return bad(fmt.Sprintf("a page of %d bytes is too short", len(b)))
 	}
-	body, sum := b[:len(b)-4], binary.LittleEndian.Uint32(b[len(b)-4:])
-	if checksum(row, body) != sum {
-		return bad("its checksum does not fit")
-	}
+	body := b[:len(b)-4]
 	if body[0] != formatPage {
 		return bad(fmt.Sprintf("format %d, this engine knows %d", body[0], formatPage))
 	}
@@ -211,15 +216,33 @@ func (p *page) at(i int) (key []byte, place byte, val []byte, ok bool) {
 
 // search returns the index of the first entry at or after key, and whether it is key.
 func (p *page) search(key string) (int, bool) {
-	found := false
-	i := sort.Search(p.count, func(i int) bool {
-		k, _, _, _ := p.at(i)
-		if string(k) == key {
-			found = true
+	low, high := 0, p.count
+	if high == 0 || string(p.keyAt(high-1)) < key { // keys that ascend come to the end of a page
+		return high, false
+	}
+	for low < high {
+		mid := int(uint(low+high) / 2)
+		if string(p.keyAt(mid)) < key {
+			low = mid + 1
+		} else {
+			high = mid
 		}
-		return string(k) >= key
-	})
-	return i, found
+	}
+	return low, string(p.keyAt(low)) == key
+}
+
+// keyAt is the key of at, of an entry that at was asked for when the page was decoded.
+func (p *page) keyAt(i int) []byte {
+	if p.held != nil {
+		return []byte(p.held[i].key)
+	}
+	from := int(binary.LittleEndian.Uint16(p.offsets[2*i:]))
+	e := p.entries[from:]
+	if n := int(e[0]); n < 0x80 {
+		return e[1 : 1+n]
+	}
+	key, _ := lenBytes(&e)
+	return key
 }
 
 // entry is one entry on its way into a page; val is the inline value or the overflow reference.

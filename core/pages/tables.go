@@ -50,9 +50,11 @@ type Tables struct {
 
 // New opens the tables of a store. The incarnation must be new for each engine on that store.
 func New(st store.Store, incarnation uint64) *Tables {
-	return &Tables{st: st, cache: newCache(), mem: btree.NewMap[string, *cell](32), inc: incarnation, pins: map[uint64]int{},
+	return &Tables{st: st, cache: newCache(), mem: newMem(), inc: incarnation, pins: map[uint64]int{},
 		none: map[byte]string{}, lasts: map[byte]bool{}}
 }
+
+func newMem() *btree.Map[string, *cell] { return btree.NewMap[string, *cell](32) }
 
 // Bytes returns the size of what only stands in memory and in the log.
 func (t *Tables) Bytes() int {
@@ -102,8 +104,10 @@ type Change struct {
 func (t *Tables) Apply(cs []Change) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	cells := make([]cell, len(cs)) // together: they are written together, and a checkpoint lets them go together
 	for i := range cs {
-		t.set(cs[i].Row, &cell{cs[i].Value})
+		cells[i].val = cs[i].Value
+		t.set(cs[i].Row, &cells[i])
 	}
 }
 
@@ -118,15 +122,17 @@ func (t *Tables) GetRow(ctx context.Context, k string) ([]byte, bool, error) {
 	for {
 		t.mu.RLock()
 		c, ok := t.mem.Get(k)
-		flushes := t.flushes
+		flushes, changes := t.flushes, t.changes
 		t.mu.RUnlock()
 		if ok {
 			return c.val, c.val != nil, nil
 		}
 		val, found, err := t.mendedFromPage(ctx, table, key)
 		t.mu.RLock()
-		c, ok = t.mem.Get(k)
 		same := t.flushes == flushes
+		if !same || t.changes != changes {
+			c, ok = t.mem.Get(k)
+		}
 		t.mu.RUnlock()
 		if ok {
 			return c.val, c.val != nil, nil
@@ -146,8 +152,9 @@ func (t *Tables) mendedFromPage(ctx context.Context, table byte, key string) (va
 	return val, found, err
 }
 
+// fromPage runs within mending.
 func (t *Tables) fromPage(ctx context.Context, table byte, key string) ([]byte, bool, error) {
-	p, err := t.page(ctx, table, key)
+	p, err := t.storedPage(ctx, table, key)
 	if err != nil || p == nil {
 		return nil, false, err
 	}
