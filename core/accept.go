@@ -84,6 +84,15 @@ func (r *Replica) Accept(ctx context.Context, in []Incoming) ([]Verdict, error) 
 
 func (r *Replica) judge(s *stage, in []Incoming) (out []Verdict, err error) {
 	refused := false
+	out = make([]Verdict, 0, len(in))
+	if len(in) > 1 {
+		weight := 0
+		for i := range in {
+			weight += len(in[i].Bytes) + entryOverhead
+		}
+		s.entries.expect(weight)
+		s.room.expect(weight)
+	}
 	for i := range in {
 		if refused {
 			out = append(out, Verdict{Kind: Refused, Code: string(Gap), Message: "a batch before it was refused"})
@@ -194,9 +203,12 @@ func (s *stage) hashOf(r *Replica, v change.Version) (change.Hash, error) {
 
 // unknownParent finds a parent of another device that the hub has never had, of those in force.
 func (s *stage) unknownParent(b *change.Batch, ann *change.Annotation) (change.Version, error) {
-	known := map[change.DeviceID]change.Generation{b.Device: b.Gen - 1}
+	var known map[change.DeviceID]change.Generation
 	for i := range b.Mutations {
 		for _, p := range ann.EffectiveParents(&b.Mutations[i]) {
+			if known == nil { // most batches of new objects name none
+				known = map[change.DeviceID]change.Generation{b.Device: b.Gen - 1}
+			}
 			last, ok := known[p.Device]
 			if !ok {
 				rec, err := s.device(p.Device)
@@ -317,7 +329,7 @@ func (s *stage) voidParents(v change.Version, key change.Key) (ps []change.Versi
 
 // accept gives a batch the next place.
 func (r *Replica) accept(s *stage, b *change.Batch, bytes []byte, eparents []change.EParents) (Verdict, error) {
-	ann := change.Annotation{Accepted: max(s.state.accepted, r.cfg.Now()), EParents: eparents}
+	ann := change.Annotation{Accepted: r.acceptedAt(s), EParents: eparents}
 	if limit := ann.Accepted + allowedSkew; b.Stamp > limit {
 		ann.Stamp = limit
 	}
@@ -334,7 +346,7 @@ func (r *Replica) accept(s *stage, b *change.Batch, bytes []byte, eparents []cha
 // void gives the name of a batch the next place, and keeps what later versions need to pass it by.
 func (r *Replica) void(s *stage, h *change.Header, b *change.Batch, eparents []change.EParents, code Code, message string) (Verdict, error) {
 	message = clip(message, change.MaxReasonMessage)
-	ann := change.Annotation{Accepted: max(s.state.accepted, r.cfg.Now()), Reason: &change.Reason{Code: string(code), Message: message}}
+	ann := change.Annotation{Accepted: r.acceptedAt(s), Reason: &change.Reason{Code: string(code), Message: message}}
 	e := change.NewVoidEntry(h.Version(), h.Hash, ann)
 	row := encodeVoid(h.Hash, b, eparents)
 	s.set(versionRow(tableVoids, h.Version()), row)
@@ -344,6 +356,14 @@ func (r *Replica) void(s *stage, h *change.Header, b *change.Batch, eparents []c
 	}
 	s.add(changelog.ItemVoided, append([]byte(versionKey(h.Version())), row...))
 	return Verdict{Kind: Voided, Gen: h.Gen, Seq: s.state.marker.Seq, Code: string(code), Message: message}, nil
+}
+
+// acceptedAt is the time at which a commit's batches count as accepted. The clock is asked once for all of them.
+func (r *Replica) acceptedAt(s *stage) uint64 {
+	if s.clock == 0 {
+		s.clock = r.cfg.Now()
+	}
+	return max(s.state.accepted, s.clock)
 }
 
 // clip cuts a text between two runes.
@@ -364,7 +384,7 @@ func (r *Replica) place(s *stage, e *change.Entry, b *change.Batch) error {
 	}
 	r.sealer.Seal(e)
 	seq := s.state.marker.Seq + 1
-	data, err := e.Append(change.AppendUvarint(nil, seq))
+	data, err := e.Append(change.AppendUvarint(s.entries.take(binary.MaxVarintLen64+e.Room()), seq))
 	if err != nil {
 		return err
 	}

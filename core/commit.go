@@ -193,6 +193,7 @@ func (r *Replica) commitGroup(group []*request) error {
 			return err
 		}
 	}
+	s.unmake(&r.spare)
 	for i, q := range group {
 		q.done <- errs[i]
 	}

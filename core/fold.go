@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
+	"strings"
 
 	"vsync/core/change"
 	"vsync/core/changelog"
@@ -42,6 +43,7 @@ type fold struct {
 	origin bool           // a base in the log is where the head comes from: only in a refolding
 	gone   []rewind       // what of the feed is left at a later commit is passed by: only in a refolding
 	obj    objects.Object // scratch
+	room   room           // of rows
 
 	dropped []change.Version // parents that the re-entry of this commit has left out
 
@@ -198,6 +200,13 @@ func (f *fold) isAlias(v change.Version) bool {
 // each visits the mutations of a batch whose objects are not past this commit. The object stands in f.obj, where step changes
 // it, and says whether it did.
 func (f *fold) each(b *change.Batch, known []had, step func(m *change.Mutation) (bool, error)) error {
+	var names strings.Builder
+	if known == nil {
+		names.Grow(namesOf(b))
+	}
+	if len(b.Mutations) > 1 {
+		f.room.expect(rowBytes(b))
+	}
 	for i := range b.Mutations {
 		m := &b.Mutations[i]
 		var name string
@@ -205,7 +214,7 @@ func (f *fold) each(b *change.Batch, known []had, step func(m *change.Mutation) 
 		if known != nil {
 			name, row = known[i].row, known[i].val
 		} else {
-			name = objectRow(m.Key)
+			name = appendName(&names, m.Key)
 			stale, err := f.rows.stale(name)
 			if err != nil {
 				return err
@@ -227,11 +236,30 @@ func (f *fold) each(b *change.Batch, known []had, step func(m *change.Mutation) 
 		}
 		row = nil
 		if !f.obj.IsEmpty() {
-			row = f.obj.Encode()
+			row = f.obj.Append(f.room.take(f.obj.Size()))
 		}
 		f.rows.set(name, row)
 	}
 	return nil
+}
+
+// namesOf is what the rows of a batch's objects have in their names.
+func namesOf(b *change.Batch) (n int) {
+	for i := range b.Mutations {
+		k := &b.Mutations[i].Key
+		n += 2 + len(k.Collection) + len(k.ID)
+	}
+	return n
+}
+
+// appendName is objectRow at the end of others, which has room for it.
+func appendName(names *strings.Builder, k change.Key) string {
+	from := names.Len()
+	names.WriteByte(tableObjects)
+	names.WriteString(k.Collection)
+	names.WriteByte(0)
+	names.WriteString(k.ID)
+	return names.String()[from:]
 }
 
 // had is a row as it was looked up.
@@ -369,12 +397,17 @@ type stage struct {
 	last    map[string]lastTurn // of objects whose shown state is put off
 	beside  []store.Op          // rows that are no part of the log, and change with this commit
 	strict  bool
+	clock   uint64 // RoleHub: what it counts as the time of acceptance; 0: not asked for yet
+	entries room   // RoleHub: of entries
 
 	lostName *nameTaken // of what is being applied
 }
 
 func (r *Replica) newStage(ctx context.Context, h head) *stage {
-	s := &stage{tables: r.tables, state: h, index: map[string]int{}}
+	s := &stage{tables: r.tables, state: h}
+	if s.make(&r.spare); s.index == nil {
+		s.index = map[string]int{}
+	}
 	s.fold = fold{ctx: ctx, rows: s, log: r.log, head: &s.state, folds: r.folds}
 	return s
 }

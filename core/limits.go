@@ -11,6 +11,14 @@ const (
 	defaultCheckpointBytes = 4 << 20
 	// defaultStepBytes is what one checkpoint step writes: a write that comes meanwhile waits for no more than this.
 	defaultStepBytes = 1 << 20
+	// roomBytes bounds what pieces of a commit are cut from at once: the last of them keeps it in memory.
+	roomBytes = 16 << 10
+	// rowOverhead is about what an object's row has beside its value, with one version.
+	rowOverhead = 56
+	// entryOverhead is what an entry of the feed has at most beside its batch, where the annotation is a plain one.
+	entryOverhead = 48
+	// spareEntries bounds the lists of a commit that are kept for the next: as many as dense frames fill.
+	spareEntries = 2048
 	// forceFactor times the checkpoint bytes is how long a checkpoint waits for readers of snapshots, so that memory stays bounded.
 	forceFactor = 8
 	// helloHashes is how many of its unsent generations a device names in one hello.

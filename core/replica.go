@@ -97,7 +97,8 @@ type Replica struct {
 	ending   sync.Once      // Close
 	ended    error
 
-	folds int // see maxFolds
+	folds int   // see maxFolds
+	spare spare // the leader's
 
 	harm  harm   // what was found damaged
 	stuck uint64 // at opening: commit of the log that can be read, and not taken up; 0: none

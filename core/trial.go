@@ -1,6 +1,7 @@
 package core
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"slices"
@@ -100,7 +101,7 @@ func (r *Replica) try(s *stage, in *Incoming) ([]Verdict, error) {
 // tried ends the trials of a device.
 func (s *stage) tried(d change.DeviceID) {
 	if f := &s.fold; f.onTrial(d) {
-		s.add(changelog.ItemTried, d[:])
+		s.add(changelog.ItemTried, bytes.Clone(d[:]))
 		f.tried(d)
 	}
 }

@@ -75,9 +75,13 @@ func (c *Conn) push(ctx context.Context, p *wire.Push, others []*wire.Push) erro
 
 // accept has whole batches judged and stored, those of several pushes in one commit.
 func (c *Conn) accept(ctx context.Context, p *wire.Push, others []*wire.Push) error {
-	var in []core.Incoming
-	var lasts []change.Generation // of each push
-	for _, push := range append([]*wire.Push{p}, others...) {
+	pushes, n := append([]*wire.Push{p}, others...), 0
+	for _, push := range pushes {
+		n += len(push.Batches)
+	}
+	in := make([]core.Incoming, 0, n)
+	lasts := make([]change.Generation, 0, len(pushes)) // of each push
+	for _, push := range pushes {
 		for _, b := range push.Batches {
 			one := c.incoming(b)
 			one.Alone = push.Alone

@@ -189,7 +189,7 @@ func (h *Hub) encode(typ wire.Type, entries []core.FeedEntry, piece int) (messag
 	case wire.TypeVoided:
 		body = &wire.Voided{Seq: first.Seq, Gen: first.Gen, Annotation: signed(first), Code: wire.Code(first.Code), Text: cut(first.Message, wire.MaxText), Hash: first.Hash}
 	case wire.TypeAccepted:
-		for a := range wire.SplitAccepted(first.Seq, first.Gen, items(entries, signed), hashes(entries), h.cfg.Frame) {
+		for a := range wire.SplitAccepted(first.Seq, first.Gen, signedAll(entries), hashes(entries), h.cfg.Frame) {
 			if a.Part.Index == uint64(piece) {
 				body, m.more = a, a.Part.More
 				break
@@ -225,6 +225,20 @@ func bytesOf(e *core.FeedEntry) []byte { return e.Entry }
 
 // signed is an own batch as accepted and voided carry it.
 func signed(e *core.FeedEntry) []byte { return append(slices.Clip(e.Ann), e.MAC[:]...) }
+
+// signedAll is signed of several, in one piece of memory.
+func signedAll(entries []core.FeedEntry) [][]byte {
+	size := 0
+	for i := range entries {
+		size += len(entries[i].Ann) + len(entries[i].MAC)
+	}
+	room := make([]byte, 0, size)
+	return items(entries, func(e *core.FeedEntry) []byte {
+		from := len(room)
+		room = append(append(room, e.Ann...), e.MAC[:]...)
+		return room[from:len(room):len(room)]
+	})
+}
 
 func items(entries []core.FeedEntry, of func(*core.FeedEntry) []byte) [][]byte {
 	list := make([][]byte, len(entries))

@@ -215,8 +215,8 @@ func Walk(b []byte, visit func(Mutation) bool) (Header, error) {
 	if err != nil {
 		return Header{}, err
 	}
-	d, err := newFrameDecoder(&h, b, off, false)
-	if err != nil {
+	d := frameDecoder{h: &h}
+	if err := d.start(b, off); err != nil {
 		return Header{}, err
 	}
 	for range d.n {
@@ -240,12 +240,14 @@ func decode(b []byte, strict bool) (*Batch, error) {
 }
 
 func decodeBody(h Header, b []byte, body int, strict bool) (*Batch, error) {
-	d, err := newFrameDecoder(&h, b, body, strict)
-	if err != nil {
+	batch := &Batch{Header: h}
+	d := frameDecoder{h: &batch.Header, strict: strict}
+	if err := d.start(b, body); err != nil {
 		return nil, err
 	}
-	batch := &Batch{Mutations: make([]Mutation, d.n)}
+	batch.Mutations = make([]Mutation, d.n)
 	for i := range batch.Mutations {
+		var err error
 		if batch.Mutations[i], err = d.next(); err != nil {
 			return nil, err
 		}
@@ -259,7 +261,6 @@ func decodeBody(h Header, b []byte, body int, strict bool) (*Batch, error) {
 			return nil, encodeError(fmt.Sprintf("mutation %d", m.Index), "each object once", m.Key.String(), ErrDuplicateObject)
 		}
 	}
-	batch.Header = h
 	return batch, nil
 }
 
@@ -277,19 +278,19 @@ type frameDecoder struct {
 	parents     []Version
 }
 
-func newFrameDecoder(h *Header, b []byte, off int, strict bool) (*frameDecoder, error) {
-	d := &frameDecoder{r: reader{b: b, off: off, what: "batch body"}, h: h, strict: strict, n: h.Count}
-	if h.IsPartial {
+// start begins at the frames; h and strict are set.
+func (d *frameDecoder) start(b []byte, off int) error {
+	d.r, d.n = reader{b: b, off: off, what: "batch body"}, d.h.Count
+	if d.h.IsPartial {
 		d.startPartial()
 	} else {
 		d.startWhole()
 	}
 	if d.r.err != nil {
-		return nil, d.r.err
+		return d.r.err
 	}
 	d.ids.Grow(min(16*d.n, d.r.left()))
-	d.parents = make([]Version, 0, d.n)
-	return d, nil
+	return nil
 }
 
 func (d *frameDecoder) startWhole() {
@@ -426,6 +427,9 @@ func (d *frameDecoder) parentList(r *reader) []Version {
 	n := r.count(MaxParents, 2, "number of parents")
 	if r.err != nil || n == 0 {
 		return nil
+	}
+	if d.parents == nil {
+		d.parents = make([]Version, 0, d.n)
 	}
 	start := len(d.parents)
 	for i := range n {

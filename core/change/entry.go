@@ -90,17 +90,30 @@ func NewVoidEntry(v Version, hash Hash, ann Annotation) *Entry {
 // Append adds the bytes of the entry to dst. The annotation is held against the rules first; on an
 // error, a *FormatError, dst comes back as it was.
 func (e *Entry) Append(dst []byte) ([]byte, error) {
-	ann := e.Annotation.Append(make([]byte, 0, 64))
+	a := &e.Annotation
+	if a.Stamp == 0 && len(a.EParents) == 0 && a.Reason == nil && a.Accepted <= MaxNumber { // nearly all of them
+		dst = slices.Grow(dst, entryRoom+len(e.Body))
+		dst = AppendUvarint(append(dst, entryFormat, byte(e.Kind)), uint64(1+uvarintSize(a.Accepted)))
+		dst = append(a.Append(dst), e.MAC[:]...)
+		return append(dst, e.Body...), nil
+	}
+	ann := a.Append(make([]byte, 0, 64))
 	if _, err := DecodeAnnotation(ann); err != nil {
 		return dst, err
 	}
-	dst = slices.Grow(dst, 2+binary.MaxVarintLen32+len(ann)+HashSize+len(e.Body))
+	dst = slices.Grow(dst, entryRoom+len(ann)+len(e.Body))
 	dst = append(dst, entryFormat, byte(e.Kind))
 	dst = AppendUvarint(dst, uint64(len(ann)))
 	dst = append(dst, ann...)
 	dst = append(dst, e.MAC[:]...)
 	return append(dst, e.Body...), nil
 }
+
+// Room is what Append takes at most of a slice, as long as the annotation is a plain one.
+func (e *Entry) Room() int { return entryRoom + len(e.Body) }
+
+// entryRoom is what an entry with a plain annotation takes at most, beside its body.
+const entryRoom = 2 + binary.MaxVarintLen32 + 1 + binary.MaxVarintLen64 + HashSize
 
 // Encode returns the bytes of the entry; see Append.
 func (e *Entry) Encode() ([]byte, error) { return e.Append(nil) }

@@ -34,7 +34,7 @@ func (s *summary) pieces() [][]byte {
 	size, seq, end := uint64(s.size), s.seq, s.end
 	for spans := s.spans; len(out) == 0 || len(spans) > 0; {
 		n := min(len(spans), pieceSpans)
-		var b []byte
+		b := make([]byte, 0, 40+n*(len(change.DeviceID{})+6))
 		for _, v := range []uint64{s.name.First, s.last, s.name.Incarnation, size, seq, end, uint64(n)} {
 			b = change.AppendUvarint(b, v)
 		}

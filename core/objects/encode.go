@@ -16,7 +16,7 @@ const (
 )
 
 // Encode returns the bytes of the object, in a slice of exactly their length.
-func (o *Object) Encode() []byte { return o.Append(make([]byte, 0, o.size())) }
+func (o *Object) Encode() []byte { return o.Append(make([]byte, 0, o.Size())) }
 
 // Append adds the bytes of the object to dst. The value of what is deleted is left out.
 func (o *Object) Append(dst []byte) []byte {
@@ -160,8 +160,8 @@ func appendValue(dst []byte, deleted bool, value []byte) []byte {
 	return append(dst, value...)
 }
 
-// size is the number of bytes that Append adds.
-func (o *Object) size() int {
+// Size is the number of bytes that Append adds.
+func (o *Object) Size() int {
 	n := 2 + uvarintSize(uint64(len(o.Confirmed))) + uvarintSize(uint64(len(o.Pending)))
 	for i := range o.Confirmed {
 		l := &o.Confirmed[i]

@@ -68,17 +68,21 @@ func jsPiece(request int32, bytes unsafe.Pointer, length int32)
 //go:wasmimport vsync_object served
 func jsServed(request int32)
 
-// room is where object.ts puts what it says next; it is used again for the next.
+// room is where object.ts puts what it says next; it is used again for the next, unless that has kept it.
 var room []byte
 
-// keptRoom is how much of it is kept: most frames fit. The linear memory never shrinks.
-const keptRoom = 64 << 10
+const (
+	// keptRoom is how much of it is kept at most. The linear memory never shrinks.
+	keptRoom = 64 << 10
+	// frameSlack is what a frame may leave of the room that it keeps, beside a quarter of its length.
+	frameSlack = 256
+)
 
 //go:wasmexport vsync_room
 func exportRoom(length int32) uint32 {
 	defer ward()
 	if cap(room) < int(length) || cap(room) > keptRoom {
-		room = make([]byte, max(int(length), keptRoom))
+		room = make([]byte, length)
 	}
 	room = room[:length]
 	return uint32(uintptr(unsafe.Pointer(unsafe.SliceData(room))))
@@ -131,7 +135,13 @@ func exportThaw(socket int32) {
 //go:wasmexport vsync_frame
 func exportFrame(socket int32) {
 	defer ward()
-	take(socket, append([]byte(nil), room...)) // the replica may keep it
+	frame := room[:len(room):len(room)]
+	if cap(room) > len(room)+len(room)/4+frameSlack {
+		frame = append([]byte(nil), room...)
+	} else {
+		room = nil // the frame has it: the replica may keep it
+	}
+	take(socket, frame)
 }
 
 // late says that a socket has had its time to show a token.
