@@ -79,8 +79,8 @@ var hub = []Mutant{
 	{
 		Name:   "hub's time goes back",
 		File:   "core/accept.go",
-		Old:    `	ann := change.Annotation{Accepted: max(s.state.accepted, r.cfg.Now()), EParents: eparents}`,
-		New:    `	ann := change.Annotation{Accepted: r.cfg.Now(), EParents: eparents}`,
+		Old:    `	return max(s.state.accepted, s.clock)`,
+		New:    `	return s.clock`,
 		Breaks: "a later entry of the feed was accepted earlier",
 		Rule:   "DESIGN 3, a feed entry",
 	},
