@@ -78,11 +78,22 @@ func (r *Replica) Get(ctx context.Context, key change.Key) (Entry, bool, error) 
 		return Entry{}, false, err
 	}
 	b, ok, err := r.tables.GetRow(ctx, objectRow(key))
+	return found(key, b, ok, err)
+}
+
+func found(key change.Key, row []byte, ok bool, err error) (Entry, bool, error) {
 	if err != nil || !ok {
 		return Entry{Key: key}, false, typed(err, "reading "+key.String())
 	}
-	e, err := entryFrom(key, b)
+	e, err := entryFrom(key, row)
 	return e, err == nil && !e.Deleted && !e.Version.IsZero(), err
+}
+
+// Commits counts what was committed: where it stays the same, all that was read meanwhile is of one moment.
+func (r *Replica) Commits() uint64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.head.commit
 }
 
 // readable refuses reading from a replica that was closed. One that cannot write any more can still be read.
@@ -146,6 +157,21 @@ func (r *Replica) View() (*View, error) {
 
 // Marker is where a Watch goes on that has seen what the view shows.
 func (v *View) Marker() string { return v.r.marker(v.commit).String() }
+
+// Get is Get of the replica, at this moment.
+//
+// Errors: ABORTED if the view was kept while very much was written.
+func (v *View) Get(ctx context.Context, key change.Key) (Entry, bool, error) {
+	if err := validKey(key); err != nil {
+		return Entry{}, false, err
+	}
+	if err := v.r.readable(); err != nil {
+		return Entry{}, false, err
+	}
+	row := objectRow(key)
+	b, ok, err := v.s.Get(ctx, row[0], row[1:])
+	return found(key, b, ok, err)
+}
 
 // Scan yields the objects of a range in the order of their keys.
 //

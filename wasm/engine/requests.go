@@ -182,29 +182,58 @@ func (p *Port) get(c *call, n uint64, key change.Key) ([]byte, error) {
 
 // getMany reads all values before it sends the first, so that no page sees a batch in part. Many bytes of them go in pieces.
 func (p *Port) getMany(c *call, n uint64, collection string, ids []string) ([]byte, error) {
-	var values []byte
-	var pieces [][]byte
-	got := 0
-	frame := func(kind int) []byte {
-		return append(msgpack.AppendArray(port.Frame(make([]byte, 0, 16+len(values)), kind, n, 1), got), values...)
+	m := many{n: n}
+	at := c.db.replica.Commits()
+	err := m.read(c.ctx, c.db.replica.Get, collection, ids)
+	if err == nil && c.db.replica.Commits() != at { // reading has waited, and a batch has come
+		err = m.readAtOnce(c, collection, ids)
 	}
-	for _, id := range ids {
-		e, ok, err := c.db.replica.Get(c.ctx, change.Key{Collection: collection, ID: id})
-		if err != nil {
-			return nil, err
-		}
-		if len(values) >= port.MaxItems {
-			pieces = append(pieces, frame(port.Items))
-			values, got = values[:0], 0
-		}
-		values, got = port.Value(values, e.Value, ok), got+1
+	if err != nil {
+		return nil, err
 	}
-	for _, piece := range pieces {
+	for _, piece := range m.pieces {
 		if err := p.items(c, piece); err != nil {
 			return nil, err
 		}
 	}
-	return frame(port.OK), nil
+	return m.frame(port.OK), nil
+}
+
+// many is the values of an answer, in pieces.
+type many struct {
+	n      uint64
+	pieces [][]byte
+	values []byte // of the last piece
+	got    int    // that many
+}
+
+func (m *many) frame(kind int) []byte {
+	return append(msgpack.AppendArray(port.Frame(make([]byte, 0, 16+len(m.values)), kind, m.n, 1), m.got), m.values...)
+}
+
+func (m *many) read(ctx context.Context, get func(context.Context, change.Key) (core.Entry, bool, error), collection string, ids []string) error {
+	m.pieces, m.values, m.got = nil, m.values[:0], 0
+	for _, id := range ids {
+		e, ok, err := get(ctx, change.Key{Collection: collection, ID: id})
+		if err != nil {
+			return err
+		}
+		if len(m.values) >= port.MaxItems {
+			m.pieces = append(m.pieces, m.frame(port.Items))
+			m.values, m.got = m.values[:0], 0
+		}
+		m.values, m.got = port.Value(m.values, e.Value, ok), m.got+1
+	}
+	return nil
+}
+
+func (m *many) readAtOnce(c *call, collection string, ids []string) error {
+	v, err := c.db.replica.View()
+	if err != nil {
+		return err
+	}
+	defer v.Release()
+	return m.read(c.ctx, v.Get, collection, ids)
 }
 
 func (p *Port) entry(c *call, n uint64, key change.Key) ([]byte, error) {
