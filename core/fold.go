@@ -182,7 +182,11 @@ func (f *fold) void(e *change.Entry) (turns []turn, err error) {
 func (f *fold) list(e *change.Entry) error {
 	name := versionRow(tableProblems, e.Version)
 	stale, err := f.rows.stale(name)
-	if err == nil && !stale && (e.Version.Device == f.head.device || f.isAlias(e.Version)) {
+	settled := false
+	if err == nil && !stale {
+		settled, err = f.isSettled(e.Version)
+	}
+	if err == nil && !stale && !settled && (e.Version.Device == f.head.device || f.isAlias(e.Version)) {
 		f.rows.set(name, problemRecord{Accepted: e.Annotation.Accepted, Reason: *e.Annotation.Reason}.encode())
 	}
 	return err

@@ -108,9 +108,16 @@ func (r *Replica) remains(s *stage, lost []change.Version) (map[change.Version]*
 	}
 	for v, b := range out {
 		if len(b.Mutations) == 0 {
-			b.Stamp = r.cfg.Now()
-			b.Mutations = []change.Mutation{{Kind: change.Delete, Key: change.Key{Collection: lostCollection, ID: v.String()}}}
+			out[v] = standIn(v, r.cfg.Now())
 		}
 	}
 	return out, nil
+}
+
+// standIn keeps a batch's place among the generations, where nothing of it is to be written again.
+func standIn(v change.Version, stamp uint64) *change.Batch {
+	return &change.Batch{
+		Header:    change.Header{Device: v.Device, Gen: v.Gen, Stamp: stamp, Note: "what was left of " + v.String()},
+		Mutations: []change.Mutation{{Kind: change.Delete, Key: change.Key{Collection: lostCollection, ID: v.String()}}},
+	}
 }

@@ -255,7 +255,11 @@ func (r *Replica) passed(ctx context.Context, v change.Version) (bool, error) {
 	h := r.head
 	r.mu.Unlock()
 	asked := v
-	v = h.today(v)
+	if v = h.today(v); v != asked { // what was dismissed is not written again under a name of today
+		if _, is, err := r.tables.GetRow(ctx, versionRow(tableSettled, asked)); is || err != nil {
+			return true, errors.Join(typed(err, "waiting for the hub"), r.refusal(ctx, asked))
+		}
+	}
 	if h.lost(v) {
 		return true, errorf(Invalid, "this replica holds no batch %s: it was never written here, or lost with the power", asked)
 	}

@@ -10,6 +10,7 @@ import (
 	"vsync/core/changelog"
 	"vsync/core/fmt"
 	"vsync/core/merge"
+	"vsync/core/objects"
 	"vsync/core/store"
 )
 
@@ -254,6 +255,57 @@ func (f *fold) settled(v change.Version, row []byte) error {
 	}
 	f.rows.set(name, row)
 	return nil
+}
+
+// isSettled says that a batch of this device is one whose refusal was dismissed, or stands for it behind a re-entry: if the hub refuses
+// that again, it is listed no more.
+func (f *fold) isSettled(v change.Version) (bool, error) {
+	row, err := f.rows.get(versionRow(tableSettled, v))
+	for i := len(f.head.aliases) - 1; i >= 0 && err == nil && row == nil; i-- {
+		if a := &f.head.aliases[i]; a.New == v.Device && v.Gen+a.Common <= a.last {
+			v = change.Version{Device: a.Old, Gen: v.Gen + a.Common}
+			row, err = f.rows.get(versionRow(tableSettled, v))
+		}
+	}
+	return row != nil, err
+}
+
+// withoutSettled puts stand-ins in the place of batches whose refusal was dismissed: they are not written again with those around them.
+func (s *stage) withoutSettled(old []*change.Batch) error {
+	for i, b := range old {
+		row, err := s.get(versionRow(tableSettled, b.Version()))
+		if err != nil {
+			return err
+		}
+		if row == nil {
+			continue
+		}
+		if shown, err := s.isPending(b); err != nil {
+			return err
+		} else if !shown { // else an older engine went back, and took it for unsent
+			old[i] = standIn(b.Version(), b.Stamp)
+			old[i].Hash = b.Hash // the new id is made of it
+		}
+	}
+	return nil
+}
+
+// isPending says that an object has a batch among what is unsent.
+func (s *stage) isPending(b *change.Batch) (bool, error) {
+	for i := range b.Mutations {
+		row, err := s.get(objectRow(b.Mutations[i].Key))
+		if err != nil {
+			return false, err
+		}
+		if row == nil {
+			continue
+		}
+		o := &objects.Object{}
+		if err := o.Load(row); err != nil || o.IsPending(b.Version()) {
+			return err == nil, err
+		}
+	}
+	return false, nil
 }
 
 // settledOf reads an ItemSettled or an ItemDismiss.

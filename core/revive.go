@@ -28,7 +28,13 @@ func (r *Replica) revive(ctx context.Context, which func(old change.DeviceID) bo
 				return err
 			}
 			for g := max(rec.Last, s.state.settledUpTo(a.Old)) + 1; g <= a.Common; g++ {
-				b, err := r.formerBatch(ctx, change.Version{Device: a.Old, Gen: g})
+				v := change.Version{Device: a.Old, Gen: g}
+				if row, err := s.get(versionRow(tableSettled, v)); err != nil {
+					return err
+				} else if row != nil {
+					continue // it was refused, and dismissed
+				}
+				b, err := r.formerBatch(ctx, v)
 				if err != nil {
 					return err
 				}

@@ -285,6 +285,9 @@ func (r *Replica) unsentAfter(s *stage, common change.Generation) (old []*change
 			Reason: "the batch " + v.String() + ", which was not sent, cannot be read: what the pages showed of it was written again"}})
 		s.beside = append(s.beside, tx.Ops...)
 	}
+	if err == nil {
+		err = s.withoutSettled(old)
+	}
 	return old, err
 }
 

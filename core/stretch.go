@@ -13,7 +13,7 @@ type stretch struct {
 	touched map[string]bool // rows
 	kept    map[string]bool // rows that say of refusals there what stays: that they were settled, or were of a former id
 
-	former map[string][]change.Version // of objects: versions that this device wrote under an id that it gave up
+	former map[string][]change.Version // of objects: versions that this device wrote under an id that it gave up, and refused ones that were dismissed
 }
 
 // stretchBehind reads what was applied of the feed behind a sequence, also what was left before.
@@ -88,7 +88,7 @@ func (b *stretch) add(ctx context.Context, r *Replica, s *stage, bytes []byte) e
 	}
 	b.left[e.Version] = true
 	b.touched[deviceRow(e.Version.Device)] = true
-	batch := e.Body
+	batch, own := e.Body, s.isAlias(e.Version)
 	if e.Kind == change.EntryVoid {
 		rows := []string{versionRow(tableSettled, e.Version)}
 		if problem := versionRow(tableProblems, e.Version); s.isAlias(e.Version) { // nobody pushes it again, to be refused again
@@ -106,11 +106,12 @@ func (b *stretch) add(ctx context.Context, r *Replica, s *stage, bytes []byte) e
 		if batch, _, _, err = r.log.Find(ctx, e.Version); err != nil || len(batch) == 0 {
 			return err
 		}
+		own = own || b.kept[rows[0]] // what was dismissed is not shown again
 	}
 	_, err = change.Walk(batch, func(m change.Mutation) bool {
 		row := objectRow(m.Key)
 		b.touched[row] = true
-		if s.isAlias(e.Version) {
+		if own {
 			b.former[row] = append(b.former[row], e.Version)
 		}
 		return true

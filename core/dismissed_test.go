@@ -1,0 +1,60 @@
+package core
+
+import (
+	"testing"
+
+	"vsync/core/change"
+)
+
+// A refusal that was dismissed, and that the hub lost, stays so where its device goes back: when it comes again, and when it cannot,
+// because a copy of the device has taken its name.
+func TestDismissedRefusalStaysSo(t *testing.T) {
+	for _, taken := range []bool{false, true} {
+		w := newWorld(t)
+		a, b, c := w.device(), w.device(), w.device()
+		a.put("base", 1)
+		w.sync(a, b, c)
+		hub, young := w.hub.st.Clone(), a.st.Clone()
+		v := a.put("k", "refused")
+		a.refuse(v.Gen)
+		a.pull()
+		if err := a.Dismiss(w.ctx, v); err != nil {
+			t.Fatal(err)
+		}
+		a.put("k", "over it")
+		a.put("l", "unsent")
+		w.replace(hub)
+		if taken {
+			c = w.start(&node{w: w, st: young, feed: true})
+		}
+		c.put("other", 1)
+		c.push()
+		a.crash()
+		if _, _, back := a.meet(); !back {
+			t.Fatal("the device did not go back")
+		}
+		a.want("k", "over it")
+		a.crash()
+		a.want("k", "over it")
+		w.sync(a, b, c)
+		w.sync(a, b, c)
+		for _, n := range []*node{a, b, c, w.hub} {
+			n.want("k", "over it")
+			n.want("l", "unsent")
+			n.crash()
+			equalStrings(t, n.history("k"), []string{"over it"})
+		}
+		if ps, err := a.Problems(w.ctx); err != nil || len(ps) > 0 {
+			t.Error(taken, ps, err)
+		}
+		if err := a.refusalOf(v); codeOf(err) == "" {
+			t.Errorf("%v: that it was refused is forgotten", taken)
+		}
+	}
+}
+
+// refusalOf is what a caller is told who waits for a batch that has passed the hub.
+func (n *node) refusalOf(v change.Version) error {
+	_, err := n.passed(n.w.ctx, v)
+	return err
+}
