@@ -7,49 +7,59 @@ import (
 )
 
 // A refusal that was dismissed, and that the hub lost, stays so where its device goes back: when it comes again, and when it cannot,
-// because a copy of the device has taken its name.
+// because a copy of the device has taken its name. What is written again with it, and was over it before the device knew, is over what it had replaced.
 func TestDismissedRefusalStaysSo(t *testing.T) {
-	for _, taken := range []bool{false, true} {
-		w := newWorld(t)
-		a, b, c := w.device(), w.device(), w.device()
-		a.put("base", 1)
-		w.sync(a, b, c)
-		hub, young := w.hub.st.Clone(), a.st.Clone()
-		v := a.put("k", "refused")
-		a.refuse(v.Gen)
-		a.pull()
-		if err := a.Dismiss(w.ctx, v); err != nil {
-			t.Fatal(err)
-		}
+	for _, c := range []struct{ taken, unknowing bool }{{false, false}, {true, false}, {true, true}} {
+		dismissedStaysSo(t, c.taken, c.unknowing)
+	}
+}
+
+func dismissedStaysSo(t *testing.T, taken, unknowing bool) {
+	w := newWorld(t)
+	a, b, c := w.device(), w.device(), w.device()
+	a.put("k", "base")
+	w.sync(a, b, c)
+	hub, young := w.hub.st.Clone(), a.st.Clone()
+	v := a.put("k", "refused")
+	a.refuse(v.Gen)
+	if unknowing {
 		a.put("k", "over it")
-		a.put("l", "unsent")
-		w.replace(hub)
-		if taken {
-			c = w.start(&node{w: w, st: young, feed: true})
-		}
-		c.put("other", 1)
-		c.push()
-		a.crash()
-		if _, _, back := a.meet(); !back {
-			t.Fatal("the device did not go back")
-		}
-		a.want("k", "over it")
-		a.crash()
-		a.want("k", "over it")
-		w.sync(a, b, c)
-		w.sync(a, b, c)
-		for _, n := range []*node{a, b, c, w.hub} {
-			n.want("k", "over it")
-			n.want("l", "unsent")
-			n.crash()
-			equalStrings(t, n.history("k"), []string{"over it"})
-		}
-		if ps, err := a.Problems(w.ctx); err != nil || len(ps) > 0 {
-			t.Error(taken, ps, err)
-		}
-		if err := a.refusalOf(v); codeOf(err) == "" {
-			t.Errorf("%v: that it was refused is forgotten", taken)
-		}
+	}
+	a.pull()
+	if err := a.Dismiss(w.ctx, v); err != nil {
+		t.Fatal(err)
+	}
+	if !unknowing {
+		a.put("k", "over it")
+	}
+	a.put("l", "unsent")
+	w.replace(hub)
+	if taken {
+		c = w.start(&node{w: w, st: young, feed: true})
+	}
+	c.put("other", 1)
+	c.push()
+	a.crash()
+	if _, _, back := a.meet(); !back {
+		t.Fatal("the device did not go back")
+	}
+	a.want("k", "over it")
+	a.crash()
+	a.want("k", "over it")
+	w.sync(a, b, c)
+	w.sync(a, b, c)
+	for _, n := range []*node{a, b, c, w.hub} {
+		n.want("k", "over it")
+		n.want("l", "unsent")
+		n.crash()
+		equalStrings(t, n.history("k"), []string{"over it", "base"})
+	}
+	w.same(a, b, c)
+	if ps, err := a.Problems(w.ctx); err != nil || len(ps) > 0 {
+		t.Error(taken, ps, err)
+	}
+	if err := a.refusalOf(v); codeOf(err) == "" {
+		t.Errorf("%v: that it was refused is forgotten", taken)
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"vsync/core/fmt"
 	"vsync/core/merge"
 	"vsync/core/objects"
+	"vsync/core/order"
 	"vsync/core/store"
 )
 
@@ -257,6 +258,16 @@ func (f *fold) settled(v change.Version, row []byte) error {
 	return nil
 }
 
+// isRefused says that a batch of this device is known as one that the hub refused, whether that was dismissed or not.
+func (f *fold) isRefused(v change.Version) (bool, error) {
+	for _, table := range []byte{tableProblems, tableSettled} {
+		if row, err := f.rows.get(versionRow(table, v)); err != nil || row != nil {
+			return err == nil, err
+		}
+	}
+	return false, nil
+}
+
 // isSettled says that a batch of this device is one whose refusal was dismissed, or stands for it behind a re-entry: if the hub refuses
 // that again, it is listed no more.
 func (f *fold) isSettled(v change.Version) (bool, error) {
@@ -271,38 +282,66 @@ func (f *fold) isSettled(v change.Version) (bool, error) {
 }
 
 // withoutSettled puts stand-ins in the place of batches whose refusal was dismissed: they are not written again with those around them.
+// What was written over one of them is over what that had replaced, as the hub would have it.
 func (s *stage) withoutSettled(old []*change.Batch) error {
+	gone := map[change.Version]bool{}
 	for i, b := range old {
-		row, err := s.get(versionRow(tableSettled, b.Version()))
+		v := b.Version()
+		row, err := s.get(versionRow(tableSettled, v))
 		if err != nil {
 			return err
 		}
 		if row == nil {
+			if err := s.passOver(b, gone); err != nil {
+				return err
+			}
 			continue
 		}
-		if shown, err := s.isPending(b); err != nil {
+		if shown, err := s.shows(b); err != nil {
 			return err
 		} else if !shown { // else an older engine went back, and took it for unsent
-			old[i] = standIn(b.Version(), b.Stamp)
+			old[i], gone[v] = standIn(v, b.Stamp), true
 			old[i].Hash = b.Hash // the new id is made of it
 		}
 	}
 	return nil
 }
 
-// isPending says that an object has a batch among what is unsent.
-func (s *stage) isPending(b *change.Batch) (bool, error) {
+// passOver has a batch replace, in the place of some that are gone, what those had replaced.
+func (s *stage) passOver(b *change.Batch, gone map[change.Version]bool) (err error) {
+	for i := range b.Mutations {
+		m := &b.Mutations[i]
+		if !slices.ContainsFunc(m.Parents, func(p change.Version) bool { return gone[p] }) {
+			continue
+		}
+		var standing []change.Version
+		for _, p := range m.Parents {
+			if !gone[p] {
+				standing = append(standing, p)
+			} else if standing, err = s.appendStanding(standing, p, m.Key); err != nil {
+				return err
+			}
+		}
+		order.By(standing, change.Version.Compare)
+		standing = slices.Compact(standing)
+		m.Parents = standing[:min(len(standing), change.MaxParents)]
+	}
+	return nil
+}
+
+// shows says that an object shows a batch among what is unsent, if only folded into another under field rules.
+func (s *stage) shows(b *change.Batch) (bool, error) {
 	for i := range b.Mutations {
 		row, err := s.get(objectRow(b.Mutations[i].Key))
 		if err != nil {
 			return false, err
 		}
-		if row == nil {
-			continue
-		}
 		o := &objects.Object{}
-		if err := o.Load(row); err != nil || o.IsPending(b.Version()) {
-			return err == nil, err
+		if err := o.Load(row); err != nil {
+			return false, wrapf(Corrupt, err, "the object %s cannot be read", b.Mutations[i].Key)
+		}
+		if slices.Contains(o.Own, b.Version()) || slices.ContainsFunc(o.Pending, func(p objects.Pending) bool { return p.Version == b.Version() }) {
+			return true, nil
 		}
 	}
 	return false, nil

@@ -29,10 +29,10 @@ func (r *Replica) revive(ctx context.Context, which func(old change.DeviceID) bo
 			}
 			for g := max(rec.Last, s.state.settledUpTo(a.Old)) + 1; g <= a.Common; g++ {
 				v := change.Version{Device: a.Old, Gen: g}
-				if row, err := s.get(versionRow(tableSettled, v)); err != nil {
+				if refused, err := s.isRefused(v); err != nil {
 					return err
-				} else if row != nil {
-					continue // it was refused, and dismissed
+				} else if refused {
+					continue // it is among the problems, or was dismissed
 				}
 				b, err := r.formerBatch(ctx, v)
 				if err != nil {

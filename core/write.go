@@ -271,15 +271,9 @@ func (s *stage) parents(op *Op) ([]change.Version, had, error) {
 // appendStanding appends a version, or, where the hub refused it, what it had replaced: that is visible again, and is what a write over it
 // replaces.
 func (f *fold) appendStanding(to []change.Version, v change.Version, key change.Key) ([]change.Version, error) {
-	refused := false
-	for _, table := range []byte{tableProblems, tableSettled} {
-		row, err := f.rows.get(versionRow(table, v))
-		if err != nil {
-			return nil, err
-		}
-		refused = refused || row != nil
-	}
-	if !refused {
+	if refused, err := f.isRefused(v); err != nil {
+		return nil, err
+	} else if !refused {
 		return append(to, v), nil
 	}
 	batch, _, ok, err := f.log.FindAt(f.ctx, v, f.head.commit+1)
