@@ -119,6 +119,7 @@ func (d *device) compare() {
 		s.fail("promise 3: %s shows at sequence %d with %d pending\n%s\nand the model\n%s", d.name, st.Marker.Seq, st.Pending, got, want)
 	}
 	d.checkRules(m, st.Marker.Seq)
+	d.checkDismissed()
 	s.count("compared")
 }
 
@@ -142,6 +143,12 @@ func (d *device) overlay(m *model, layer map[string][]leaf, merges map[string]*m
 			if err != nil {
 				d.s.fail("%s: an unsent batch cannot be read: %v", d.name, err)
 			}
+			if gone, known := d.isDismissed(b); !known {
+				return false
+			} else if gone {
+				voided.passOver(b)
+				continue
+			}
 			for i := range b.Mutations {
 				m := &b.Mutations[i]
 				parents, known := voided.effective(m.Key, m.Parents)
@@ -164,19 +171,34 @@ type voidParents struct {
 	d    *device
 	feed *model
 	of   map[change.Version]map[change.Key][]change.Version
+	gone map[change.Version]map[change.Key][]change.Version // which are unsent still, and were dismissed
+}
+
+// passOver notes what a batch has as parents that was dismissed: what was written over it is over these.
+func (v *voidParents) passOver(b *change.Batch) {
+	if v.gone == nil {
+		v.gone = map[change.Version]map[change.Key][]change.Version{}
+	}
+	v.gone[b.Version()] = map[change.Key][]change.Version{}
+	for i := range b.Mutations {
+		v.gone[b.Version()][b.Mutations[i].Key] = b.Mutations[i].Parents
+	}
 }
 
 // effective replaces parents that were voided by theirs; false where these are not known.
 func (v *voidParents) effective(key change.Key, parents []change.Version) (out []change.Version, known bool) {
 	for _, p := range parents {
-		if !v.feed.voids[p] {
+		theirs, ok := v.gone[p][key]
+		if !ok && !v.feed.voids[p] {
 			out = append(out, p)
 			continue
 		}
-		if !v.load() {
+		if !ok && !v.load() {
 			return nil, false
 		}
-		theirs, ok := v.of[p][key]
+		if !ok {
+			theirs, ok = v.of[p][key]
+		}
 		if !ok {
 			return nil, false
 		}

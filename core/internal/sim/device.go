@@ -24,11 +24,12 @@ type device struct {
 	connID int // of the connection that ended last
 
 	// What its store must hold, by note, with the commit number after which it did. A copy of the store has a copy of it.
-	holds map[string]uint64
-	maybe map[string]bool // written when the store died: nobody knows
-	watch *observer
-	seen  []seen // frontiers that the application remembers
-	read  []read // values that merge, which it remembers
+	holds      map[string]uint64
+	maybe      map[string]bool // written when the store died: nobody knows
+	watch      *observer
+	dismissals map[change.Version]dismissal // by the name that was listed
+	seen       []seen                       // frontiers that the application remembers
+	read       []read                       // values that merge, which it remembers
 
 	backup *backup
 	feed   *model // that its store stands in, as far as is known
@@ -58,6 +59,8 @@ type backup struct {
 	holds map[string]uint64
 	maybe map[string]bool
 	owes  []stood
+
+	dismissals map[change.Version]dismissal
 }
 
 func (s *Sim) newDevice() {
@@ -72,7 +75,7 @@ func (s *Sim) newDevice() {
 
 func (s *Sim) addDevice(mem *store.Memory, holds map[string]uint64, maybe map[string]bool) *device {
 	s.names++
-	d := &device{node: node{s: s, name: fmt.Sprintf("d%d", s.names), mem: mem, cp: s.plan.checkBytes}, holds: holds, maybe: maybe}
+	d := &device{node: node{s: s, name: fmt.Sprintf("d%d", s.names), mem: mem, cp: s.plan.checkBytes}, holds: holds, maybe: maybe, dismissals: map[change.Version]dismissal{}}
 	d.dialAt = s.now + uint64(s.rnd.IntN(3000))
 	if s.plan.skew {
 		d.skew = int64(s.rnd.IntN(300_000)) - 150_000
@@ -291,7 +294,7 @@ func (s *Sim) cloneOne() {
 	b := d.copy()
 	s.did("clone")
 	e := s.addDevice(b.mem, b.holds, b.maybe)
-	e.feed, e.at, e.commit, e.owes = d.feed, d.at, d.commit, b.owes
+	e.feed, e.at, e.commit, e.owes, e.dismissals = d.feed, d.at, d.commit, b.owes, b.dismissals
 	s.logf("%s is a copy of %s", e.name, d.name)
 	e.start()
 	e.begun()
@@ -299,7 +302,7 @@ func (s *Sim) cloneOne() {
 
 // copy takes a copy of the store while it is in use.
 func (d *device) copy() *backup {
-	return &backup{mem: d.mem.Clone(), holds: maps.Clone(d.holds), maybe: maps.Clone(d.maybe), owes: slices.Clone(d.owes)}
+	return &backup{mem: d.mem.Clone(), holds: maps.Clone(d.holds), maybe: maps.Clone(d.maybe), owes: slices.Clone(d.owes), dismissals: maps.Clone(d.dismissals)}
 }
 
 // restoreOne takes a backup, or goes back to one: what was written since is lost, unless it was sent.
@@ -320,7 +323,7 @@ func (s *Sim) restoreOne() {
 	d.down(0)
 	b := d.backup
 	d.mem = b.mem.Clone()
-	d.holds, d.maybe, d.owes = maps.Clone(b.holds), maps.Clone(b.maybe), slices.Clone(b.owes)
+	d.holds, d.maybe, d.owes, d.dismissals = maps.Clone(b.holds), maps.Clone(b.maybe), slices.Clone(b.owes), maps.Clone(b.dismissals)
 	d.held, d.late = nil, nil
 	if s.chance(50) { // else the application keeps its marker elsewhere, and has seen what is gone
 		d.watch = newObserver(d)
@@ -391,6 +394,7 @@ func (d *device) reopened() {
 	defer d.s.missing(d.s.kept())
 	defer d.stand()
 	d.read = nil // the application has begun anew, too; and what it had read may be lost, and its name another's by now
+	d.undismissed()
 	st := d.r.State()
 	for _, n := range slices.Sorted(maps.Keys(d.holds)) {
 		commit := d.holds[n]

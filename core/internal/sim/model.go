@@ -231,7 +231,7 @@ func (m *model) known(seq uint64, it *item, ann *change.Annotation) {
 func (m *model) judge(seq uint64, b *change.Batch) {
 	s := m.s
 	name := noteOf(b)
-	if strings.HasPrefix(name, "rogue") {
+	if strings.HasPrefix(name, "rogue") || m.standIn(seq, b) {
 		return
 	}
 	w := s.writes[name]

@@ -56,16 +56,17 @@ type Sim struct {
 	healing    bool
 	healedFrom int // connections with higher numbers are of the healing
 
-	hub     *hub
-	devices []*device
-	dead    []*device // that will not come back: their storage is gone
-	conns   []*conn
-	rogue   *rogue
-	model   *model                 // of the feed as the hub has it
-	left    []*model               // of feeds that the hub had before it lost something, the latest last
-	gone    map[string]bool        // what was in a feed, and then nobody had any more
-	writes  map[string]*write      // by note
-	sent    map[change.Hash]string // where the hub may lose data: the notes of batches that came to it
+	hub       *hub
+	devices   []*device
+	dead      []*device // that will not come back: their storage is gone
+	conns     []*conn
+	rogue     *rogue
+	model     *model                  // of the feed as the hub has it
+	left      []*model                // of feeds that the hub had before it lost something, the latest last
+	gone      map[string]bool         // what was in a feed, and then nobody had any more
+	writes    map[string]*write       // by note
+	dismissed map[change.Version]bool // by any device
+	sent      map[change.Hash]string  // where the hub may lose data: the notes of batches that came to it
 
 	deployed uint64                // the latest rules that an application has
 	order    map[string]neighbours // of lines, behind the ids of their objects: which stood before and behind, when they were put in
@@ -102,7 +103,7 @@ func (s *Sim) run() (stats Stats, failure *Failure) {
 
 func newSim(seed uint64, trace bool) *Sim {
 	s := &Sim{seed: seed, rnd: drawn(seed), ctx: context.Background(), now: start, tracing: trace,
-		writes: map[string]*write{}, sent: map[change.Hash]string{}, gone: map[string]bool{}, stats: Stats{}}
+		writes: map[string]*write{}, sent: map[change.Hash]string{}, gone: map[string]bool{}, dismissed: map[change.Version]bool{}, stats: Stats{}}
 	var key [32]byte
 	copy(key[:], fmt.Sprintf("vsync %d", seed))
 	s.entropy = rand.NewChaCha8(key)
