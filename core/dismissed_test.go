@@ -7,7 +7,7 @@ import (
 )
 
 // A refusal that was dismissed, and that the hub lost, stays so where its device goes back: when it comes again, and when it cannot,
-// because a copy of the device has taken its name. What is written again with it, and was over it before the device knew, is over what it had replaced.
+// because a copy of the device has taken its name. What it was written over is shown, if only that is unsent again. What is written again with it, and was over it before the device knew, is over what it had replaced.
 func TestDismissedRefusalStaysSo(t *testing.T) {
 	for _, c := range []struct{ taken, unknowing bool }{{false, false}, {true, false}, {true, true}} {
 		dismissedStaysSo(t, c.taken, c.unknowing)
@@ -20,7 +20,12 @@ func dismissedStaysSo(t *testing.T, taken, unknowing bool) {
 	a.put("k", "base")
 	w.sync(a, b, c)
 	hub, young := w.hub.st.Clone(), a.st.Clone()
-	v := a.put("k", "refused")
+	a.put("m", "below it")
+	r, err := a.Write(w.ctx, Write{Ops: []Op{{Key: key("k"), Value: value("refused")}, {Key: key("m"), Value: value("refused")}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	v := r.Version
 	a.refuse(v.Gen)
 	if unknowing {
 		a.put("k", "over it")
@@ -43,14 +48,17 @@ func dismissedStaysSo(t *testing.T, taken, unknowing bool) {
 	if _, _, back := a.meet(); !back {
 		t.Fatal("the device did not go back")
 	}
-	a.want("k", "over it")
-	a.crash()
-	a.want("k", "over it")
+	for range 2 {
+		a.want("k", "over it")
+		a.want("m", "below it")
+		a.crash()
+	}
 	w.sync(a, b, c)
 	w.sync(a, b, c)
 	for _, n := range []*node{a, b, c, w.hub} {
 		n.want("k", "over it")
 		n.want("l", "unsent")
+		n.want("m", "below it")
 		n.crash()
 		equalStrings(t, n.history("k"), []string{"over it", "base"})
 	}

@@ -40,10 +40,14 @@ type fold struct {
 	rows   rows
 	log    *changelog.Log
 	head   *head
-	origin bool           // a base in the log is where the head comes from: only in a refolding
-	gone   []rewind       // what of the feed is left at a later commit is passed by: only in a refolding
-	obj    objects.Object // scratch
-	room   room           // of rows
+	origin bool     // a base in the log is where the head comes from: only in a refolding
+	gone   []rewind // what of the feed is left at a later commit is passed by: only in a refolding
+
+	without map[change.Version]bool                            // own batches that are passed by: only in a refolding
+	passed  map[change.Version]map[change.Key][]change.Version // what these are over
+
+	obj  objects.Object // scratch
+	room room           // of rows
 
 	dropped []change.Version // parents that the re-entry of this commit has left out
 
@@ -72,6 +76,11 @@ type turn struct {
 // local takes in a batch of this device; known are the rows of its objects, if they have been looked up already.
 func (f *fold) local(b *change.Batch, known []had) (turns []turn, err error) {
 	f.brings(b)
+	if f.passesBy(b) {
+		f.head.lastGen, f.head.lastHash = b.Gen, b.Hash
+		f.head.wrote(b.Nonce, b.Version())
+		return nil, nil
+	}
 	err = f.each(b, known, func(m *change.Mutation) (bool, error) {
 		f.addPending(objects.Leaf{Version: b.Version(), Stamp: b.Stamp, Deleted: m.Kind == change.Delete, Value: m.Value}, m)
 		if view := f.obj.Visible(); view.Version != b.Version() || view.Conflict || view.Merged() {
@@ -90,6 +99,10 @@ func (f *fold) local(b *change.Batch, known []had) (turns []turn, err error) {
 // the device decides between versions of the same stamp.
 func (f *fold) renamed(b *change.Batch, a device.Mapping) (turns []turn, err error) {
 	f.brings(b)
+	if f.passesBy(b) {
+		f.head.lastGen, f.head.lastHash = b.Gen, b.Hash
+		return nil, nil
+	}
 	err = f.each(b, nil, func(m *change.Mutation) (bool, error) {
 		was := f.obj.Visible().Version
 		f.obj.RenamePending(a.Old, a.Common, b.Version())

@@ -23,7 +23,8 @@ type refolding struct {
 	upTo   uint64   // last commit that is folded; beyond the log's end all of it is
 	base   uint64   // commit with which it begins instead, if that is not later; 0: the first
 
-	left map[change.Version]bool // versions that are gone and may come again: nil: none
+	left    map[change.Version]bool // versions that are gone and may come again: nil: none
+	without map[change.Version]bool // own batches that are not shown
 
 	want func(row string) bool // rows that are built; nil: all. The memory that is taken is theirs
 
@@ -64,7 +65,7 @@ func (g *refolding) run(ctx context.Context) (map[string][]byte, head, error) {
 		from = max(g.base, 1)
 	}
 	h.commit = from - 1
-	f := &fold{ctx: ctx, rows: g, log: g.log, head: &h, gone: g.gone, origin: from > 1}
+	f := &fold{ctx: ctx, rows: g, log: g.log, head: &h, gone: g.gone, without: g.without, origin: from > 1}
 	if g.left != nil {
 		f.obj.Coming = func(v change.Version) bool { return g.left[v] }
 	}

@@ -271,14 +271,12 @@ func (f *fold) isRefused(v change.Version) (bool, error) {
 // isSettled says that a batch of this device is one whose refusal was dismissed, or stands for it behind a re-entry: if the hub refuses
 // that again, it is listed no more.
 func (f *fold) isSettled(v change.Version) (bool, error) {
-	row, err := f.rows.get(versionRow(tableSettled, v))
-	for i := len(f.head.aliases) - 1; i >= 0 && err == nil && row == nil; i-- {
-		if a := &f.head.aliases[i]; a.New == v.Device && v.Gen+a.Common <= a.last {
-			v = change.Version{Device: a.Old, Gen: v.Gen + a.Common}
-			row, err = f.rows.get(versionRow(tableSettled, v))
+	for _, name := range append(f.head.names(v), v) {
+		if row, err := f.rows.get(versionRow(tableSettled, name)); err != nil || row != nil {
+			return err == nil, err
 		}
 	}
-	return row != nil, err
+	return false, nil
 }
 
 // withoutSettled puts stand-ins in the place of batches whose refusal was dismissed: they are not written again with those around them.

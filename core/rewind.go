@@ -298,7 +298,7 @@ func (r *Replica) formRewind(ctx context.Context, s *stage, m change.Marker, bac
 	}
 	touched := b.touched
 	g := r.refoldingOf(s.state.commit)
-	g.left = b.left
+	g.left, g.without = b.left, b.gone
 	g.gone = addRewind(g.gone, rewind{s.state.commit + 1, m.Seq})
 	g.want = func(row string) bool { return touched[row] }
 	rows, then, err := g.run(ctx)

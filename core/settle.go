@@ -398,6 +398,17 @@ func (h *head) today(v change.Version) change.Version {
 	return h.revivedBefore(v, h.commit+1)
 }
 
+// names are those that a batch of this device had before, under ids that it gave up.
+func (h *head) names(v change.Version) (before []change.Version) {
+	for i := len(h.aliases) - 1; i >= 0; i-- {
+		if a := &h.aliases[i]; a.New == v.Device && v.Gen+a.Common <= a.last {
+			v = change.Version{Device: a.Old, Gen: v.Gen + a.Common}
+			before = append(before, v)
+		}
+	}
+	return before
+}
+
 // revivedBefore returns the name under which a batch was written again before a commit.
 func (h *head) revivedBefore(v change.Version, commit uint64) change.Version {
 	for _, r := range h.revived {

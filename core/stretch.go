@@ -13,12 +13,13 @@ type stretch struct {
 	touched map[string]bool // rows
 	kept    map[string]bool // rows that say of refusals there what stays: that they were settled, or were of a former id
 
-	former map[string][]change.Version // of objects: versions that this device wrote under an id that it gave up, and refused ones that were dismissed
+	former map[string][]change.Version // of objects: versions that this device wrote under an id that it gave up
+	gone   map[change.Version]bool     // what it wrote under its id of today, that was refused and dismissed
 }
 
 // stretchBehind reads what was applied of the feed behind a sequence, also what was left before.
 func (r *Replica) stretchBehind(ctx context.Context, s *stage, seq uint64) (*stretch, error) {
-	b := &stretch{map[change.Version]bool{}, map[string]bool{}, map[string]bool{}, map[string][]change.Version{}}
+	b := &stretch{map[change.Version]bool{}, map[string]bool{}, map[string]bool{}, map[string][]change.Version{}, map[change.Version]bool{}}
 	at := AppliedCursor{Seq: seq}
 	for {
 		entries, next, err := r.Applied(ctx, at, 1<<20)
@@ -26,7 +27,7 @@ func (r *Replica) stretchBehind(ctx context.Context, s *stage, seq uint64) (*str
 			return nil, err
 		}
 		if len(entries) == 0 {
-			return b, b.leftBefore(ctx, r, seq)
+			return b, b.leftBefore(ctx, r, s, seq)
 		}
 		at = next
 		for _, bytes := range entries {
@@ -37,9 +38,36 @@ func (r *Replica) stretchBehind(ctx context.Context, s *stage, seq uint64) (*str
 	}
 }
 
+// passesBy says that an own batch is to be left out. What one that is not was over of such ones, it is over what they were over.
+func (f *fold) passesBy(b *change.Batch) bool {
+	if len(f.without) == 0 {
+		return false
+	}
+	was := map[change.Key][]change.Version{}
+	for i := range b.Mutations {
+		m := &b.Mutations[i]
+		var over []change.Version
+		for _, p := range m.Parents {
+			if theirs, is := f.passed[p][m.Key]; is {
+				over = append(over, theirs...)
+			} else {
+				over = append(over, p)
+			}
+		}
+		m.Parents, was[m.Key] = over, over
+	}
+	if f.without[b.Version()] {
+		if f.passed == nil {
+			f.passed = map[change.Version]map[change.Key][]change.Version{}
+		}
+		f.passed[b.Version()] = was
+	}
+	return f.without[b.Version()]
+}
+
 // leftBefore adds what an earlier rewind has left: it may come again still, and the rows of that rewind say so no more when one to an
 // earlier place follows.
-func (b *stretch) leftBefore(ctx context.Context, r *Replica, seq uint64) error {
+func (b *stretch) leftBefore(ctx context.Context, r *Replica, s *stage, seq uint64) error {
 	return r.eachItem(ctx, 1, r.State().Commit, func(commit uint64, it changelog.Item) (bool, error) {
 		switch {
 		case it.Kind == changelog.ItemRewind:
@@ -50,16 +78,19 @@ func (b *stretch) leftBefore(ctx context.Context, r *Replica, seq uint64) error 
 			at, e, err := entryOf(it)
 			if err == nil && at > seq {
 				b.left[e.Version] = true
+				err = b.refused(s, e.Version, e.Kind)
 			}
 			return true, err
 		default:
 			c := &cutter{b: it.Data}
 			at := c.uvarint()
-			c.byte()
-			if v := c.version(); at > seq && c.err == nil {
-				b.left[v] = true
+			kind := change.EntryKind(c.byte())
+			v := c.version()
+			if at <= seq || c.err != nil {
+				return true, c.err
 			}
-			return true, c.err
+			b.left[v] = true
+			return true, b.refused(s, v, kind)
 		}
 	})
 }
@@ -81,6 +112,22 @@ func (b *stretch) rowsOf(rewind []byte, seq uint64) error {
 	return c.err
 }
 
+// refused notes of a batch of today's id whether its refusal, which is left, was dismissed: then it is not shown again.
+func (b *stretch) refused(s *stage, v change.Version, kind change.EntryKind) error {
+	if kind != change.EntryVoid || v.Device != s.state.device {
+		return nil
+	}
+	row, err := s.get(versionRow(tableSettled, v))
+	if err != nil || row == nil {
+		return err
+	}
+	b.gone[v] = true
+	for _, was := range s.state.names(v) {
+		b.gone[was] = true
+	}
+	return nil
+}
+
 func (b *stretch) add(ctx context.Context, r *Replica, s *stage, bytes []byte) error {
 	e, err := change.DecodeEntry(bytes)
 	if err != nil {
@@ -88,7 +135,10 @@ func (b *stretch) add(ctx context.Context, r *Replica, s *stage, bytes []byte) e
 	}
 	b.left[e.Version] = true
 	b.touched[deviceRow(e.Version.Device)] = true
-	batch, own := e.Body, s.isAlias(e.Version)
+	batch := e.Body
+	if err := b.refused(s, e.Version, e.Kind); err != nil {
+		return err
+	}
 	if e.Kind == change.EntryVoid {
 		rows := []string{versionRow(tableSettled, e.Version)}
 		if problem := versionRow(tableProblems, e.Version); s.isAlias(e.Version) { // nobody pushes it again, to be refused again
@@ -106,12 +156,11 @@ func (b *stretch) add(ctx context.Context, r *Replica, s *stage, bytes []byte) e
 		if batch, _, _, err = r.log.Find(ctx, e.Version); err != nil || len(batch) == 0 {
 			return err
 		}
-		own = own || b.kept[rows[0]] // what was dismissed is not shown again
 	}
 	_, err = change.Walk(batch, func(m change.Mutation) bool {
 		row := objectRow(m.Key)
 		b.touched[row] = true
-		if own {
+		if s.isAlias(e.Version) {
 			b.former[row] = append(b.former[row], e.Version)
 		}
 		return true
