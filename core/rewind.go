@@ -27,7 +27,8 @@ import (
 //
 // What is left stays in the log, and does not count any more: not for the tables, not for a later Trail. The rows that it had
 // touched are folded anew, without it, and stand in the rewind, since replay cannot read the log backwards. Own batches that were
-// confirmed there wait to be confirmed again; if the hub lost them, they are pushed again.
+// confirmed there wait to be confirmed again; if the hub lost them, they are pushed again. One that was refused there waits to be refused
+// again, and is not shown meanwhile if that was dismissed.
 //
 //	rewind in the log: marker uv bytes ‖ n uv × (row uv bytes ‖ value uv bytes; empty: no such row)
 //	                   ‖ n uv × (device 16 ‖ gen uv ‖ device 16 ‖ gen uv)   what is written again behind it, and as what

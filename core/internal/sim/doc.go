@@ -26,6 +26,6 @@
 // what applications did, by notes, and not from versions and changes, as the engine has it.
 //
 // The files: sim (steps and healing), plan (what can happen), choices, shrink, classes, node, late (a dead engine's last commit),
-// hub, loss (what the hub forgets), device, network, rogue, work (what applications do), ruled (what they do to what merges), folded (what that gives), watching, model, check, sweep (every store operation of one workload
+// hub, loss (what the hub forgets), device, network, rogue, work (what applications do), dismissed (what they want to see no more), ruled (what they do to what merges), folded (what that gives), watching, model, check, sweep (every store operation of one workload
 // fails in turn). Package mutants has defects that it must find.
 package sim

@@ -55,7 +55,7 @@ var loss = []Mutant{
 	{
 		Name:   "loss: what was left before forgotten",
 		File:   "core/stretch.go",
-		Old:    `			return b, b.leftBefore(ctx, r, seq)`,
+		Old:    `			return b, b.leftBefore(ctx, r, s, seq)`,
 		New:    `			return b, nil`,
 		Breaks: "a device that goes back twice no longer knows what it left the first time, and shows it beside what was written over it",
 		Rule:   "DESIGN 3, loss at the hub; two layers",
@@ -66,6 +66,14 @@ var loss = []Mutant{
 		Old:    `		if refused[v] {`,
 		New:    `		if refused[v] && o.IsEmpty() {`,
 		Breaks: "a device that goes back awaits a batch of a former id that was refused, and shows what it had replaced",
+		Rule:   "DESIGN 3, loss at the hub; refusals",
+	},
+	{
+		Name:   "loss: dismissed refusal shown again",
+		File:   "core/rewind.go",
+		Old:    `	g.left, g.without = b.left, b.gone`,
+		New:    `	g.left = b.left`,
+		Breaks: "a device that goes back shows a batch again whose refusal was dismissed, until it is refused once more",
 		Rule:   "DESIGN 3, loss at the hub; refusals",
 	},
 	{
