@@ -127,15 +127,29 @@ func (d *device) onlyNote(p *core.Problem) string {
 
 // isDismissed says that an unsent batch is one whose refusal was dismissed; it is not known where power may have taken that.
 func (d *device) isDismissed(b *change.Batch) (is, known bool) {
-	if x, is := d.dismissals[b.Version()]; is {
-		return true, !x.unsure
+	x, is := d.dismissals[b.Version()]
+	d.writesNoneAgain(b)
+	return is, !x.unsure
+}
+
+// sentNoneAgain holds a batch that is new in the feed against what its device has dismissed.
+func (s *Sim) sentNoneAgain(b *change.Batch) {
+	for _, d := range s.devices {
+		if d.r != nil && d.r.State().Device == b.Device {
+			d.writesNoneAgain(b)
+		}
+	}
+}
+
+func (d *device) writesNoneAgain(b *change.Batch) {
+	if _, same := d.dismissals[b.Version()]; same {
+		return
 	}
 	for v, x := range d.dismissals {
 		if x.note != "" && x.note == noteOf(b) && !x.unsure {
 			d.s.fail("promise 5: %s writes %s again, as %s, which was refused as %s, and dismissed", d.name, x.note, b.Version(), v)
 		}
 	}
-	return false, true
 }
 
 // checkDismissed holds what is listed as a problem against what was dismissed.

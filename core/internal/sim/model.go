@@ -145,6 +145,8 @@ func (m *model) add(f *core.FeedEntry) {
 		}
 	case it.batch == nil:
 		s.count("void")
+	default:
+		s.sentNoneAgain(it.batch)
 	}
 	s.logf("feed %d: %s %s, handed back %v", f.Seq, it.name, m.describe(it), it.back)
 }
