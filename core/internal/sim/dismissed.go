@@ -128,26 +128,26 @@ func (d *device) onlyNote(p *core.Problem) string {
 // isDismissed says that an unsent batch is one whose refusal was dismissed; it is not known where power may have taken that.
 func (d *device) isDismissed(b *change.Batch) (is, known bool) {
 	x, is := d.dismissals[b.Version()]
-	d.writesNoneAgain(b)
+	d.writesNoneAgain(b.Version(), noteOf(b))
 	return is, !x.unsure
 }
 
-// sentNoneAgain holds a batch that is new in the feed against what its device has dismissed.
-func (s *Sim) sentNoneAgain(b *change.Batch) {
+// sentNoneAgain holds what is new in the feed, if only a refusal, against what its device has dismissed.
+func (s *Sim) sentNoneAgain(it *item) {
 	for _, d := range s.devices {
-		if d.r != nil && d.r.State().Device == b.Device {
-			d.writesNoneAgain(b)
+		if d.r != nil && d.r.State().Device == it.name.Device {
+			d.writesNoneAgain(it.name, it.note)
 		}
 	}
 }
 
-func (d *device) writesNoneAgain(b *change.Batch) {
-	if _, same := d.dismissals[b.Version()]; same {
+func (d *device) writesNoneAgain(as change.Version, note string) {
+	if _, same := d.dismissals[as]; same {
 		return
 	}
 	for v, x := range d.dismissals {
-		if x.note != "" && x.note == noteOf(b) && !x.unsure {
-			d.s.fail("promise 5: %s writes %s again, as %s, which was refused as %s, and dismissed", d.name, x.note, b.Version(), v)
+		if x.note != "" && x.note == note && !x.unsure {
+			d.s.fail("promise 5: %s writes %s again, as %s, which was refused as %s, and dismissed", d.name, note, as, v)
 		}
 	}
 }

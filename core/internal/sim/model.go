@@ -145,8 +145,9 @@ func (m *model) add(f *core.FeedEntry) {
 		}
 	case it.batch == nil:
 		s.count("void")
-	default:
-		s.sentNoneAgain(it.batch)
+	}
+	if !it.back {
+		s.sentNoneAgain(it)
 	}
 	s.logf("feed %d: %s %s, handed back %v", f.Seq, it.name, m.describe(it), it.back)
 }
