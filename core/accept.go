@@ -143,8 +143,9 @@ func (r *Replica) judgeOne(s *stage, in *Incoming) (Verdict, error) {
 	if in.Oversize {
 		return r.void(s, &h, nil, nil, Invalid, fmt.Sprintf("a batch has at most %d bytes, and this one has more", change.MaxBatch))
 	}
-	b, err := change.DecodeBody(h, in.Bytes, body)
-	if err != nil {
+	b := &r.spare.judged
+	b.Header = h
+	if err := change.DecodeBody(b, in.Bytes, body); err != nil {
 		return r.void(s, &h, nil, nil, Invalid, err.Error())
 	}
 	if gap, err := s.unknownParent(b, &change.Annotation{}); err != nil {

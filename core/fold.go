@@ -62,6 +62,8 @@ type fold struct {
 
 	lastDevice change.DeviceID // whose row was asked for last, and its name: most batches come in runs
 	lastRow    string
+	decoded    device.Record // what decodedOf says: a device's batches come in runs
+	decodedOf  []byte
 }
 
 // turn is what became visible of an object by a commit, where it is not simply what the batch wrote.
@@ -159,9 +161,10 @@ func (f *fold) raise(e *change.Entry) error {
 	}
 	rec.Last, rec.Hash = e.Version.Gen, e.Hash
 	rec.Touch(e.Annotation.Accepted)
-	row, err := rec.Append(make([]byte, 0, 40+len(rec.Subject)))
+	row, err := rec.Append(f.room.take(40 + len(rec.Subject)))
 	if err == nil {
 		f.rows.set(name, row)
+		f.decoded, f.decodedOf = rec, row
 	}
 	return err
 }

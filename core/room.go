@@ -44,23 +44,28 @@ type spare struct {
 	changes []pages.Change
 	before  []int
 	index   map[string]int
+
+	judged change.Batch // RoleHub: the one that is judged
 }
 
 func (s *stage) make(of *spare) {
 	if of.index != nil {
 		s.items, s.changes, s.before, s.index = of.items, of.changes, of.before, of.index
 	}
-	*of = spare{}
+	*of = spare{judged: of.judged}
 }
 
 // unmake empties a stage that has been stored, or given up.
 func (s *stage) unmake(into *spare) {
-	if cap(s.items) > spareEntries || cap(s.changes) > spareEntries || len(s.index) > spareEntries {
+	judged := into.judged.Mutations
+	if cap(s.items) > spareEntries || cap(s.changes) > spareEntries || len(s.index) > spareEntries || cap(judged) > spareEntries {
+		*into = spare{}
 		return
 	}
+	clear(judged[:cap(judged)])
 	clear(s.items[:cap(s.items)])
 	clear(s.changes[:cap(s.changes)])
 	clear(s.index)
-	*into = spare{s.items[:0], s.changes[:0], s.before[:0], s.index}
+	*into = spare{s.items[:0], s.changes[:0], s.before[:0], s.index, change.Batch{Mutations: judged[:0]}}
 	s.items, s.changes, s.before, s.index = nil, nil, nil, nil
 }

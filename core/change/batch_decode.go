@@ -187,12 +187,13 @@ func Decode(b []byte) (*Batch, error) {
 	return decode(b, true)
 }
 
-// DecodeBody is Decode of a batch whose header has been read by DecodeHeader, which returned h and body.
-func DecodeBody(h Header, b []byte, body int) (*Batch, error) {
-	if h.IsPartial {
-		return nil, partialError()
+// DecodeBody is Decode of a batch whose header has been read by DecodeHeader, which returned batch.Header and body. The list of mutations
+// that batch has is used again.
+func DecodeBody(batch *Batch, b []byte, body int) error {
+	if batch.IsPartial {
+		return partialError()
 	}
-	return decodeBody(h, b, body, true)
+	return batch.decodeBody(b, body, true)
 }
 
 func partialError() error {
@@ -236,32 +237,37 @@ func decode(b []byte, strict bool) (*Batch, error) {
 	if err != nil {
 		return nil, err
 	}
-	return decodeBody(h, b, body, strict)
-}
-
-func decodeBody(h Header, b []byte, body int, strict bool) (*Batch, error) {
 	batch := &Batch{Header: h}
-	d := frameDecoder{h: &batch.Header, strict: strict}
-	if err := d.start(b, body); err != nil {
+	if err := batch.decodeBody(b, body, strict); err != nil {
 		return nil, err
 	}
-	batch.Mutations = make([]Mutation, d.n)
-	for i := range batch.Mutations {
-		var err error
-		if batch.Mutations[i], err = d.next(); err != nil {
-			return nil, err
+	return batch, nil
+}
+
+func (b *Batch) decodeBody(bytes []byte, body int, strict bool) (err error) {
+	d := frameDecoder{h: &b.Header, strict: strict}
+	if err := d.start(bytes, body); err != nil {
+		return err
+	}
+	if cap(b.Mutations) < d.n {
+		b.Mutations = make([]Mutation, d.n)
+	}
+	b.Mutations = b.Mutations[:d.n]
+	for i := range b.Mutations {
+		if b.Mutations[i], err = d.next(); err != nil {
+			return err
 		}
 	}
 	if err := d.end(); err != nil {
-		return nil, err
+		return err
 	}
 	if strict {
-		if i := duplicateObject(batch.Mutations); i >= 0 {
-			m := &batch.Mutations[i]
-			return nil, encodeError(fmt.Sprintf("mutation %d", m.Index), "each object once", m.Key.String(), ErrDuplicateObject)
+		if i := duplicateObject(b.Mutations); i >= 0 {
+			m := &b.Mutations[i]
+			return encodeError(fmt.Sprintf("mutation %d", m.Index), "each object once", m.Key.String(), ErrDuplicateObject)
 		}
 	}
-	return batch, nil
+	return nil
 }
 
 // A frameDecoder reads the frames of a batch one after the other. Ids and parents of all mutations
