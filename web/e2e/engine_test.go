@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -26,6 +27,9 @@ func (w *world) engines(d *device) (workers []browser.Target, err error) {
 	return workers, err
 }
 
+// errNoEngine says that none is there, as where the page that held it has crashed, and another one is being begun.
+var errNoEngine = errors.New("want one shared worker, there is none")
+
 // endEngine ends the one shared worker that holds the engine of a device, as a browser does that needs the memory.
 func (w *world) endEngine(d *device) error {
 	d.chromium(w.t)
@@ -33,7 +37,10 @@ func (w *world) endEngine(d *device) error {
 	if err != nil {
 		return err
 	}
-	if len(workers) != 1 {
+	if len(workers) == 0 {
+		return errNoEngine
+	}
+	if len(workers) > 1 {
 		return fmt.Errorf("want one shared worker, there are %+v", workers)
 	}
 	return browser.AsChromium(d.Driver).CloseTarget(context.Background(), workers[0].ID)

@@ -174,9 +174,10 @@ func (l *soaked) befall(r *rand.Rand) string {
 	case n < 15:
 		return l.bear(r, p, n)
 	case n < 17 && l.hosting == "shared":
-		l.endShared()
-		l.died++
-		return "engine"
+		if l.endShared() {
+			l.died++
+			return "engine"
+		}
 	case n < 17:
 		ended := 0
 		for _, p := range l.tabs { // none leads while the next engine is looked for
