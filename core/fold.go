@@ -109,7 +109,11 @@ func (f *fold) renamed(b *change.Batch, a device.Mapping) (turns []turn, err err
 		was := f.obj.Visible().Version
 		f.obj.RenamePending(a.Old, a.Common, b.Version())
 		f.keepOwn(m.Key, b.Version())
-		f.obj.Unhide(f.dropped)
+		dropped, err := f.droppedOf(m.Key)
+		if err != nil {
+			return false, err
+		}
+		f.obj.Unhide(dropped)
 		if view := f.obj.Visible(); view.Version != was && view.Version != a.Map(was) {
 			turns = append(turns, f.turn(m, &view))
 		}
@@ -119,6 +123,36 @@ func (f *fold) renamed(b *change.Batch, a device.Mapping) (turns []turn, err err
 		f.head.lastGen, f.head.lastHash = b.Gen, b.Hash
 	}
 	return turns, err
+}
+
+// droppedOf are parents that the re-entry of this commit has left out, but for those that were of other objects than the one at hand: what
+// its own versions hide may stand for a row of generations, of which not all are its.
+func (f *fold) droppedOf(k change.Key) (out []change.Version, err error) {
+	for _, v := range f.dropped {
+		if of, err := f.mayBeOf(v, k); err != nil {
+			return nil, err
+		} else if of {
+			out = append(out, v)
+		}
+	}
+	return out, nil
+}
+
+// mayBeOf is false where the object at hand seems to hide a version of this device, and that wrote to others alone.
+func (f *fold) mayBeOf(v change.Version, k change.Key) (bool, error) {
+	if !f.isAlias(v) || !f.obj.IsPending(v) {
+		return true, nil
+	}
+	batch, _, ok, err := f.log.FindAt(f.ctx, v, f.head.commit+1)
+	if err != nil || !ok {
+		return true, unlessDamaged(err)
+	}
+	of := false
+	_, err = change.Walk(batch, func(m change.Mutation) bool {
+		of = of || m.Key == k
+		return !of
+	})
+	return of, err
 }
 
 // entry takes in one entry of the feed: everything but the place of the feed, which advance keeps. The batch is that of the entry,
