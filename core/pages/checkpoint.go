@@ -134,10 +134,10 @@ func (t *Tables) finish(s *step) {
 	t.cache.replace(s.gone, s.written)
 }
 
-// letGo takes what was moved into pages out of the memory table, where it has not changed since. Where little is left, that is put into
+// letGo takes what was moved into pages, in the order of its keys, out of the memory table, where it has not changed since. Where little is left, that is put into
 // a new one: taking single entries out of a tree moves all that stand behind them in their nodes. Under mu.
 func (t *Tables) letGo(ms []moved) {
-	if left := t.mem.Len() - len(ms); left > rebuildLeft*len(ms) || !slices.IsSortedFunc(ms, func(a, b moved) int { return cmp.Compare(a.key, b.key) }) {
+	if left := t.mem.Len() - len(ms); left > rebuildLeft*len(ms) {
 		for _, m := range ms {
 			if c, ok := t.mem.Get(m.key); ok && c == m.c {
 				t.mem.Delete(m.key)
@@ -147,14 +147,14 @@ func (t *Tables) letGo(ms []moved) {
 		return
 	}
 	left := newMem()
-	t.mem.Scan(func(k string, c *cell) bool {
+	t.mem.Ascend("", func(k string, c *cell) bool {
 		for len(ms) > 0 && ms[0].key < k {
 			ms = ms[1:]
 		}
 		if len(ms) > 0 && ms[0].key == k && ms[0].c == c {
 			t.bytes -= len(k) + len(c.val)
 		} else {
-			left.Load(k, c)
+			left.Set(k, c) // behind all others: nothing moves
 		}
 		return true
 	})
