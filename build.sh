@@ -96,7 +96,8 @@ engine_size() {
 
 # link OUTPUT PACKAGE [FLAG…]: a Go program for browsers or Workers, made small.
 link() {
-  GOOS=js GOARCH=wasm go build -trimpath -ldflags='-s -w' "${@:3}" -o "$1" "$2"
+  go run ./wasm/pack -lean "$out/lean"
+  GOOS=js GOARCH=wasm go build -overlay "$out/lean/overlay.json" -trimpath -ldflags='-s -w' "${@:3}" -o "$1" "$2"
   go run ./wasm/pack "$1"
 }
 

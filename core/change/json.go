@@ -139,17 +139,44 @@ func appendJSONString(dst []byte, s string) []byte {
 }
 
 // formatDate writes a date as JavaScript's toISOString does: years beyond 0 to 9999 have a sign and
-// six digits.
+// six digits. Package time would bring half of itself along.
 func formatDate(t time.Time) string {
-	const rest = "-01-02T15:04:05.000Z"
-	if y := t.Year(); y < 0 || y > 9999 {
-		sign := "+"
-		if y < 0 {
-			sign, y = "-", -y
-		}
-		return fmt.Sprintf("%s%06d", sign, y) + t.Format(rest)
+	const day = 24 * 60 * 60
+	sec := t.Unix()
+	days := floorDiv(sec, day)
+	y, month, d := civil(days)
+	sec -= days * day
+	year := "%04d"
+	if y < 0 {
+		year, y = "-%06d", -y
+	} else if y > 9999 {
+		year = "+%06d"
 	}
-	return t.Format("2006" + rest)
+	return fmt.Sprintf(year+"-%02d-%02dT%02d:%02d:%02d.%03dZ", y, month, d, sec/3600, sec/60%60, sec%60, t.Nanosecond()/1e6)
+}
+
+// civil is the date of a day in the Gregorian calendar, counted from the 1st of January 1970. Years begin in March here, so that the day of
+// a leap year is their last: 400 of them have 146,097 days, four 1,461, and five months from March on 153.
+func civil(day int64) (year, month, of int64) {
+	day += 719_468 // from the 1st of March of the year 0
+	era := floorDiv(day, 146_097)
+	day -= era * 146_097
+	y := (day - day/1460 + day/36_524 - day/146_096) / 365
+	day -= 365*y + y/4 - y/100
+	m := (5*day + 2) / 153
+	year, month, of = y+400*era, m+3, day-(153*m+2)/5+1
+	if month > 12 {
+		year, month = year+1, month-12
+	}
+	return year, month, of
+}
+
+func floorDiv(a, b int64) int64 {
+	q := a / b
+	if a%b < 0 {
+		q--
+	}
+	return q
 }
 
 // parseDate reads RFC 3339 with at most milliseconds, or what formatDate writes.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"math"
 	"math/rand/v2"
 	"strings"
@@ -210,6 +211,22 @@ func TestJSONAgreesWithStandardLibrary(t *testing.T) {
 	for _, c := range badTextsOfJSON {
 		if c.Name == "text" && !strings.Contains(c.JSON, `"$`) && json.Valid([]byte(c.JSON)) {
 			t.Errorf("%s: %q is JSON", c.About, c.JSON)
+		}
+	}
+}
+
+// Every kind of day, in all years that a date may have, is written as package time writes it.
+func TestDatesOfAllYears(t *testing.T) {
+	const day, most = 24 * 60 * 60, 8_640_000_000_000
+	for sec := int64(-most); sec <= most; sec += 397*day + 12_345 {
+		for _, at := range []time.Time{time.Unix(sec, 7e6).UTC(), time.Unix(sec-sec%day-1, 999e6).UTC()} {
+			want := at.Format("2006-01-02T15:04:05.000Z")
+			if y := at.Year(); y < 0 || y > 9999 {
+				want = fmt.Sprintf("%+07d", y) + at.Format("-01-02T15:04:05.000Z")
+			}
+			if got := formatDate(at); got != want {
+				t.Fatalf("%v is %s", at, got)
+			}
 		}
 	}
 }

@@ -3,6 +3,10 @@
 // Command pack makes a WebAssembly program that Go has linked smaller, in place:
 //
 //	pack FILE…
+//	pack -lean DIRECTORY
+//
+// The second, before Go builds it, writes copies of two files of Go's library, each without the one function by which the linker is led to
+// hundreds of others that an engine never calls, and DIRECTORY/overlay.json, for `go build -overlay`; see lean.go.
 //
 // The linker leaves out zeroes of the memory that a program begins with, wherever eight or more follow each other, and so cuts it into
 // tens of thousands of segments. Each has a header,

@@ -11,8 +11,15 @@ import (
 
 func main() {
 	if len(os.Args) < 2 {
-		fmt.Fprintln(os.Stderr, "usage: pack FILE…")
+		fmt.Fprintln(os.Stderr, "usage: pack FILE…\n       pack -lean DIRECTORY")
 		os.Exit(2)
+	}
+	if os.Args[1] == "-lean" && len(os.Args) == 3 {
+		if err := lean(os.Args[2]); err != nil {
+			fmt.Fprintf(os.Stderr, "pack: %v\n", err)
+			os.Exit(1)
+		}
+		return
 	}
 	for _, name := range os.Args[1:] {
 		if err := packFile(name); err != nil {

@@ -5,6 +5,7 @@ package main
 import (
 	"bytes"
 	"encoding/binary"
+	"encoding/json"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -103,10 +104,18 @@ func TestRefusesWhatIsDamaged(t *testing.T) {
 	}
 }
 
-// A real program runs as before, and its traces name functions.
+// A real program runs as before, and its traces name functions. Of Go's library it has what it calls; a time is written as a number.
 func TestProgramRuns(t *testing.T) {
-	program := filepath.Join(t.TempDir(), "traces.wasm")
-	goTool(t, "build", "-trimpath", "-ldflags=-s -w", "-o", program, "./testdata/traces")
+	dir := t.TempDir()
+	program, overlay := filepath.Join(dir, "traces.wasm"), filepath.Join(dir, "lean", "overlay.json")
+	if err := lean(filepath.Dir(overlay)); err != nil {
+		t.Fatal(err)
+	}
+	var files struct{ Replace map[string]string }
+	if text, err := os.ReadFile(overlay); err != nil || json.Unmarshal(text, &files) != nil || len(files.Replace) != len(cuts) {
+		t.Errorf("expected %d files to be lean, got %v (%v)", len(cuts), files.Replace, err)
+	}
+	goTool(t, "build", "-overlay", overlay, "-trimpath", "-ldflags=-s -w", "-o", program, "./testdata/traces")
 	before, err := os.Stat(program)
 	if err != nil {
 		t.Fatal(err)
@@ -116,7 +125,7 @@ func TestProgramRuns(t *testing.T) {
 	}
 	run := exec.Command(filepath.Join(runtime.GOROOT(), "lib/wasm/go_js_wasm_exec"), program)
 	printed, err := run.CombinedOutput()
-	want := strings.Repeat("deep 20001\n", 4) + "names true\nplace ? 0\n"
+	want := strings.Repeat("deep 20001\n", 4) + "names true\nplace ? 0\ntime 5 s, a minute 1m0s\n"
 	if err != nil || string(printed) != want {
 		t.Fatalf("of %d bytes, packed: expected\n%s\ngot (%v)\n%s", before.Size(), want, err, printed)
 	}

@@ -157,11 +157,12 @@ func (c *Conn) Close(code int, reason string) error {
 		return nil
 	default:
 	}
-	wait := time.NewTimer(closeWait)
+	late := make(chan struct{})
+	wait := time.AfterFunc(closeWait, func() { close(late) })
 	defer wait.Stop()
 	select {
 	case <-c.away:
-	case <-wait.C:
+	case <-late:
 		c.forget()
 	}
 	return nil

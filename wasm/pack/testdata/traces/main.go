@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"runtime"
 	"strings"
+	"time"
 )
 
 type node struct {
@@ -52,4 +53,6 @@ func main() {
 	fmt.Println("names", strings.Contains(trace, "main.recovered(") && strings.Contains(trace, "main.main("))
 	_, file, line, _ := runtime.Caller(0)
 	fmt.Println("place", file, line)
+	rang := <-time.NewTimer(time.Millisecond).C
+	fmt.Printf("time %v, a minute %v\n", time.Unix(5, 0), rang.Add(time.Minute).Sub(rang))
 }
