@@ -218,7 +218,7 @@ func TestJSONAgreesWithStandardLibrary(t *testing.T) {
 // Every kind of day, in all years that a date may have, is written as package time writes it.
 func TestDatesOfAllYears(t *testing.T) {
 	const day, most = 24 * 60 * 60, 8_640_000_000_000
-	for sec := int64(-most); sec <= most; sec += 397*day + 12_345 {
+	for sec := int64(-most); sec <= most; sec += 1987*day + 12_345 {
 		for _, at := range []time.Time{time.Unix(sec, 7e6).UTC(), time.Unix(sec-sec%day-1, 999e6).UTC()} {
 			want := at.Format("2006-01-02T15:04:05.000Z")
 			if y := at.Year(); y < 0 || y > 9999 {
