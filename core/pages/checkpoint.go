@@ -197,10 +197,7 @@ func (t *Tables) writePage(ctx context.Context, s *step, first string, maxBytes 
 		t.writeLeft(s, p, low, table, changes)
 		return nil
 	}
-	es, _ := t.mergeForWrite(s, p, low, changes, "")
-	if len(es) == 0 && p == nil {
-		return nil
-	}
+	es, _ := t.mergeForWrite(s, p, low, changes, "") // where all is gone again, an empty page says up to which commit that is so
 	if es, row, err = t.joinNext(ctx, s, p, row, es, maxBytes); err != nil {
 		return err
 	}
