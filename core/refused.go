@@ -208,9 +208,10 @@ func (r *Replica) rebase(s *stage, w *Write, v change.Version) error {
 }
 
 // settleProblem takes a problem off the list, and returns the name that it is listed by: it may be called by one from before
-// a re-entry.
-func (s *stage) settleProblem(v change.Version) (change.Version, error) {
-	for i, name := range []change.Version{v, s.state.today(v)} {
+// a re-entry. Where a copy has had the hub refuse it by such a name too, it is listed twice, and settled by both.
+func (s *stage) settleProblem(v change.Version) (listed change.Version, err error) {
+	now := s.state.today(v)
+	for i, name := range append([]change.Version{v, now}, s.state.names(now)...) {
 		if i > 0 { // a copy that kept the id may have written them under what is another's old name here
 			if err := s.state.staysProblem(v); err != nil {
 				return name, err
@@ -220,13 +221,22 @@ func (s *stage) settleProblem(v change.Version) (change.Version, error) {
 		if err != nil {
 			return name, err
 		}
-		if row != nil {
-			row = bytes.Clone(row)
-			s.add(changelog.ItemSettled, append([]byte(versionKey(name)), row...))
-			return name, s.settled(name, row)
+		if row == nil {
+			continue
+		}
+		row = bytes.Clone(row)
+		s.add(changelog.ItemSettled, append([]byte(versionKey(name)), row...))
+		if err := s.settled(name, row); err != nil {
+			return name, err
+		}
+		if listed.Device.IsZero() {
+			listed = name
 		}
 	}
-	return v, errorf(Invalid, "there is no problem %s: list them", v)
+	if listed.Device.IsZero() {
+		return v, errorf(Invalid, "there is no problem %s: list them", v)
+	}
+	return listed, nil
 }
 
 // staysProblem refuses to settle rules that are in force and not understood.
@@ -268,10 +278,11 @@ func (f *fold) isRefused(v change.Version) (bool, error) {
 	return false, nil
 }
 
-// isSettled says that a batch of this device is one whose refusal was dismissed, or stands for it behind a re-entry: if the hub refuses
-// that again, it is listed no more.
+// isSettled says that a batch of this device is one whose refusal was dismissed, or stands for it behind a re-entry, or has stood for it
+// before: if the hub refuses that again, as a copy of this device may have it do, it is listed no more.
 func (f *fold) isSettled(v change.Version) (bool, error) {
-	for _, name := range append(f.head.names(v), v) {
+	now := f.head.today(v)
+	for _, name := range append(f.head.names(now), now, v) {
 		if row, err := f.rows.get(versionRow(tableSettled, name)); err != nil || row != nil {
 			return err == nil, err
 		}

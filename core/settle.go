@@ -398,15 +398,28 @@ func (h *head) today(v change.Version) change.Version {
 	return h.revivedBefore(v, h.commit+1)
 }
 
-// names are those that a batch of this device had before, under ids that it gave up.
+// names are those that a batch of this device had before, under ids that it gave up, or before it was written again.
 func (h *head) names(v change.Version) (before []change.Version) {
 	for i := len(h.aliases) - 1; i >= 0; i-- {
+		v = h.revivedFrom(v, &before)
 		if a := &h.aliases[i]; a.New == v.Device && v.Gen+a.Common <= a.last {
 			v = change.Version{Device: a.Old, Gen: v.Gen + a.Common}
 			before = append(before, v)
 		}
 	}
+	h.revivedFrom(v, &before)
 	return before
+}
+
+// revivedFrom is the name of what was written again under another, which is added to those before it; v, where it was not.
+func (h *head) revivedFrom(v change.Version, before *[]change.Version) change.Version {
+	for _, r := range h.revived {
+		if r.now == v {
+			*before = append(*before, r.was)
+			return r.was
+		}
+	}
+	return v
 }
 
 // revivedBefore returns the name under which a batch was written again before a commit.
