@@ -113,8 +113,8 @@
 //
 // # Attack on the fold
 //
-// DESIGN section 3 has: "A mutation that replaces the whole frontier sets the value; one that leaves a fork is folded in." Histories in
-// which that fails, and what is done instead. a1 is a version, a1+1 one that adds 1 to a counter, feeds are read from the left.
+// One could say: a mutation that replaces the whole frontier sets the value, one that leaves a fork is folded in. Histories in which
+// that fails, and what is done instead. a1 is a version, a1+1 one that adds 1 to a counter, feeds are read from the left.
 //
 //	refused   feed x1(n=0), void of a1+10, a2+1. a2's effective parents are x1, which is the whole frontier: n would be set to 11,
 //	          and a3+1, which knows a2 as its parent and was written before the refusal was known, would set 12. Wanted: 1, 2.

@@ -63,7 +63,7 @@ func newTown(t testing.TB, rules *Rules, devices int) *town {
 	return w
 }
 
-// fold takes a mutation in: the step that DESIGN calls the fold in feed order.
+// fold takes a mutation in: a step of the fold in feed order.
 func (o *object) fold(w write) {
 	var kept []leaf
 	for _, l := range o.leaves {

@@ -80,7 +80,7 @@
 //	script ─▶ Parse ─▶ steps ─▶ Run ─┬─ core.Replica, watcher.Watcher of each device
 //	                                 └─ World: disks, the line to the hub, the hub
 //
-// The scripts of this package are scripts/*.txt; INDEX.txt says which behaviour of the ancestor each holds, and which tests hold the
+// The scripts of this package are scripts/*.txt; INDEX.txt says which behaviour each holds, and which tests hold the
 // others. They are told in memory by this package's tests (in a browser too), with the program as the hub and real sockets by
 // edge/e2e, and with the browser's databases by wasm/idb. One of them alone:
 //

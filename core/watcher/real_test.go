@@ -183,7 +183,7 @@ func (w *town) agree(citizens ...*citizen) {
 	}
 }
 
-// The ancestor's Changes, with a real replica: heads, marker, the next open, the third batch.
+// TestWatchChanges with a real replica: heads, marker, the next open, the third batch.
 func TestRealChanges(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newHub(t)

@@ -12,7 +12,7 @@ var writing = []Mutant{
 		f.head.lastGen, f.head.lastHash = b.Gen, b.Hash
 		f.head.wrote(b.Nonce, b.Version())`,
 		Breaks: "replay does not count the device's own generations, so that a crash gives the next batch an old number",
-		Rule:   "ANCESTOR 1; DESIGN 1, generation",
+		Rule:   "a generation names one batch, also after a crash",
 	},
 	{
 		Name: "generation of an aborted group kept",
@@ -27,7 +27,7 @@ var writing = []Mutant{
 		return typed(err, "writing")
 	}`,
 		Breaks: "a commit that the store refused leaves a gap in the generations",
-		Rule:   "DESIGN 4, one commit in flight",
+		Rule:   "generations have no gaps",
 	},
 	{
 		Name:   "failed neighbour left in the group",
@@ -35,7 +35,7 @@ var writing = []Mutant{
 		Old:    `			s.rollback(m)`,
 		New:    `			_ = m`,
 		Breaks: "what a write did that could not be formed is stored with its neighbours",
-		Rule:   "DESIGN 4, one commit in flight; STYLE 4",
+		Rule:   "one commit is in flight; after an error nothing has changed",
 	},
 	{
 		Name:   "one refusal fails the whole group",
@@ -43,7 +43,7 @@ var writing = []Mutant{
 		Old:    `	if r.dead(err) || len(group) == 1 {`,
 		New:    `	if r.dead(err) || len(group) >= 1 {`,
 		Breaks: "a write that the store refuses fails its neighbours",
-		Rule:   "DESIGN 4, an aborted group is retried one write at a time",
+		Rule:   "a refused group is tried again one write at a time",
 	},
 	{
 		Name:   "strict forgotten",
@@ -51,7 +51,7 @@ var writing = []Mutant{
 		Old:    `		s.strict = s.strict || q.strict`,
 		New:    `		_ = q.strict`,
 		Breaks: "strict writes are stored like relaxed ones, and a power cut takes them",
-		Rule:   "DESIGN 2.1",
+		Rule:   "promise 1",
 	},
 	{
 		Name: "told before it is stored",
@@ -67,7 +67,7 @@ var writing = []Mutant{
 		s.feed = nil
 	}`,
 		Breaks: "the hub's readers hear of a commit that the store may still refuse",
-		Rule:   "DESIGN 2.1; STYLE 3; ANCESTOR 6",
+		Rule:   "promise 1: saved before told",
 	},
 	{
 		Name: "second deletion dropped",
@@ -78,7 +78,7 @@ var writing = []Mutant{
 		}
 		if changed, err := step(m); err != nil {`,
 		Breaks: "deleting what is deleted leaves no version",
-		Rule:   "ANCESTOR 4",
+		Rule:   "a deletion is a version like any other",
 	},
 	{
 		Name:   "deletion taken for a value",
@@ -86,7 +86,7 @@ var writing = []Mutant{
 		Old:    `Accepted: e.Annotation.Accepted, Deleted: m.Kind == change.Delete, Value: m.Value}`,
 		New:    `Accepted: e.Annotation.Accepted, Value: m.Value}`,
 		Breaks: "a deletion that comes through the feed does not delete",
-		Rule:   "ANCESTOR 1, deletions",
+		Rule:   "a deletion is a version like any other",
 	},
 	{
 		Name:   "unsent versions in the wrong order",
@@ -94,7 +94,7 @@ var writing = []Mutant{
 		Old:    `	o.Pending = append(o.Pending, Pending{v.Version, v.Stamp, v.Deleted, v.Value, hides})`,
 		New:    `	o.Pending = append([]Pending{{v.Version, v.Stamp, v.Deleted, v.Value, hides}}, o.Pending...)`,
 		Breaks: "of two unsent versions the later one is folded first",
-		Rule:   "DESIGN 3, two layers",
+		Rule:   "two layers: what is unsent lies on what is confirmed",
 	},
 	{
 		Name: "replaced versions shown again",
@@ -107,7 +107,7 @@ var writing = []Mutant{
 		}`,
 		New:    `		_ = q`,
 		Breaks: "what an unsent version replaced is visible again once a second one has replaced that",
-		Rule:   "DESIGN 3, two layers",
+		Rule:   "two layers: what is unsent lies on what is confirmed",
 	},
 	{
 		Name:   "winner without a tie-break",
@@ -115,7 +115,7 @@ var writing = []Mutant{
 		Old:    `	return cmp.Or(l.Version.Device.Compare(m.Version.Device), cmp.Compare(l.Version.Gen, m.Version.Gen)) > 0`,
 		New:    `	return false`,
 		Breaks: "of two versions of the same time the one wins that came first",
-		Rule:   "DESIGN 3, the value is a fold",
+		Rule:   "the value is a fold in the order of the feed",
 	},
 }
 
@@ -140,7 +140,7 @@ var applying = []Mutant{
 	}
 		err := r.submit(ctx, &request{weight: weight, strict: false, form: func(s *stage) error {`,
 		Breaks: "the marker is stored in a commit of its own, and a crash before the next loses what it promises",
-		Rule:   "DESIGN 3; ANCESTOR 2",
+		Rule:   "data and marker are one commit",
 	},
 	{
 		Name: "applied below the marker",
@@ -151,7 +151,7 @@ var applying = []Mutant{
 		if a.Seq != s.state.marker.Seq+1 {`,
 		New:    `		if a.Seq != s.state.marker.Seq+1 {`,
 		Breaks: "what a hub sends again is not passed over",
-		Rule:   "DESIGN 5, clients drop sequences at or below their marker",
+		Rule:   "what is at or below the marker is passed over",
 	},
 	{
 		Name:   "running hash not compared",
@@ -159,7 +159,7 @@ var applying = []Mutant{
 		Old:    `	if s.state.marker.Hash != after {`,
 		New:    `	if after.IsZero() {`,
 		Breaks: "what was changed on the way is taken up",
-		Rule:   "DESIGN 3, integrity and identity",
+		Rule:   "hashes hold batches and feed together",
 	},
 	{
 		Name:   "parents ignored",
@@ -167,7 +167,7 @@ var applying = []Mutant{
 		Old:    `		put, err := f.graft(v, e.Annotation.EffectiveParents(m), m)`,
 		New:    `		put, err := f.graft(v, nil, m)`,
 		Breaks: "each version of the feed stays beside those that it replaces",
-		Rule:   "DESIGN 3, the hub orders, the DAG detects",
+		Rule:   "the hub orders, parents tell conflicts",
 	},
 	{
 		Name:   "effective stamp ignored",
@@ -175,7 +175,7 @@ var applying = []Mutant{
 		Old:    `	stamp := e.Annotation.EffectiveStamp(&b.Header)`,
 		New:    `	stamp := b.Stamp`,
 		Breaks: "a writer whose clock is ahead wins for as long as it is",
-		Rule:   "DESIGN 1, effective stamp",
+		Rule:   "effective stamp",
 	},
 	{
 		Name: "one object of a batch left out",
@@ -190,7 +190,7 @@ var applying = []Mutant{
 		}
 		var name string`,
 		Breaks: "now and then a part of a batch is not taken up",
-		Rule:   "DESIGN 2.2; ANCESTOR 8",
+		Rule:   "promise 2",
 	},
 	{
 		Name:   "refused batch's values lost",
@@ -198,7 +198,7 @@ var applying = []Mutant{
 		Old:    `		f.rows.set(name, problemRecord{Accepted: e.Annotation.Accepted, Reason: *e.Annotation.Reason}.encode())`,
 		New:    `		_ = name`,
 		Breaks: "what the hub refused is not listed",
-		Rule:   "DESIGN 2.5",
+		Rule:   "promise 5",
 	},
 	{
 		Name: "written anew and still listed",
@@ -214,7 +214,7 @@ var applying = []Mutant{
 		}
 		w, err`,
 		Breaks: "what was refused and is written anew stays a problem, so that it can be written once more",
-		Rule:   "DESIGN 2.4; DESIGN 3, refusals",
+		Rule:   "promise 4; refusals",
 	},
 	{
 		Name:   "refused version's dependants lose their parents",
@@ -222,7 +222,7 @@ var applying = []Mutant{
 		Old:    `		o.Pending[i].inherit(v, bare)`,
 		New:    `		o.Pending[i].Hides = bare[:0]`,
 		Breaks: "what a refused version replaced is visible again beside those that replaced it",
-		Rule:   "DESIGN 3, refusals",
+		Rule:   "refusals",
 	},
 	{
 		Name: "refused version stays",
@@ -235,7 +235,7 @@ var applying = []Mutant{
 		return true
 	}`,
 		Breaks: "a version that the hub refused goes on being shown",
-		Rule:   "DESIGN 3, refusals",
+		Rule:   "refusals",
 	},
 	{
 		Name:   "re-entry without mapped parents",
@@ -243,7 +243,7 @@ var applying = []Mutant{
 		Old:    `		mapped = append(mapped, a.Map(p))`,
 		New:    `		mapped = append(mapped, p)`,
 		Breaks: "what is written again under a new device id names parents of the old one",
-		Rule:   "DESIGN 3, integrity and identity",
+		Rule:   "a re-entry maps all names",
 	},
 	{
 		Name:   "re-entry forgets what was not sent",
@@ -251,7 +251,7 @@ var applying = []Mutant{
 		Old:    `		return s.rewrite(a, old, known)`,
 		New:    `		return s.rewrite(a, old[:min(len(old), 1)], known)`,
 		Breaks: "of several unsent batches only the first is written again",
-		Rule:   "DESIGN 2.5",
+		Rule:   "promise 5",
 	},
 	{
 		Name:   "two copies keep one device id",
@@ -259,6 +259,6 @@ var applying = []Mutant{
 		Old:    `		c.parting, c.leaving, step.Reenter, c.deadly = false, false, true, deadly{}`,
 		New:    `		c.parting, c.leaving, step.Reenter, c.deadly = false, false, false, deadly{}`,
 		Breaks: "a copy of a storage and its original take turns for ever",
-		Rule:   "DESIGN 3, integrity and identity; 2.6",
+		Rule:   "a device id is of one replica; promise 6",
 	},
 }

@@ -16,7 +16,7 @@ var hub = []Mutant{
 		return r.accept(s, b, in.Bytes, nil)
 	}`,
 		Breaks: "a batch that is pushed again after a broken connection has two places in the feed",
-		Rule:   "DESIGN 2.4",
+		Rule:   "promise 4",
 	},
 	{
 		Name:   "hash chain not checked",
@@ -24,7 +24,7 @@ var hub = []Mutant{
 		Old:    `	if err := h.Follows(rec.Hash); err != nil {`,
 		New:    `	if err := h.Follows(rec.Hash); err != nil && rec.Last == 0 {`,
 		Breaks: "the hub takes a batch that follows another one than it has",
-		Rule:   "DESIGN 3, integrity and identity",
+		Rule:   "hashes hold batches and feed together",
 	},
 	{
 		Name:   "other batch of a generation taken for the same",
@@ -32,7 +32,7 @@ var hub = []Mutant{
 		Old:    `	if have != h.Hash {`,
 		New:    `	if have.IsZero() {`,
 		Breaks: "a copy of a storage is told that the hub has its batches, which are another's",
-		Rule:   "DESIGN 3, integrity and identity; ANCESTOR 1",
+		Rule:   "hashes hold batches and feed together; a generation names one batch",
 	},
 	{
 		Name:   "unknown parent taken",
@@ -40,7 +40,7 @@ var hub = []Mutant{
 		Old:    `			if p.Gen > last {`,
 		New:    `			if p.Gen > last+1<<40 {`,
 		Breaks: "the feed names versions that it does not have",
-		Rule:   "DESIGN 3, parents arrive before children",
+		Rule:   "parents arrive before children",
 	},
 	{
 		Name: "no effective parents",
@@ -52,7 +52,7 @@ var hub = []Mutant{
 		return nil, nil
 	}`,
 		Breaks: "a batch whose parent was voided replaces nothing",
-		Rule:   "DESIGN 3, refusals",
+		Rule:   "refusals",
 	},
 	{
 		Name: "voids forgotten at opening",
@@ -66,7 +66,7 @@ var hub = []Mutant{
 	}
 	return nil`,
 		Breaks: "a hub that was opened again does not know what it voided",
-		Rule:   "DESIGN 3, refusals",
+		Rule:   "refusals",
 	},
 	{
 		Name:   "clock of a writer believed",
@@ -74,7 +74,7 @@ var hub = []Mutant{
 		Old:    `	if limit := ann.Accepted + allowedSkew; b.Stamp > limit {`,
 		New:    `	if limit := ann.Accepted + allowedSkew; b.Stamp > limit+1<<40 {`,
 		Breaks: "a batch counts as written in the future",
-		Rule:   "DESIGN 1, effective stamp",
+		Rule:   "effective stamp",
 	},
 	{
 		Name:   "hub's time goes back",
@@ -82,7 +82,7 @@ var hub = []Mutant{
 		Old:    `	return max(s.state.accepted, s.clock)`,
 		New:    `	return s.clock`,
 		Breaks: "a later entry of the feed was accepted earlier",
-		Rule:   "DESIGN 3, a feed entry",
+		Rule:   "times of acceptance do not go back",
 	},
 	{
 		Name:   "hub's commits not strict",
@@ -90,7 +90,7 @@ var hub = []Mutant{
 		Old:    `	err := r.submit(ctx, &request{weight: weight, strict: true, form: func(s *stage) (err error) {`,
 		New:    `	err := r.submit(ctx, &request{weight: weight, form: func(s *stage) (err error) {`,
 		Breaks: "a power cut at the hub takes what devices were told is there",
-		Rule:   "DESIGN 7, group commit; 2.1",
+		Rule:   "the hub commits to the disk before it answers; promise 1",
 	},
 }
 
@@ -102,7 +102,7 @@ var sockets = []Mutant{
 		Old:    `			return Settled{PushFrom: w.Last + 1}, nil`,
 		New:    `			return Settled{PushFrom: h.lastGen + 1}, nil`,
 		Breaks: "after a new connection only what is written then is pushed",
-		Rule:   "DESIGN 2.6",
+		Rule:   "promise 6",
 	},
 	{
 		Name: "resend not heeded",
@@ -111,7 +111,7 @@ var sockets = []Mutant{
 	if w.resends`,
 		New:    `	if w.resends`,
 		Breaks: "the hub asks for a generation, and nothing comes",
-		Rule:   "DESIGN 5, resend from generation g",
+		Rule:   "PROTOCOL 9, resend",
 	},
 	{
 		Name: "part taken for the whole",
@@ -123,7 +123,7 @@ var sockets = []Mutant{
 		return Waiting, nil
 	}`,
 		Breaks: "the first part of a large batch is judged as if it were all",
-		Rule:   "ANCESTOR 8; DESIGN 5, applied when whole",
+		Rule:   "PROTOCOL 11, applied when whole",
 	},
 	{
 		Name:   "credit ignored",
@@ -131,7 +131,7 @@ var sockets = []Mutant{
 		Old:    `	return at.piece > 0 || bytes <= at.room || at.idle && entries == 1`,
 		New:    `	return entries > 0`,
 		Breaks: "a slow reader gets more than it asked for",
-		Rule:   "DESIGN 5, credit bounds what is in flight",
+		Rule:   "PROTOCOL 12, credit",
 	},
 	{
 		Name: "seen never said",
@@ -140,7 +140,7 @@ var sockets = []Mutant{
 	s.send(&wire.Seen{Seq: s.applied, Hash: s.credit.hash})`,
 		New:    `	s.credit.used, s.credit.due = 0, time.Time{}`,
 		Breaks: "the hub's credit runs out, and the stream stands until it ends the connection",
-		Rule:   "DESIGN 2.6; 5, credit",
+		Rule:   "promise 6; PROTOCOL 12, credit",
 	},
 	{
 		Name:   "stream begins one too late",
@@ -148,7 +148,7 @@ var sockets = []Mutant{
 		Old:    `		c.pos = welcome.Marker.Seq`,
 		New:    `		c.pos = min(welcome.Marker.Seq+1, welcome.Head)`,
 		Breaks: "a device that comes back misses an entry",
-		Rule:   "DESIGN 3; 2.6",
+		Rule:   "the stream has no gaps; promise 6",
 	},
 	{
 		Name:   "older connection of a device kept",
@@ -156,7 +156,7 @@ var sockets = []Mutant{
 		Old:    `		h.endLocked(old, superseded())`,
 		New:    `		_ = old.peer`,
 		Breaks: "a device that comes again has two connections, and its copy is not noticed",
-		Rule:   "DESIGN 5, an old socket's end never disturbs its successor",
+		Rule:   "PROTOCOL 14, one connection of a device",
 	},
 	{
 		Name:   "dead sockets kept",
@@ -164,6 +164,6 @@ var sockets = []Mutant{
 		Old:    `	case passed(c.heard, now, wire.HubGiveUp):`,
 		New:    `	case passed(c.heard, now, 1000*wire.HubGiveUp):`,
 		Breaks: "the hub keeps connections whose other end is gone",
-		Rule:   "DESIGN 5, heartbeats find dead sockets within 30 s",
+		Rule:   "PROTOCOL 13, dead sockets are found within 30 s",
 	},
 }

@@ -8,7 +8,7 @@ var loss = []Mutant{
 		Old:    `	return true, r.place(s, e, b)`,
 		New:    `	return false, nil`,
 		Breaks: "what devices hand back to a hub that lost it is not taken",
-		Rule:   "DESIGN 3, loss at the hub; 2.5",
+		Rule:   "loss at the hub; promise 5",
 	},
 	{
 		Name:   "loss: taken back twice",
@@ -16,7 +16,7 @@ var loss = []Mutant{
 		Old:    `		if err != nil || have.IsZero() || have == e.Hash {`,
 		New:    `		if err != nil || have.IsZero() {`,
 		Breaks: "what the hub has is taken once more, under another name",
-		Rule:   "DESIGN 3, loss at the hub; 2.4",
+		Rule:   "loss at the hub; promise 4",
 	},
 	{
 		Name:   "loss: refusals not taken back",
@@ -24,7 +24,7 @@ var loss = []Mutant{
 		Old:    `		return r.takeVoidBack(s, e, rec)`,
 		New:    `		return false, nil`,
 		Breaks: "a refusal is forgotten, and what its device wrote after it does not follow",
-		Rule:   "DESIGN 3, refusals; loss at the hub",
+		Rule:   "loss at the hub; refusals",
 	},
 	{
 		Name:   "loss: gone back one place too little",
@@ -32,7 +32,7 @@ var loss = []Mutant{
 		Old:    `	g.gone = addRewind(g.gone, rewind{s.state.commit + 1, m.Seq})`,
 		New:    `	g.gone = addRewind(g.gone, rewind{s.state.commit + 1, m.Seq + 1})`,
 		Breaks: "the first entry behind the fork stays in the rows of a device that goes back",
-		Rule:   "DESIGN 3, loss at the hub; 2.3",
+		Rule:   "loss at the hub; promise 3",
 	},
 	{
 		Name: "loss: own batches stay confirmed",
@@ -42,7 +42,7 @@ var loss = []Mutant{
 		New: `	case changelog.ItemConfirm:
 		if f.isLeft(it) && f.ctx == nil {`,
 		Breaks: "a device that goes back keeps own batches as confirmed, which the feed has not",
-		Rule:   "DESIGN 3, loss at the hub; two layers",
+		Rule:   "loss at the hub; two layers",
 	},
 	{
 		Name:   "loss: watchers not told of it",
@@ -50,7 +50,7 @@ var loss = []Mutant{
 		Old:    `			if rewound(&recs[i]) || reshown(&recs[i]) {`,
 		New:    `			if reshown(&recs[i]) {`,
 		Breaks: "what a device leaves when it goes back stays in what its watchers have built",
-		Rule:   "DESIGN 4, watch markers",
+		Rule:   "watch markers",
 	},
 	{
 		Name:   "loss: what was left before forgotten",
@@ -58,7 +58,7 @@ var loss = []Mutant{
 		Old:    `			return b, b.leftBefore(ctx, r, s, seq)`,
 		New:    `			return b, nil`,
 		Breaks: "a device that goes back twice no longer knows what it left the first time, and shows it beside what was written over it",
-		Rule:   "DESIGN 3, loss at the hub; two layers",
+		Rule:   "loss at the hub; two layers",
 	},
 	{
 		Name:   "loss: refused batch awaited",
@@ -66,7 +66,7 @@ var loss = []Mutant{
 		Old:    `		if refused[v] {`,
 		New:    `		if refused[v] && o.IsEmpty() {`,
 		Breaks: "a device that goes back awaits a batch of a former id that was refused, and shows what it had replaced",
-		Rule:   "DESIGN 3, loss at the hub; refusals",
+		Rule:   "loss at the hub; refusals",
 	},
 	{
 		Name:   "loss: dismissed refusal shown again",
@@ -74,7 +74,7 @@ var loss = []Mutant{
 		Old:    `	g.left, g.without = b.left, b.gone`,
 		New:    `	g.left = b.left`,
 		Breaks: "a device that goes back shows a batch again whose refusal was dismissed, until it is refused once more",
-		Rule:   "DESIGN 3, loss at the hub; refusals",
+		Rule:   "loss at the hub; refusals",
 	},
 	{
 		Name:   "loss: asked again for what came back",

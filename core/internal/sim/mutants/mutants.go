@@ -16,7 +16,7 @@ type Mutant struct {
 	Old, New string
 	Breaks   string // what goes wrong with it
 	Ruled    bool   // it is looked for in histories with field rules
-	Rule     string // the section of DESIGN.md, or the defect of ANCESTOR.md's section 4, that it breaks
+	Rule     string // what it breaks: a promise of README.md, a section of PROTOCOL.md, or a rule of the engine
 }
 
 // All is every mutant, in the order of the data's way.

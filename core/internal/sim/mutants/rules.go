@@ -9,7 +9,7 @@ var rules = []Mutant{
 		Old:    `			o.SetState(rowState(rules.Apply(before, merge.Write{Version: v.Version, Changes: m.Changes, Value: m.Value})))`,
 		New:    `			o.SetState(rowState(rules.Apply(before, merge.Write{Version: v.Version, Value: m.Value})))`,
 		Breaks: "of two who add, the later one sets what he wrote",
-		Rule:   "DESIGN 3, the value is a fold; 6",
+		Rule:   "field rules: the value is a fold in the order of the feed",
 	},
 	{
 		Ruled: true,
@@ -19,7 +19,7 @@ var rules = []Mutant{
 		New: `			twice := merge.Write{Version: v.Version, Changes: m.Changes, Value: m.Value}
 			o.SetState(rowState(rules.Apply(rules.Apply(before, twice), twice)))`,
 		Breaks: "what is added counts double",
-		Rule:   "DESIGN 2.4; 6",
+		Rule:   "field rules; promise 4",
 	},
 	{
 		Ruled:  true,
@@ -28,7 +28,7 @@ var rules = []Mutant{
 		Old:    `	for _, v := range o.Own {`,
 		New:    `	for _, v := range slices.Backward(o.Own) {`,
 		Breaks: "of what a device has on top, the last written is folded first",
-		Rule:   "DESIGN 3, two layers",
+		Rule:   "two layers: what is unsent lies on what is confirmed",
 	},
 	{
 		Ruled:  true,
@@ -37,7 +37,7 @@ var rules = []Mutant{
 		Old:    `		if n.rules.Version < was.rules.Version || n.rules.Version == was.rules.Version && !n.leaf.Beats(was.leaf) {`,
 		New:    `		if n.leaf.Version == was.leaf.Version {`,
 		Breaks: "rules that an offline device brings late take the place of higher ones",
-		Rule:   "DESIGN 6",
+		Rule:   "field rules: the highest version counts",
 	},
 	{
 		Ruled:  true,
@@ -46,7 +46,7 @@ var rules = []Mutant{
 		Old:    `	return f.rerule(changed)`,
 		New:    `	return nil`,
 		Breaks: "own mutations are shown as the rules had them that were in force when they were written",
-		Rule:   "DESIGN 2.3; 3, the rule in force is the one at that place of the feed",
+		Rule:   "promise 3; the rule in force is the one at that place of the feed",
 	},
 	{
 		Ruled: true,
@@ -57,7 +57,7 @@ var rules = []Mutant{
 		New: `	return false, nil
 }`,
 		Breaks: "what others add is not shown until own mutations are confirmed",
-		Rule:   "DESIGN 2.3; 3, two layers",
+		Rule:   "promise 3; two layers",
 	},
 	{
 		Ruled:  true,
@@ -66,7 +66,7 @@ var rules = []Mutant{
 		Old:    `		put, err := f.reshowSoon(m.Key)`,
 		New:    `		put, err := false, error(nil)`,
 		Breaks: "what the hub refused is still shown in what was written on top of it",
-		Rule:   "DESIGN 3, refusals",
+		Rule:   "refusals",
 	},
 	{
 		Ruled:  true,
@@ -75,7 +75,7 @@ var rules = []Mutant{
 		Old:    `		renameChanges(b, a.Map)`,
 		New:    `		_ = renameChanges`,
 		Breaks: "who takes away what he added himself takes nothing away, once he has another name",
-		Rule:   "DESIGN 3, integrity and identity",
+		Rule:   "a re-entry maps all names",
 	},
 	{
 		Ruled: true,
@@ -86,7 +86,7 @@ var rules = []Mutant{
 		New: `		_ = rules
 	}`,
 		Breaks: "a device that goes back before rules has them in force",
-		Rule:   "DESIGN 3, loss at the hub; 2.3",
+		Rule:   "loss at the hub; promise 3",
 	},
 	{
 		Ruled:  true,
@@ -95,6 +95,6 @@ var rules = []Mutant{
 		Old:    `	if f.head.rulesOf(k.Collection).Merges() && !slices.Contains(o.Own, v) {`,
 		New:    `	if f.ctx == nil {`,
 		Breaks: "a device that took a new id shows another value after a crash",
-		Rule:   "DESIGN 2.1",
+		Rule:   "promise 1",
 	},
 }

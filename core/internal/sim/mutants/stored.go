@@ -8,7 +8,7 @@ var stored = []Mutant{
 		Old:    `			s.data = s.data[:end.Length]`,
 		New:    `			_ = end.Length`,
 		Breaks: "what a dead engine wrote behind the place where its successor went on is taken up",
-		Rule:   "DESIGN 4, one writer",
+		Rule:   "one writer: an engine rewrites nothing of the one before it",
 	},
 	{
 		Name: "predecessor's segment rewritten",
@@ -17,7 +17,7 @@ var stored = []Mutant{
 		New: `	l.read = Position{s.name, uint32(len(s.data))}
 	l.name, l.tail, l.opened = s.name, s.data, true`,
 		Breaks: "an engine goes on in the last segment of the one before it",
-		Rule:   "DESIGN 4, one writer",
+		Rule:   "one writer: an engine rewrites nothing of the one before it",
 	},
 	{
 		Name:   "cut segment taken for whole",
@@ -25,7 +25,7 @@ var stored = []Mutant{
 		Old:    `		if last < 0 || segs[last].whole() {`,
 		New:    `		if last < 0 || len(segs) > 0 {`,
 		Breaks: "a commit of several rows, of which the crash left some, is not passed over",
-		Rule:   "DESIGN 2.2",
+		Rule:   "promise 2",
 	},
 	{
 		Name:   "stale rows replayed twice",
@@ -33,7 +33,7 @@ var stored = []Mutant{
 		Old:    `	return s.Commit >= p.commit, err`,
 		New:    `	return s.Commit > p.commit, err`,
 		Breaks: "replay takes a commit up that the page has already",
-		Rule:   "DESIGN 3, two layers: forward only",
+		Rule:   "layers go forward only",
 	},
 	{
 		Name:   "pages' stamps ignored",
@@ -41,7 +41,7 @@ var stored = []Mutant{
 		Old:    `	return s.Commit >= p.commit, err`,
 		New:    `	return s.Commit > 1<<40, err`,
 		Breaks: "replay takes up again what pages have, in the order of the log",
-		Rule:   "DESIGN 3, two layers: forward only",
+		Rule:   "layers go forward only",
 	},
 	{
 		Name: "superblock before the pages",
@@ -51,7 +51,7 @@ var stored = []Mutant{
 		New: `	if !cp.Done() || r.cp != nil {
 		start := r.log.Start(r.cpFrom.commit)`,
 		Breaks: "the checkpoint counts before its last page is written",
-		Rule:   "DESIGN 4, superblock",
+		Rule:   "superblock: what it counts is stored",
 	},
 	{
 		Name:   "checkpoint ahead of its pages",
@@ -59,7 +59,7 @@ var stored = []Mutant{
 		Old:    `database: r.cfg.Database, start: start, head: r.cpFrom,`,
 		New:    `database: r.cfg.Database, start: start, head: h,`,
 		Breaks: "commits between the first and the last step of a checkpoint are not replayed",
-		Rule:   "DESIGN 4, superblock",
+		Rule:   "superblock: what it counts is stored",
 	},
 	{
 		Name: "checkpoint forgets the devices",
@@ -73,7 +73,7 @@ var stored = []Mutant{
 		return !ok
 	})`,
 		Breaks: "the table of devices stands in the log alone, and the log is not read from its beginning",
-		Rule:   "ANCESTOR 2; DESIGN 4",
+		Rule:   "all tables are of one checkpoint",
 	},
 	{
 		Name:   "scan of two moments",
@@ -81,7 +81,7 @@ var stored = []Mutant{
 		Old:    `mem: t.mem.Copy(), has: t.changes}`,
 		New:    `mem: t.mem, has: t.changes}`,
 		Breaks: "a reader sees what is written while it reads",
-		Rule:   "DESIGN 2.2",
+		Rule:   "promise 2",
 	},
 	{
 		Name:   "reader's pages change under it",
@@ -89,7 +89,7 @@ var stored = []Mutant{
 		Old:    `	if s.has < s.t.retired {`,
 		New:    `	if s.has < s.t.retired && s.has > 1<<40 {`,
 		Breaks: "a reader that stood still while a checkpoint went on reads new pages with old changes",
-		Rule:   "DESIGN 2.2",
+		Rule:   "promise 2",
 	},
 	{
 		Name:   "checksum of the superblock not looked at",
@@ -97,7 +97,7 @@ var stored = []Mutant{
 		Old:    `	if n < 2 || crc32.Checksum(b[:n], castagnoli) != binary.LittleEndian.Uint32(b[n:]) {`,
 		New:    `	if n < 2 {`,
 		Breaks: "a damaged superblock is believed",
-		Rule:   "DESIGN 2.7",
+		Rule:   "promise 7",
 	},
 }
 
@@ -111,7 +111,7 @@ var watching = []Mutant{
 		New: `		w.at = watchMarker{rec.Incarnation, rec.Commit, 0}
 		e.Marker`,
 		Breaks: "a watcher that stops between two events of a commit never gets the second",
-		Rule:   "DESIGN 4, watch markers; ANCESTOR 1",
+		Rule:   "watch markers",
 	},
 	{
 		Name:   "watch resumes one event too early",
@@ -119,7 +119,7 @@ var watching = []Mutant{
 		Old:    `		if n++; n <= seen {`,
 		New:    `		if n++; n < seen {`,
 		Breaks: "a watcher that resumes gets an event twice",
-		Rule:   "DESIGN 4, watch markers",
+		Rule:   "watch markers",
 	},
 	{
 		Name:   "unknown watch marker believed",
@@ -127,7 +127,7 @@ var watching = []Mutant{
 		Old:    `	return ok && inc == w.at.incarnation`,
 		New:    `	return ok && inc != 0`,
 		Breaks: "a watcher whose marker is of a history that is gone is not told to begin again",
-		Rule:   "DESIGN 4, watch markers; ANCESTOR 3",
+		Rule:   "watch markers",
 	},
 	{
 		Name: "watcher not told of a lost fork",
@@ -139,6 +139,6 @@ var watching = []Mutant{
 	}
 }`,
 		Breaks: "when a confirmation or a refusal changes what is visible, watchers keep what was",
-		Rule:   "DESIGN 2.2; 4, watch markers",
+		Rule:   "promise 2; watch markers",
 	},
 }

@@ -8,8 +8,8 @@ import (
 	"vsync/core/store"
 )
 
-// The stories of the ancestor's tests that are the replica's own. Those of the DAG, the log and the device table as structures
-// are told in their packages, and those that devices and a hub show together are scripts of core/scenario, whose INDEX.txt has all.
+// Stories of scenario/INDEX.txt that are the replica's own. Those of the DAG, the log and the device table as structures
+// are told in their packages, and those that devices and a hub show together are scripts of core/scenario, whose index has all.
 
 // TestDeletionStories: a deletion is a version like any other, and so is the next one.
 func TestDeletionStories(t *testing.T) {
