@@ -18,7 +18,8 @@ export type Value = null | boolean | number | bigint | string | Date | Uint8Arra
  *
  * Rejects with INVALID for a wrong name or option, for options that differ from those it is open with already (another tab's, or
  * this page's own), or in a page that browsers give no Web Locks (neither https nor localhost); LOCKED if another engine has it;
- * VERSION if another tab runs another build; STORAGE_LOST, CORRUPT; ENGINE_LOST if the engine could not be started; ABORTED.
+ * VERSION if another tab runs another build; UNAUTHENTICATED if no token says whose replica is to be opened; LOGGED_OUT, CLOSED if that
+ * user leaves, or another page destroys it, meanwhile; STORAGE_LOST, CORRUPT; ENGINE_LOST if the engine could not be started; ABORTED.
  */
 export function open(name: string, options?: OpenOptions): Promise<Database>;
 
@@ -34,7 +35,8 @@ export function logout(name: string): Promise<void>;
  * Deletes this device's replica of a database; where several users have one, that of who opened it last. Whoever has it open finds it
  * closed. Other devices and the hub keep theirs.
  *
- * Rejects with INVALID after `logout`, as nobody says whose it is then. Rejects with UNSENT while it holds changes that the hub has not confirmed, unless `force` gives them up.
+ * Rejects with INVALID after `logout`, as nobody says whose it is then; with UNSENT while it holds changes that the hub has not confirmed,
+ * unless `force` gives them up.
  */
 export function destroy(name: string, options?: { force?: boolean }): Promise<void>;
 
@@ -42,8 +44,8 @@ export function destroy(name: string, options?: { force?: boolean }): Promise<vo
  * Has a service worker, vsync-sw.js, keep the page, the SDK and the engine on this device, so that a reload without a network works.
  * It needs no database. The files are a set: a page gets all of them from one version, and a new version is taken all at once.
  *
- * Resolves when they are kept. Rejects where browsers allow no service worker: in pages that came neither over https nor from
- * localhost, in private windows of some, and where the script is not served.
+ * Resolves when they are kept. Rejects, with an Error that is no VsyncError, where browsers allow no service worker: in pages that came
+ * neither over https nor from localhost, in private windows of some, and where the script is not served.
  */
 export function keepOffline(options?: KeepOptions): Promise<Kept>;
 
@@ -112,7 +114,7 @@ export interface CollectionRules {
    * `keep`: the same is shown, and all sides stay until someone resolves the conflict. A plain `put`, `update` or `delete` replaces the
    * side that is shown only.
    *
-   * An object: field rules, by path. What each side changed is applied, one after the other.
+   * An object: field rules, by path, at most 128. What each side changed is applied, one after the other.
    *
    * Whatever the rule, `Collection.conflicts` lists all sides, and nothing is lost: see the history.
    */
@@ -133,8 +135,8 @@ export type MergeRules = { [path: string]: 'latest' | 'counter' | 'set' | 'text'
 /**
  * An open database. When its engine is lost (its tab was closed, its worker killed), another one is started or found, and asked for what
  * was not answered: a write takes effect once, a subscription and a watcher go on where they were. What cannot go on (`scan` and
- * `history` that have begun, `Problem.retry` and `dismiss`) rejects with ENGINE_LOST. After `close()`, and after no engine could be had,
- * every call rejects, and every iteration and subscription ends, with CLOSED or ENGINE_LOST.
+ * `history` that have begun, `Problem.retry` and `dismiss`) rejects with ENGINE_LOST. After `close()`, and once it was closed for another
+ * reason (`Status.error`), every call rejects, and every iteration and subscription ends: with CLOSED, LOGGED_OUT, FORBIDDEN, ENGINE_LOST.
  */
 export interface Database extends AsyncDisposable {
   readonly name: string;
@@ -177,8 +179,9 @@ export interface Database extends AsyncDisposable {
   watch(options?: WatchOptions): AsyncIterable<WatchEvent>;
   readonly status: StatusSource;
   /**
-   * Resolves when the hub has everything that was written before the call, and the rules of `OpenOptions.collections` are in force. Batches that the hub refused do not stop it: see
-   * `Status.problems`. Rejects with LOCAL_ONLY if there is no feed; ABORTED; the hub's reason if it takes nothing at all.
+   * Resolves when the hub has everything that was written before the call, and the rules of `OpenOptions.collections` are in force.
+   * Batches that the hub refused do not stop it: see `Status.problems`. Rejects with LOCAL_ONLY if there is no feed; ABORTED; the hub's
+   * reason if it takes nothing at all.
    */
   synced(options?: { signal?: AbortSignal }): Promise<void>;
   /** Stops the exchange with the hub until resume(). Reading and writing go on. Throws CLOSED. */
@@ -204,8 +207,8 @@ export interface Receipt {
   readonly version: string;
   /**
    * Resolves when the hub has stored the batch, which may be days later. Rejects with the hub's reason if it refused the batch (then
-   * its values are among `Status.problems`), also after it was retried or dismissed; LOCAL_ONLY without a feed; ABORTED; CLOSED, ENGINE_LOST (the batch is stored and will
-   * still be sent).
+   * its values are among `Status.problems`), also after it was retried or dismissed; LOCAL_ONLY without a feed; ABORTED; CLOSED,
+   * LOGGED_OUT, ENGINE_LOST (the batch is stored and will still be sent).
    */
   synced(options?: { signal?: AbortSignal }): Promise<void>;
 }
@@ -446,7 +449,7 @@ export interface Status {
   oldestPendingMs: number;
   /** When that one was written. */
   oldestPendingAt?: number;
-  /** While catching up: changes received, and expected. */
+  /** While catching up: batches received, and expected. */
   progress?: { received: number; expected: number };
   /** When the hub last confirmed something written here. */
   lastConfirmedAt?: number;
@@ -518,13 +521,13 @@ export type ErrorCode =
   | 'VALUE_TOO_LARGE'
   /** A batch is too large: split it. */
   | 'BATCH_TOO_LARGE'
-  /** The browser gives no more space. Nothing was written, reading goes on. */
+  /** The browser gives no more space: nothing was written, reading goes on. In `Status.error`: the hub has none, and what is unsent waits. */
   | 'QUOTA'
   /** The browser took the storage away. Open again. */
   | 'STORAGE_LOST'
-  /** What is stored is not what was written. */
+  /** What is stored, here or (in `Status.error`) at the hub, is not what was written. */
   | 'CORRUPT'
-  /** There are changes that the hub does not have. */
+  /** `destroy`: there are changes that the hub does not have. */
   | 'UNSENT'
   /** Another engine has the database to itself: of a tab that opened it with hosting `tab`, or of another program. Close that tab. */
   | 'LOCKED'

@@ -92,8 +92,8 @@ databases until it expires. The first key of the set that can sign does.
   vsync token --keys keys.json --subject report --db '*' --expires 24h --read-only`,
 		flags: func(f *flags) {
 			f.text(&keys, "keys", "", "FILE", "the set of keys (else VSYNC_KEYS: a file, or the set itself)")
-			f.text(&subject, "subject", "", "TEXT", "whose it is")
-			f.list(&databases, "db", "NAME", "database; can be given again; *: all")
+			f.text(&subject, "subject", "", "TEXT", "whose it is; required")
+			f.list(&databases, "db", "NAME", "database, required; can be given again; *: all")
 			f.duration(&expires, "expires", "TIME", "how long it is good, such as 30m or 24h (else 1h)")
 			f.bool(&readOnly, "read-only", "it allows reading only")
 		},
