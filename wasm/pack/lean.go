@@ -58,7 +58,7 @@ func lean(dir string) error {
 			fmt.Fprintf(os.Stderr, "pack: %s is not as Go 1.26 has it, and stays whole: the engine becomes larger\n", name)
 			continue
 		}
-		copied := filepath.Join(dir, strings.ReplaceAll(c.pkg, "/", "_")+"_"+c.file)
+		copied := filepath.Join(dir, strings.ReplaceAll(c.pkg, "/", "_")+"_"+strings.TrimSuffix(c.file, ".go")) // no .go: it is of no package here
 		if err := write(copied, strings.Replace(string(whole), c.old, c.new, 1)); err != nil {
 			return err
 		}
