@@ -17,7 +17,7 @@ import (
 //	before ──▶ batch ──▶ what came since ──▶ now          Revert:  now ──▶ the value of an earlier version
 //	   └──────────────────────────────────▶ now − batch   Undo:    now ──▶ without what the batch changed
 //
-// What the batch changed is the difference to what its writer had before him. Paths that were changed again since stay as they are, and
+// What the batch changed is the difference to what its writer had before him. Paths that hold another value by now stay as they are, and
 // of counters, sets and texts just his part goes: merge.Undo.
 
 // Signed is what a write of these carries beside what it does: see Write.

@@ -162,7 +162,7 @@ export interface Database extends AsyncDisposable {
   batch(fn: (tx: Batch) => void | Promise<void>, options?: { note?: string }): Promise<Receipt>;
   /**
    * Takes back what a batch did, anyone's, and leaves what happened since: a new batch, which merges as any, and can be undone itself.
-   * Paths that were changed again since stay as they are; of counters, sets and texts under field rules just the batch's part goes.
+   * Paths that hold another value by now stay as they are; of counters, sets and texts under field rules just the batch's part goes.
    * `note` is a label, as of `batch`.
    *
    * Rejects with INVALID if nothing of it is left to be undone; TOO_OLD if history does not hold the batch, or what it replaced.

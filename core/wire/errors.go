@@ -30,35 +30,6 @@ const (
 	CodeSuperseded      Code = "SUPERSEDED"
 )
 
-// A Reaction is what a device does about a code that ended its connection.
-type Reaction uint8
-
-const (
-	Reconnect    Reaction = iota // comes back after the usual delay and settles; the rule for unknown codes
-	ReconnectLow                 // comes back at the longest delay, and shows why
-	Hold                         // asks for a token, then comes back; the queue is kept
-	Refused                      // waits for a change of token, settings or software
-	StartOver                    // comes back without a marker
-	Reenter                      // takes a new device id, without the parents that the hub lacks
-	Superseded                   // nothing if this connection had a successor, else re-entry
-)
-
-var reactions = map[Code]Reaction{
-	CodeVersion:         Refused,
-	CodeUnknownMessage:  Refused,
-	CodeInvalid:         Refused,
-	CodeGap:             Reenter,
-	CodeOtherHub:        Refused,
-	CodeUnknownMarker:   StartOver,
-	CodeUnauthenticated: Hold,
-	CodeForbidden:       Refused,
-	CodeCorrupt:         ReconnectLow,
-	CodeSuperseded:      Superseded,
-}
-
-// Reaction returns what a device does when an error with this code ended its connection.
-func (c Code) Reaction() Reaction { return reactions[c] }
-
 // valid reports whether c has the form of a code: [A-Z0-9_]{1,32}.
 func (c Code) valid() bool {
 	for i := range len(c) {

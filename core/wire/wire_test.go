@@ -174,21 +174,6 @@ func TestALongListDoesNotAllocateBeforeItIsThere(t *testing.T) {
 	}
 }
 
-func TestEveryCodeHasAReaction(t *testing.T) {
-	want := map[Code]Reaction{
-		CodeProtocol: Reconnect, CodeTooLarge: Reconnect, CodeHash: Reconnect, CodeRateLimited: Reconnect,
-		CodeQuota: Reconnect, CodeInternal: Reconnect, "OF_TOMORROW": Reconnect, CodeCorrupt: ReconnectLow,
-		CodeVersion: Refused, CodeUnknownMessage: Refused, CodeInvalid: Refused, CodeOtherHub: Refused,
-		CodeForbidden: Refused, CodeUnauthenticated: Hold, CodeUnknownMarker: StartOver, CodeGap: Reenter,
-		CodeSuperseded: Superseded,
-	}
-	for code, reaction := range want {
-		if got := code.Reaction(); got != reaction {
-			t.Errorf("%s: expected %d, got %d", code, reaction, got)
-		}
-	}
-}
-
 func TestSplitAnnotation(t *testing.T) {
 	ann, mac, ok := SplitAnnotation(append([]byte{0, 5}, bytes.Repeat([]byte{9}, 16)...))
 	if !ok || !bytes.Equal(ann, []byte{0, 5}) || mac != change.Hash(bytes.Repeat([]byte{9}, 16)) {

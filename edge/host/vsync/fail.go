@@ -20,7 +20,7 @@ const (
 	exitNotFound = 3 // there is no such object, or no such database
 	exitCorrupt  = 4 // what is stored is damaged
 	exitLocked   = 5 // another process has the database open, or the port
-	exitRefused  = 6 // the hub refused it
+	exitRefused  = 6 // the hub refused what was written, or the token
 	exitUnsynced = 7 // the hub did not answer in time; what was written is stored here
 	exitStorage  = 8 // the disk is full, or cannot be written
 )

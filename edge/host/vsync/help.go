@@ -22,7 +22,7 @@ usage: vsync COMMAND [flags] [arguments]
 const exitTable = `
 exit codes
   0  done                                5  another process has the database open, or the port
-  1  any other failure                   6  the hub refused it; vsync problems lists what
+  1  any other failure                   6  the hub refused a write (see vsync problems), or the token
   2  wrong usage or input                7  not synced in time; what was written is stored here
   3  no such object or database          8  the disk is full or cannot be written
   4  stored data is damaged

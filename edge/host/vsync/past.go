@@ -21,7 +21,7 @@ func undoCommand() *command {
 		name: "undo", args: "VERSION [COLLECTION ID]", brief: "take back what a batch did, and leave what happened since", min: 1, max: 3,
 		help: `VERSION names the batch, as history and watch --json print it; with COLLECTION and ID only that
 object is taken back. What is written is one more batch, which can be undone itself. Paths that were
-changed again since stay as they are.`,
+changed since, to another value, stay as they are.`,
 		flags: func(f *flags) { noted(f, &w, &noWait) },
 		run: func(ctx context.Context, c *call) error {
 			v, err := versionArg(c.args[0])
