@@ -1,9 +1,11 @@
 package engine
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"vsync/core/change"
 	"vsync/wasm/port"
@@ -151,4 +153,50 @@ func TestALimitedResultComesInPieces(t *testing.T) {
 	a.answer(a.write([]any{0, "a", text, nil}))
 	expect(port.Piece, "a", "b")
 	expect(port.Whole, "c")
+}
+
+// Under field rules a side that comes makes another value, though the version that is shown stays: a limited result is told of it.
+func TestALimitedResultWhoseValuesAreMerged(t *testing.T) {
+	dial, late := narrow(t), &lateClock{}
+	counter := change.Map{{Key: "n", Value: "counter"}}
+	open := func(set func(e *Engine)) *tab {
+		e, _ := newEngine(t, dial)
+		set(e)
+		a := e.tab(t)
+		a.hello("notes", "feed", "ws://hub.test", "collections", map[string][]byte{"docs": rules(1, counter)})
+		a.answer(a.say(port.Synced, ""))
+		e.inForce(t, "docs", 1)
+		return a
+	}
+	count := func(a *tab, n int) string {
+		t.Helper()
+		b, err := change.Encode(change.Map{{Key: "n", Value: n}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return a.answer(a.write([]any{0, "x", b, nil}))[0].(string)
+	}
+	a := open(func(e *Engine) { e.cfg.Clock = late })
+	a.answer(a.say(port.Synced, count(a, 1)))
+	b := open(func(*Engine) {})
+	b.answer(b.say(port.Pause))
+	count(b, 2)
+	late.by.Store(int64(time.Second)) // so that the version that is shown is of a
+	count(a, 2)
+	n := a.say(port.Live, query("", "", "", false, 3))
+	version := func(want int) string {
+		t.Helper()
+		f := a.items(n)
+		row := f[3].([]any)[0].([]any)
+		v, err := change.DecodeValue([]byte(row[1].(string)))
+		if err != nil || fmt.Sprint(v) != fmt.Sprint(change.Map{{Key: "n", Value: want}}) {
+			t.Fatalf("the value is %v, want %d", v, want)
+		}
+		return fmt.Sprint(f[2], row[2:4])
+	}
+	mine := version(2)
+	b.answer(b.say(port.Resume))
+	if now := version(3); now != mine {
+		t.Errorf("the version %s is shown, and not %s: the test shows nothing", now, mine)
+	}
 }

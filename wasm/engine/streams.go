@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"errors"
+	"hash/maphash"
 	"iter"
 	"slices"
 
@@ -107,14 +108,18 @@ type window struct {
 	keys     []string
 	versions []change.Version
 	conflict []bool
+	values   []uint64 // hashes: under field rules they are made of all sides, whichever version is shown
 }
+
+var seed = maphash.MakeSeed()
 
 func (w *window) add(e *core.Entry) {
 	w.keys, w.versions, w.conflict = append(w.keys, e.Key.ID), append(w.versions, e.Version), append(w.conflict, e.Conflict)
+	w.values = append(w.values, maphash.Bytes(seed, e.Value))
 }
 
 func (w *window) equal(o *window) bool {
-	return slices.Equal(w.keys, o.keys) && slices.Equal(w.versions, o.versions) && slices.Equal(w.conflict, o.conflict)
+	return slices.Equal(w.keys, o.keys) && slices.Equal(w.versions, o.versions) && slices.Equal(w.conflict, o.conflict) && slices.Equal(w.values, o.values)
 }
 
 // touches says that a change of an object may change what the window shows.

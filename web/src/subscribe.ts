@@ -7,6 +7,7 @@ import { queryFields } from './query.js';
 import { callback, type Link } from './request.js';
 import { Result } from './result.js';
 import { readRows } from './rows.js';
+import { sameValue } from './value.js';
 
 type Call<T> = (entries: Entry<T>[], event: { marker: string }) => void;
 
@@ -30,7 +31,7 @@ class Live<T> {
     this.#link = link;
     this.#call = call;
     this.#onError = onError;
-    this.#result = new Result(query?.reverse === true, (a, b) => a.version === b.version && a.conflict === b.conflict);
+    this.#result = new Result(query?.reverse === true, (a, b) => a.version === b.version && a.conflict === b.conflict && sameValue(a.value, b.value));
     try {
       const fields = queryFields(collection, query);
       this.#n = link.stream(LIVE, 1, fields, {

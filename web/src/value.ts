@@ -177,3 +177,15 @@ function bad(depth: number, problem: string): VsyncError {
   }
   return invalid(`value at ${at.length > 300 ? `${at.slice(0, 300)}…` : at}: ${problem}`);
 }
+
+/** Whether two values that were read are the same. */
+export function sameValue(a: unknown, b: unknown): boolean {
+  if (Object.is(a, b)) return true;
+  if (!isObject(a) || !isObject(b) || Object.getPrototypeOf(a) !== Object.getPrototypeOf(b)) return false;
+  if (a instanceof Date) return Object.is(a.getTime(), (b as unknown as Date).getTime());
+  if (a instanceof Uint8Array) return a.length === b.length && a.every((byte, i) => byte === b[i]);
+  const keys = Object.keys(a);
+  return keys.length === Object.keys(b).length && keys.every((key) => Object.hasOwn(b, key) && sameValue(a[key], b[key]));
+}
+
+const isObject = (v: unknown): v is Record<string, unknown> => typeof v === 'object' && v !== null;

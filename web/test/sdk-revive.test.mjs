@@ -113,6 +113,21 @@ test("a subscription tells what has changed meanwhile, and nothing where nothing
   assert.deepEqual(calls, ["m1 k1 k2", "m2 k1 k2 k3", "m3 k2 k3"]);
 });
 
+test("a value that is another under the same version is told: field rules make it of all sides", async () => {
+  const browser = new Browser().install();
+  const { db, page, worker } = await browser.open();
+  const calls = [];
+  db.collection("notes").subscribe({}, (entries) => calls.push(entries));
+  page.items(await page.next("LIVE"), WHOLE, "m1", ...rows(["a", { n: 2, at: new Date(7), list: [1n << 60n, new Uint8Array([1])] }], ["b", { n: 2 }], ["c", [1]]), []);
+  await settle();
+  worker.letGo();
+  const { page: next } = await browser.met(1);
+  next.items(await next.next("LIVE"), WHOLE, "m2", ...rows(["a", { n: 2, at: new Date(7), list: [1n << 60n, new Uint8Array([1])] }], ["b", { n: 3 }], ["c", { 0: 1 }]), []);
+  await settle();
+  assert.deepEqual(calls.map((entries) => entries.slice(1).map(({ value }) => value)), [[{ n: 2 }, [1]], [{ n: 3 }, { 0: 1 }]]);
+  assert.equal(calls[1][0], calls[0][0], "what is as it was is the same object");
+});
+
 const event = (marker, flags, ...changes) => [marker, flags, device, 1000, "", [device], changes.map(([id, value]) => ["notes", id, bin(value), false, 0, 1, false])];
 
 test("a watcher goes on behind the last event, from wherever it began", async () => {
