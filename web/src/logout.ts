@@ -10,8 +10,14 @@ interface Said {
   outs: number;
 }
 
-const channelOf = (name: string): BroadcastChannel | undefined =>
-  typeof BroadcastChannel === 'function' ? new BroadcastChannel(`vsync:out:${name}`) : undefined;
+/** Undefined where browsers have none, or refuse it, as to frames that are sandboxed. */
+function channelOf(name: string): BroadcastChannel | undefined {
+  try {
+    return new BroadcastChannel(`vsync:out:${name}`);
+  } catch {
+    return undefined;
+  }
+}
 
 /** Forgets who opened a database last, and has all pages of this origin close it. Where it is no user's, nobody leaves. */
 export async function logOut(name: string): Promise<void> {

@@ -121,7 +121,7 @@ export class Session {
       await pause(Math.max(REVIVALS[tries]!, tries === 0 ? rest : 0));
       if (this.#over) return;
       if (this.#asleep) continue;
-      this.#trying = new AbortController();
+      const { signal } = (this.#trying = new AbortController());
       try {
         await this.#m.still?.();
         if (this.#over) return;
@@ -129,7 +129,7 @@ export class Session {
         return this.#over ? this.#let() : undefined;
       } catch (err) {
         if (this.#over) return;
-        if (this.#asleep) continue;
+        if (this.#asleep || signal.aborted) continue; // it was put aside, and goes on perhaps
         last = err instanceof Died ? err.cause : err;
         tries++;
         if (last instanceof VsyncError && last.code !== 'ENGINE_LOST' && last.code !== 'LOCKED') return this.#m.link.end(last);

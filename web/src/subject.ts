@@ -98,9 +98,12 @@ const past = (now = 0, before = 0): boolean => now > before;
 export const loggedOut = (name: string): VsyncError =>
   new VsyncError('LOGGED_OUT', `the user whose "${name}" this page had open has logged out: show nothing of it any more, and open it again for who logs in`);
 
-/** Notes that what was at a place is destroyed, and forgets who opened it last. */
+/** Notes that what was at a place is destroyed, and forgets that it was opened last, unless that is another one by now. */
 export async function bury(name: string, place: string): Promise<void> {
-  await change(name, ({ last: _, ...entry }) => ({ ...entry, gone: { ...entry.gone, [place]: (entry.gone?.[place] ?? 0) + 1 } }));
+  await change(name, ({ last, ...entry }) => {
+    const other = last !== undefined && placeOf(name, entry, last) !== place;
+    return { ...entry, ...(other ? { last } : {}), gone: { ...entry.gone, [place]: (entry.gone?.[place] ?? 0) + 1 } };
+  });
 }
 
 /** The place of who opened it last. Rejects with INVALID after a logout. */

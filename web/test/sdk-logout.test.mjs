@@ -183,3 +183,46 @@ test("a page that was frozen, and whose engine was not: it finds that its user h
   await db.close();
   closedBy(db, "LOGGED_OUT");
 });
+
+test("a page that is put aside and shown again while it looks whether its user is still there goes on", async () => {
+  const browser = new Browser().install({ channels: true, storage: true });
+  const { db, worker } = await browser.open("notes", { token: ada });
+  const get = db.collection("notes").get("a");
+  worker.letGo();
+  await until(() => db.status.current.phase === "connecting");
+  for (const [type, on] of [["pagehide", true], ["pageshow", true]]) browser.listeners.get(type)({ type, persisted: on });
+  const { page } = await browser.met(1);
+  page.ok(await said(page, "GET"), bin(1));
+  assert.equal(await get, 1);
+});
+
+test("who opens a database while that of another user is destroyed is still the last one who has", async () => {
+  const browser = new Browser().install({ channels: true, storage: true });
+  await browser.open("notes", { token: ada });
+  const destroying = destroy("notes", { force: true });
+  await until(() => browser.greeted.length > 1);
+  const { page } = browser.greeted[1];
+  const asked = await page.next("DESTROY");
+  const { db, hello } = await browser.open("notes", { token: ben });
+  page.ok(asked);
+  await destroying;
+  await settle();
+  assert.equal(db.status.current.phase, "local");
+  const later = await browser.open("notes", { token: () => Promise.reject(new Error("no network")) });
+  assert.equal(later.hello.fields[1].place, hello.fields[1].place);
+});
+
+test("where browsers refuse channels to a page, it opens what it may, and a logout is found when it goes on", async () => {
+  const browser = new Browser().install({ storage: true });
+  globalThis.BroadcastChannel = class {
+    constructor() {
+      throw new DOMException("The operation is insecure.", "SecurityError");
+    }
+  };
+  const { db, page } = await browser.open("notes", { token: ada });
+  page.answer("CLOSE", (close) => page.ok(close));
+  await logout("notes");
+  browser.listeners.get("resume")({ type: "resume" });
+  await until(() => db.status.current.phase === "closed");
+  closedBy(db, "LOGGED_OUT");
+});
