@@ -37,6 +37,7 @@ export async function reach(name: string, wanted: Wanted, not: readonly string[]
   const letGo = await hold(tab);
   const greet = (host: Host, silence?: number): Promise<Reached | undefined> => greeted(name, host, tab, letGo, receiver, signal, silence);
   try {
+    if (signal.aborted) throw aborted(signal);
     if (not.length > 0) return await atDoor(name, not, greet, signal, letGo);
     for (;;) {
       const host = kind === 'leader' ? await elect(name, signal) : kind === 'tab' ? dedicated(name, 'tab') : shared(name);

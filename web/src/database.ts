@@ -51,7 +51,7 @@ export async function openDatabase(name: string, options: Options): Promise<Data
       met: (hosting) => board.host(hosting),
       seeking: (why) => board.seek(why),
       closed: () => board.closed,
-      still: () => subject.still(database?.leaving ?? false),
+      still: () => subject.still(() => database?.leaving ?? false),
     });
     await session.begin(options.signal);
     await found.catch((err: unknown) => {
@@ -141,7 +141,7 @@ class Replica implements Database {
       },
       wake: () => {
         ear.open();
-        if (!session.wake()) subject.still(this.leaving).catch((err: VsyncError) => this.leave(err));
+        if (!session.wake()) subject.still(() => this.leaving).catch((err: VsyncError) => this.leave(err));
       },
     });
   }

@@ -23,6 +23,8 @@ interface Waiting {
   end?(): void;
   /** It is to be answered before the database closes. */
   write?: boolean;
+  /** It is what is said before all else: without it, no write that waits is answered. */
+  first?: boolean;
   /** Stops listening for the caller's signal. */
   quiet?: () => void;
   /** Says it to the next engine; false where that cannot be done. */
@@ -128,7 +130,7 @@ export class Link {
       if (this.#over) throw again(this.#over);
       const n = ++this.#last;
       this.#next.frame(kind, n, fields, write);
-      const waiting: Waiting = { ok: (r) => (skip(r, answer), resolve()), fail: reject, fields: answer, engines: 1 };
+      const waiting: Waiting = { ok: (r) => (skip(r, answer), resolve()), fail: reject, fields: answer, first: true, engines: 1 };
       this.#waiting.set(n, waiting);
       if (signal) this.#listen(n, waiting, signal, reject);
     });
@@ -321,7 +323,7 @@ export class Link {
   quit(err: VsyncError): void {
     this.#quitting = err;
     for (const [n, waiting] of this.#waiting) {
-      if (waiting.write) continue;
+      if (waiting.write || waiting.first) continue;
       this.cancel(n);
       waiting.fail(again(err));
     }

@@ -84,10 +84,10 @@ export class Subject {
     return past(outs, this.#found.outs);
   }
 
-  /** Rejects where others have ended it since it was found: with LOGGED_OUT, unless that is known, or with CLOSED, as it was destroyed. */
-  async still(leaving: boolean): Promise<void> {
+  /** Rejects where others have ended it since it was found: with LOGGED_OUT, unless that is known by then, or with CLOSED, as it was destroyed. */
+  async still(leaving: () => boolean): Promise<void> {
     const now = await look(this.name).catch(() => undefined); // where storage is at fault, the engine says so
-    if (!leaving && past(now?.outs, this.#found.outs)) throw loggedOut(this.name);
+    if (!leaving() && past(now?.outs, this.#found.outs)) throw loggedOut(this.name);
     if (past(now?.gone?.[this.place], this.#found.gone?.[this.place])) throw new VsyncError('CLOSED', 'the database was destroyed by another page');
   }
 }

@@ -190,7 +190,7 @@ test("a page that is put aside and shown again while it looks whether its user i
   const get = db.collection("notes").get("a");
   worker.letGo();
   await until(() => db.status.current.phase === "connecting");
-  for (const [type, on] of [["pagehide", true], ["pageshow", true]]) browser.listeners.get(type)({ type, persisted: on });
+  for (const type of ["pagehide", "pageshow"]) browser.listeners.get(type)({ type, persisted: true });
   const { page } = await browser.met(1);
   page.ok(await said(page, "GET"), bin(1));
   assert.equal(await get, 1);
@@ -224,5 +224,20 @@ test("where browsers refuse channels to a page, it opens what it may, and a logo
   await logout("notes");
   browser.listeners.get("resume")({ type: "resume" });
   await until(() => db.status.current.phase === "closed");
+  closedBy(db, "LOGGED_OUT");
+});
+
+test("logout: an engine that ends before a page hears of it takes nothing with it that was to be written", async () => {
+  const browser = new Browser().install({ channels: true, storage: true });
+  const { db, page, worker } = await browser.open("notes", { token: ada });
+  const put = db.collection("notes").put("b", 1);
+  await said(page, "WRITE");
+  await logout("notes");
+  worker.letGo();
+  const next = await browser.met(1);
+  next.page.ok(await said(next.page, "WRITE"), version(1));
+  next.page.answer("CLOSE", (close) => next.page.ok(close));
+  await put;
+  await db.close();
   closedBy(db, "LOGGED_OUT");
 });

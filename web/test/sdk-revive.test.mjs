@@ -286,6 +286,24 @@ test("closing waits for writes, through the end of an engine too", async () => {
   await closing;
 });
 
+test("closing waits for writes while the next engine has not answered yet", async () => {
+  const browser = new Browser().install();
+  const { db, worker } = await browser.open();
+  const put = db.collection("notes").put("a", 1);
+  worker.letGo();
+  while (!browser.greeted[1]) await settle();
+  const { page } = browser.greeted[1];
+  const hello = await page.next("HELLO");
+  const get = rejects(db.collection("notes").get("a"), "CLOSED");
+  const closing = db.close();
+  await get;
+  page.ok(hello, device);
+  page.ok(await page.next("WRITE"), version(1));
+  page.ok(await page.next("CLOSE"));
+  assert.equal((await put).version, version(1));
+  await closing;
+});
+
 test("a database that was closed by the engine is not opened again behind the application's back", async () => {
   const browser = new Browser().install();
   const { db, page, worker } = await browser.open();
@@ -312,6 +330,21 @@ test("in the back/forward cache a page holds nothing, and goes on when it is sho
   next.page.ok(await next.page.next("WRITE"), version(1));
   assert.equal((await put).version, version(1));
   assert.ok(browser.locks.holds(next.page.greeting.tab));
+});
+
+test("a page that is put aside before it has greeted an engine greets none until it is shown again", async () => {
+  const browser = new Browser().install();
+  const { db, worker } = await browser.open();
+  const put = db.collection("notes").put("a", 1);
+  worker.letGo();
+  while (db.status.current.phase !== "connecting") await new Promise(setImmediate);
+  browser.listeners.get("pagehide")({ type: "pagehide", persisted: true });
+  await settle();
+  assert.equal(browser.greeted.length, 1);
+  browser.listeners.get("pageshow")({ type: "pageshow", persisted: true });
+  const { page } = await browser.met(1);
+  page.ok(await page.next("WRITE"), version(1));
+  assert.equal((await put).version, version(1));
 });
 
 test("one tab leads, and resigns when its page is frozen; the others follow the engine that is there", async () => {
