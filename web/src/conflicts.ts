@@ -46,6 +46,7 @@ function follow<T>(link: Link, write: Fields, read: (r: Reader) => Conflict<T>[]
   try {
     n = link.stream(LIVECONFLICTS, 1, write, {
       fields: 3,
+      standing: true,
       items: (r) => items(r.int(), read(r), r.strs()),
       fail: (err) => link.later(() => fail(err)),
       again: () => {

@@ -29,13 +29,17 @@ interface Waiting {
   quiet?: () => void;
   /** Says it to the next engine; false where that cannot be done. */
   again?: (out: Outbox) => boolean;
-  /** How many engines were asked. */
+  /** How many engines were asked, and may have ended by it. */
   engines: number;
+  /** It waits for what happens elsewhere, perhaps for long. */
+  standing?: boolean | undefined;
 }
 
 export interface Stream {
   /** How many fields its ITEMS have. */
   fields: number;
+  /** It waits for what happens elsewhere: no engine that was sound has ended by it. */
+  standing?: boolean;
   items(r: Reader): void;
   end?(): void;
   fail(err: VsyncError): void;
@@ -52,6 +56,8 @@ export interface Manner {
   fixed?: boolean;
   /** Asking a second engine might do it twice: it fails with its engine. */
   once?: boolean;
+  /** As of a stream. */
+  standing?: boolean;
   /** What comes before the answer, and begins anew with another engine. */
   pieces?: { take(r: Reader): void; anew(): void };
 }
@@ -101,11 +107,12 @@ export class Link {
     }
   }
 
-  /** The engine is gone. What another one cannot be asked for fails with this. */
-  detach(err: VsyncError): void {
+  /** The engine is gone, after it was sound perhaps. What another one cannot be asked for fails with this. */
+  detach(err: VsyncError, sound: boolean): void {
     this.#live = false;
     this.#out = this.#next = nowhere();
     for (const [n, waiting] of [...this.#waiting]) {
+      if (sound && waiting.standing) waiting.engines = 0;
       if (waiting.again && waiting.engines < MAX_ENGINES) continue;
       this.#drop(n);
       waiting.fail(again(err));
@@ -137,13 +144,13 @@ export class Link {
   }
 
   /** Rejects at once when the signal aborts, and tells the engine. */
-  request<T>(kind: number, fields: number, write: Fields | undefined, answer: number, read: (r: Reader) => T, { signal, write: isWrite, fixed, once, pieces }: Manner = {}): Promise<T> {
+  request<T>(kind: number, fields: number, write: Fields | undefined, answer: number, read: (r: Reader) => T, { signal, write: isWrite, fixed, once, standing, pieces }: Manner = {}): Promise<T> {
     return new Promise<T>((resolve, reject) => {
       if (this.over) throw again(this.over);
       if (signal?.aborted) throw aborted(signal);
       const n = ++this.#last;
       const kept = this.#out.frame(kind, n, fields, write, isWrite && !fixed && !once);
-      const waiting: Waiting = { ok: (r) => resolve(read(r)), fail: reject, fields: answer, engines: this.#live ? 1 : 0 };
+      const waiting: Waiting = { ok: (r) => resolve(read(r)), fail: reject, fields: answer, engines: this.#live ? 1 : 0, standing };
       if (isWrite) waiting.write = true;
       if (pieces) waiting.items = (r) => (pieces.take(r), this.more(n, 1));
       // An application may change the values of a write, but not what else is asked for.
@@ -175,7 +182,7 @@ export class Link {
     if (this.over) throw again(this.over);
     const n = ++this.#last;
     this.#out.frame(kind, n, fields, write);
-    const waiting: Waiting = { fields: to.fields, fail: (err) => to.fail(err), engines: this.#live ? 1 : 0 };
+    const waiting: Waiting = { fields: to.fields, fail: (err) => to.fail(err), engines: this.#live ? 1 : 0, standing: to.standing };
     waiting.items = (r) => {
       waiting.engines = 1;
       to.items(r);

@@ -99,13 +99,14 @@ export class Session {
     this.#reached = undefined;
   }
 
-  /** The engine is gone. While it has not answered the first request, that fails. */
-  #lost(err: VsyncError): void {
+  /** The engine is gone, or let go of though it is sound. While it has not answered the first request, that fails. */
+  #lost(err: VsyncError, sound = false): void {
     const met = this.#since > 0;
-    this.#hasty = met && Date.now() - this.#since > STEADY ? 0 : this.#hasty + 1;
+    sound ||= met && Date.now() - this.#since > STEADY;
+    this.#hasty = sound ? 0 : this.#hasty + 1;
     this.#since = 0;
     this.#let();
-    this.#m.link.detach(err);
+    this.#m.link.detach(err, sound);
     if (!met || this.#over) return;
     const closed = this.#m.closed?.();
     if (closed) return this.#m.link.end(closed);
@@ -145,7 +146,7 @@ export class Session {
     const awake = new Promise<void>((resolve) => (wake = resolve));
     this.#asleep = { awake, wake };
     this.#trying.abort();
-    if (this.#since > 0) this.#lost(lostEngine('as this page was put aside'));
+    if (this.#since > 0) this.#lost(lostEngine('as this page was put aside'), true);
     this.#hasty = 0;
   }
 

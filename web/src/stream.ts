@@ -44,6 +44,7 @@ class Iteration<T> implements AsyncIterableIterator<T, undefined> {
       const source = begin();
       this.#n = link.stream(source.kind, source.fields, source.write, {
         fields: source.itemFields,
+        standing: source.again !== undefined,
         items: (r) => this.#take(source.read(r)),
         end: () => this.#finish(undefined),
         fail: (err) => this.#finish(err),

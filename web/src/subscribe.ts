@@ -36,6 +36,7 @@ class Live<T> {
       const fields = queryFields(collection, query);
       this.#n = link.stream(LIVE, 1, fields, {
         fields: 5,
+        standing: true,
         items: (r) => this.#items(r.int(), r.str(), readRows<T>(r), r.strs()),
         fail: (err) => link.later(() => this.#fail(err)),
         again: () => {

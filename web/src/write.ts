@@ -168,7 +168,7 @@ export function writeOne(link: Link, collection: string, id: string, value: unkn
 /** Waits for the hub; everything that is written now with an empty version. */
 export function synced(link: Link, version: string, options: { signal?: AbortSignal } | undefined): Promise<void> {
   fieldsOf('synced', options, ['signal']);
-  return link.request(SYNCED, 1, (w) => void w.str(version), 0, () => undefined, { signal: signalOf('synced', options) });
+  return link.request(SYNCED, 1, (w) => void w.str(version), 0, () => undefined, { signal: signalOf('synced', options), standing: true });
 }
 
 export function receipt(link: Link, version: string): Receipt {

@@ -347,6 +347,29 @@ test("a page that is put aside before it has greeted an engine greets none until
   assert.equal((await put).version, version(1));
 });
 
+test("what waits for something to happen goes on, however often the page is put aside meanwhile, and however many sound engines end", async (t) => {
+  t.mock.timers.enable({ apis: ["Date"], now: 1e12 });
+  const browser = new Browser().install();
+  let { db, page, worker } = await browser.open("notes", { feed: "ws://x" });
+  const next = db.watch({ from: "now" })[Symbol.asyncIterator]().next();
+  const synced = db.synced();
+  page.items(await page.next("WATCH"), ...event("7", 0));
+  await settle();
+  const aside = () => ["pagehide", "pageshow"].forEach((type) => browser.listeners.get(type)({ type, persisted: true }));
+  const end = () => (t.mock.timers.tick(10_001), worker.letGo());
+  for (let n = 1; n <= 8; n++) {
+    if (n <= 4) aside();
+    else end();
+    ({ page, worker } = await browser.met(n));
+  }
+  const said = await all(page);
+  const [watch, waits] = ["WATCH", "SYNCED"].map((kind) => said.find((one) => one.kind === kind));
+  page.items(watch, ...event("8", 0, ["k1", 1]));
+  page.ok(waits);
+  assert.equal((await next).value.marker, "8");
+  await synced;
+});
+
 test("one tab leads, and resigns when its page is frozen; the others follow the engine that is there", async () => {
   const browser = new Browser().install({ shared: false, channels: true });
   const first = await browser.open();
