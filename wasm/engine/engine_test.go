@@ -470,6 +470,20 @@ func TestStatusSaysWhatItWaitsFor(t *testing.T) {
 	waits("resume")
 }
 
+// The engine that follows a paused one is told so by whoever opens the database there. A page that comes back to one that others have
+// open may not know that they have resumed.
+func TestWhoOpensADatabaseSaysThatItWasPaused(t *testing.T) {
+	e, _ := newEngine(t, narrow(t))
+	a, b := e.tab(t), e.tab(t)
+	a.hello("notes", "feed", "ws://hub.test", "paused", true)
+	a.hear("that it is paused", func(kind int, _ uint64, fields []any) bool {
+		return kind == port.Status && fields[0].(map[string]any)["paused"] == true
+	})
+	a.answer(a.say(port.Resume))
+	b.hello("notes", "feed", "ws://hub.test", "paused", true)
+	b.answer(b.say(port.Synced, b.put("a", 1)))
+}
+
 // lateClock can be set forward.
 type lateClock struct {
 	clock.System

@@ -20,6 +20,7 @@ type options struct {
 	durability string // "relaxed" or "strict"
 	token      bool   // the page can be asked for a token
 	agent      string
+	paused     bool  // the exchange with the hub was, in the engine before
 	rules      ruled // of collections; of an open database what all pages have said
 }
 
@@ -235,6 +236,9 @@ func (db *database) connect() error {
 		return err
 	}
 	db.watcher = w
+	if db.opt.paused {
+		w.Pause()
+	}
 	w.Subscribe(func(watcher.Status) { db.board.nudge() })
 	db.raise = make(chan struct{}, 1)
 	db.running.Go(func() { w.Run(db.ctx) })

@@ -229,6 +229,8 @@ func readOptions(r *port.Reader) (o options, wrong error) {
 			o.token = r.Bool()
 		case "agent":
 			o.agent = r.Str()
+		case "paused":
+			o.paused = r.Bool()
 		case "collections":
 			o.rules = readRules(r, &wrong)
 		default:

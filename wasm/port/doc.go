@@ -40,7 +40,8 @@
 //
 //	page ─▶ engine
 //	  1 HELLO    n, protocol (3), {"name" str, "place" str (in this browser's storage, if it is not the name: web/src/subject.ts),
-//	             "feed" str, "durability" str, "token" bool, "agent" str, "collections" {COLLECTION rules bin …}}
+//	             "feed" str, "durability" str, "token" bool, "agent" str, "paused" bool (if it was in the engine before, and nobody
+//	             has it open), "collections" {COLLECTION rules bin …}}
 //	                                                        ─▶ OK device str. Comes first; STATUS comes before the OK
 //	  2 DESTROY  n, protocol (3), name str, force bool, and, if it is not the name, place str
 //	                                                        ─▶ OK. Comes first, instead of HELLO; nothing follows

@@ -77,14 +77,14 @@ const boardOf = (link: Link): Board =>
     (fn) => link.later(fn),
   );
 
-/** Shakes hands. An engine that follows another one does not know that the exchange with the hub was paused. */
+/** Shakes hands. An engine that follows another one does not know that the exchange with the hub was paused; one that has other pages does. */
 async function hello(link: Link, { name, place }: Subject, options: Options, paused: boolean, signal: AbortSignal): Promise<void> {
   await link.first(
     HELLO,
     2,
     (w) => {
       w.int(PROTOCOL);
-      w.map(5 + Number(place !== name) + Number(options.rules.length > 0));
+      w.map(5 + Number(place !== name) + Number(paused) + Number(options.rules.length > 0));
       const field = (key: string, value: string): void => {
         w.str(key);
         w.str(value);
@@ -96,6 +96,10 @@ async function hello(link: Link, { name, place }: Subject, options: Options, pau
       w.str('token');
       w.bool(options.token !== undefined);
       field('agent', globalThis.navigator?.userAgent ?? '');
+      if (paused) {
+        w.str('paused');
+        w.bool(true);
+      }
       if (options.rules.length > 0) {
         w.str('collections');
         w.map(options.rules.length);
@@ -108,7 +112,6 @@ async function hello(link: Link, { name, place }: Subject, options: Options, pau
     1, // the device, which STATUS said before
     signal,
   );
-  if (paused) await link.first(PAUSE, 0, () => undefined, 0, signal);
 }
 
 const closed = (): VsyncError => new VsyncError('CLOSED', 'the database was closed: open it again');
