@@ -144,8 +144,8 @@ func (d *device) mergeSeen() {
 		return
 	}
 	old := d.read[i]
-	if !there || slices.Equal(e.Frontier, []change.Version{old.version}) && face(e.Value) != face(old.value) {
-		return // what was refused meanwhile is not in it any more
+	if !there || slices.Equal(e.Frontier, []change.Version{old.version}) && face(e.Value) != face(old.value) || reordered(old.value, e.Value) {
+		return // what was refused meanwhile is not in it any more; where that had made the object, lines stand in another order
 	}
 	found := d.historyOf(k)
 	if found == nil {
@@ -166,6 +166,16 @@ func (d *device) mergeSeen() {
 	if d.perform(w, core.Write{Ops: []core.Op{{Key: k, Value: value, Seen: []change.Version{old.version}}}}) {
 		s.count("merge: of what was read before")
 	}
+}
+
+// reordered says that lines which two values have stand in another order in each.
+func reordered(a, b []byte) bool {
+	_, was := readRuled(a)
+	_, is := readRuled(b)
+	common := func(of, in []string) []string {
+		return slices.DeleteFunc(slices.Clone(of), func(l string) bool { return !slices.Contains(in, l) })
+	}
+	return !slices.Equal(common(was, is), common(is, was))
 }
 
 // readMerged: who reads what he wrote reads it.
