@@ -265,7 +265,7 @@ export interface Collection<T> {
    * that are as they were are the same objects. `event.marker` is where `watch` would go on from.
    *
    * Returns the way to stop; after it, `fn` is not called any more. What `fn` throws is reported as an uncaught error and stops
-   * nothing. `onError` hears once of what ends the subscription; without it that is reported too, unless it is CLOSED.
+   * nothing. `onError` hears once of what ends the subscription; without it that is reported too, unless it is CLOSED or LOGGED_OUT.
    */
   subscribe(
     query: Query,
@@ -304,7 +304,8 @@ export interface Conflicts<T> {
   list(): Promise<Conflict<T>[]>;
   /**
    * Calls `fn` with all of them soon, and again whenever one begins, changes or ends, on whichever device. Returns the way to stop. `onError`
-   * hears once of what ends it; without it that is reported as an uncaught error, unless it is CLOSED.
+   * hears once of what ends it; without it that is reported as an uncaught error, unless it is CLOSED
+   * or LOGGED_OUT.
    */
   subscribe(fn: (conflicts: Conflict<T>[]) => void, onError?: (error: VsyncError) => void): () => void;
 }

@@ -1,7 +1,7 @@
 // Conflicts: objects of which several versions stand beside each other. What ends one is an ordinary write that names all of them.
 import type { Conflict, Conflicts, Receipt, VsyncError } from '../vsync.js';
 import { checkFunction, checkVersion } from './arguments.js';
-import { invalid, quote, report } from './errors.js';
+import { invalid, isClosing, quote, report } from './errors.js';
 import { CONFLICTS, LIVECONFLICTS, type Fields } from './frame.js';
 import { Malformed, type Reader } from './reader.js';
 import { callback, type Link } from './request.js';
@@ -31,7 +31,7 @@ function follow<T>(link: Link, write: Fields, read: (r: Reader) => Conflict<T>[]
     if (over) return;
     over = true;
     if (onError) callback(onError, err);
-    else if (err.code !== 'CLOSED') report(err);
+    else if (!isClosing(err)) report(err);
   };
   const items = (part: number, list: Conflict<T>[], gone: string[]): void => {
     if (result.take(part, list, gone) === 'part') return link.more(n, 1);

@@ -16,6 +16,9 @@ export const invalid = (message: string): VsyncError => new VsyncError('INVALID'
 /** The same failure for another caller, whose stack it then shows. */
 export const again = (err: VsyncError): VsyncError => new VsyncError(err.code, err.message, { cause: err });
 
+/** Whether an error says no more than that the database is closed, by whomever: its status says so too. */
+export const isClosing = (err: VsyncError): boolean => err.code === 'CLOSED' || err.code === 'LOGGED_OUT';
+
 /** What an application's callback has thrown: it becomes an uncaught error and stops nothing here. */
 export function report(err: unknown): void {
   if (typeof reportError === 'function') reportError(err);

@@ -1,7 +1,7 @@
 // A live result: each batch that changes it is told once, with all of it.
 import type { Entry, Query } from '../vsync.js';
 import { checkFunction } from './arguments.js';
-import { VsyncError, report } from './errors.js';
+import { isClosing, report, VsyncError } from './errors.js';
 import { LIVE } from './frame.js';
 import { queryFields } from './query.js';
 import { callback, type Link } from './request.js';
@@ -62,7 +62,7 @@ class Live<T> {
     this.#over = true;
     this.#result.clear();
     if (this.#onError) callback(this.#onError, err);
-    else if (err.code !== 'CLOSED') report(err);
+    else if (!isClosing(err)) report(err);
   }
 
   #items(part: number, marker: string, rows: Entry<T>[], gone: string[]): void {

@@ -33,6 +33,9 @@ for (const [hosting, has] of [["shared", {}], ["leader", { shared: false }], ["t
     const browser = new Browser().install({ channels: true, storage: true, ...has });
     const pages = [await browser.open("notes", { token: ada, hosting }), await browser.open("notes", { token: async () => ada, hosting })];
     const other = await browser.open("other", { hosting: "tab" });
+    const reported = [];
+    globalThis.reportError = (err) => reported.push(err.code);
+    for (const { db } of pages) db.collection("notes").subscribe({}, () => undefined); // nobody hears how it ends: the status says it
     const over = pages.map(({ db }) => waits(db, "LOGGED_OUT"));
     const written = pages.map(({ db }) => db.collection("notes").put("b", 1));
     await logout("notes");
@@ -48,6 +51,8 @@ for (const [hosting, has] of [["shared", {}], ["leader", { shared: false }], ["t
       await db.close();
       assert.ok(!browser.locks.holds(page.greeting.tab), "the engine learns that the page is gone");
     }
+    delete globalThis.reportError;
+    assert.deepEqual(reported, []);
     assert.equal(other.db.status.current.phase, "local");
     const refused = rejects(open("notes", { hosting }), "UNAUTHENTICATED");
     await browser.met(browser.greeted.length);
