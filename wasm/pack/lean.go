@@ -19,7 +19,8 @@ type cut struct {
 
 // The linker keeps every method String of a type that reaches an interface, as every context's does that tells its deadline, so that all is
 // linked by which a time of any zone can be written. And settings of GODEBUG, which nobody makes where an engine runs, are parsed, counted,
-// and bisected. Both together are a seventieth of an engine after compression.
+// and bisected. Both together are a seventieth of an engine after compression. Of what the scheduler and the collector do they can write a
+// trace, which nothing here begins: a fortieth.
 var cuts = []cut{
 	{
 		pkg: "time", file: "format.go",
@@ -29,6 +30,21 @@ var cuts = []cut{
 	{
 		pkg: "internal/godebug", file: "godebug.go",
 		old: "func init() {\n\tsetUpdate(update)\n\tsetNewIncNonDefault(newIncNonDefault)\n}\n",
+	},
+	{
+		pkg: "runtime", file: "traceruntime.go",
+		old: "func traceEnabled() bool {\n\treturn trace.enabled\n",
+		new: "func traceEnabled() bool {\n\treturn false\n",
+	},
+	{
+		pkg: "runtime", file: "traceruntime.go",
+		old: "func traceAllocFreeEnabled() bool {\n\treturn trace.enabledWithAllocFree\n",
+		new: "func traceAllocFreeEnabled() bool {\n\treturn false\n",
+	},
+	{
+		pkg: "runtime", file: "traceruntime.go",
+		old: "func (tl traceLocker) ok() bool {\n\treturn tl.gen != 0\n",
+		new: "func (tl traceLocker) ok() bool {\n\treturn false\n",
 	},
 }
 
@@ -44,25 +60,32 @@ func lean(dir string) error {
 	}
 	var overlay struct{ Replace map[string]string }
 	overlay.Replace = map[string]string{}
+	texts := map[string]string{} // by the file's name, without what was cut before
 	for _, c := range cuts {
 		at, err := exec.Command("go", "list", "-f", "{{.Dir}}", c.pkg).Output()
 		if err != nil {
 			return fmt.Errorf("go list %s: %w", c.pkg, err)
 		}
 		name := filepath.Join(strings.TrimSpace(string(at)), c.file)
-		whole, err := os.ReadFile(name)
-		if err != nil {
-			return err
+		text, before := texts[name]
+		if !before {
+			whole, err := os.ReadFile(name)
+			if err != nil {
+				return err
+			}
+			text = string(whole)
 		}
-		if strings.Count(string(whole), c.old) != 1 {
+		if strings.Count(text, c.old) != 1 {
 			fmt.Fprintf(os.Stderr, "pack: %s is not as Go 1.26 has it, and stays whole: the engine becomes larger\n", name)
 			continue
 		}
-		copied := filepath.Join(dir, strings.ReplaceAll(c.pkg, "/", "_")+"_"+strings.TrimSuffix(c.file, ".go")) // no .go: it is of no package here
-		if err := write(copied, strings.Replace(string(whole), c.old, c.new, 1)); err != nil {
+		texts[name] = strings.Replace(text, c.old, c.new, 1)
+		overlay.Replace[name] = filepath.Join(dir, strings.ReplaceAll(c.pkg, "/", "_")+"_"+strings.TrimSuffix(c.file, ".go")) // no .go: it is of no package here
+	}
+	for name, text := range texts {
+		if err := write(overlay.Replace[name], text); err != nil {
 			return err
 		}
-		overlay.Replace[name] = copied
 	}
 	text, err := json.MarshalIndent(overlay, "", "  ")
 	if err != nil {
