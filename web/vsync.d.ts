@@ -188,6 +188,12 @@ export interface Database extends AsyncDisposable {
   pause(): void;
   /** Takes the exchange with the hub up again. Throws CLOSED. */
   resume(): void;
+  /**
+   * Holds everything that is stored on this device against each other: log, history, objects, and the checksums of all. With `repair`
+   * what the log or the hub can restore is, and what nothing can is set aside. What is met damaged while reading is mended without it.
+   * It reads all there is, a second or more for 100,000 objects, in which other calls wait at times.
+   */
+  check(options?: { repair?: boolean }): Promise<CheckReport>;
   /** Resolves when the writes that were called before are stored and the replica is let go of. A second call does nothing. */
   close(): Promise<void>;
 }
@@ -466,7 +472,7 @@ export interface Status {
   storage: { mode: 'indexeddb' | 'memory'; usage: number; quota: number; persisted: boolean };
   /** What the exchange with the hub waits for, also where `phase` is `live`: own writes that are not confirmed. Not there: for nothing. */
   waiting?: Waiting;
-  /** What the hub refused; listed until it is retried or dismissed. */
+  /** What the hub refused, and what damage cut off; listed until it is retried or dismissed. */
   problems: readonly Problem[];
   /** Why the exchange does not go on, or why the database is closed. */
   error?: { code: ErrorCode; message: string };
@@ -486,14 +492,39 @@ export interface Waiting {
   stalled: boolean;
 }
 
-/** A batch of this device that the hub refused. Its values are here and in the history; nothing shows them otherwise. */
+/** What `Database.check` found. */
+export interface CheckReport {
+  /** Nothing is damaged, or it was and is repaired. */
+  ok: boolean;
+  /** How many objects there are, deleted ones among them, and how many batches the log holds. */
+  objects: number;
+  batches: number;
+  /** What does not fit, 100 at most. */
+  findings: readonly Finding[];
+  /** What was found damaged before, at opening and while reading, and is kept as it was found. */
+  aside: readonly Finding[];
+}
+
+/** Something that is stored and is not what was written. */
+export interface Finding {
+  /** What it concerns, why, and what was done about it, in a line for people. */
+  what: string;
+  repaired: boolean;
+  /** Nothing reads it, so it leaves `ok` as it is. */
+  harmless: boolean;
+  /** When it was set aside. */
+  time?: number;
+}
+
+/** A batch of this device that counts nowhere. Its values are here and in the history; nothing shows them otherwise. */
 export interface Problem {
-  kind: 'rejected';
+  /** `rejected`: the hub refused it. `quarantined`: what it stood on was damaged on this device (CORRUPT), or it is of a version that is not known (VERSION). */
+  kind: 'rejected' | 'quarantined';
   code: ErrorCode;
   message: string;
   /** Of the batch. */
   version: string;
-  /** When the hub refused it. */
+  /** When the hub refused it, or the damage was found. */
   time: number;
   /** What the batch would have written; `value` is undefined for deletions. */
   changes: readonly { collection: string; id: string; value: unknown; deleted: boolean }[];

@@ -56,6 +56,13 @@ func TestADamagedDatabaseComesUp(t *testing.T) {
 	if got := a.answer(a.say(port.Get, "docs", "0"))[0]; got == nil {
 		t.Error("what was written before the hole is not there")
 	}
+	// A check is content with what is there now, and names what was set aside.
+	for _, repair := range []bool{false, true} {
+		report := a.answer(a.say(port.Check, repair))
+		if ok, aside := report[0], report[4].([]any); ok != true || len(aside) == 0 || !strings.Contains(fmt.Sprint(aside), "segment") {
+			t.Errorf("repair %v: %v", repair, report)
+		}
+	}
 	a.put("5", 5)
 	a.answer(a.say(port.Retry, versions[2]))
 	if got := a.answer(a.say(port.Get, "docs", "2"))[0]; got == nil {

@@ -38,6 +38,9 @@ func (p *Port) request(r *port.Reader, kind, n uint64) {
 	case port.Dismiss, port.Retry:
 		version := r.Str()
 		p.answer(r, n, func(c *call) ([]byte, error) { return p.settle(c, n, version, kind == port.Retry) })
+	case port.Check:
+		repair := r.Bool()
+		p.answer(r, n, func(c *call) ([]byte, error) { return check(c, n, repair) })
 	case port.Revert, port.Undo, port.Diff, port.Blame, port.Past:
 		p.historyRequest(r, kind, n)
 	default:

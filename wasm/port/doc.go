@@ -95,6 +95,9 @@
 //	 36 PAST     n, WHEN, COLLECTION, [KEY …]               ─▶ OK ROWS: of those that were there
 //	 37 SCANPAST n, WHEN, QUERY                             ─▶ ITEMS ROWS …, END
 //	       WHEN  the marker of an event, or a TIME
+//	 38 CHECK    n, repair bool                             ─▶ OK ok bool, objects uint, batches uint, [FINDING …], [FINDING …] set
+//	                                                           aside before
+//	       FINDING [what str, repaired bool, harmless bool, TIME | 0]
 //
 //	engine ─▶ page
 //	 64 OK       n, fields

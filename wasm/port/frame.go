@@ -38,6 +38,7 @@ const (
 	Blame         = 35
 	Past          = 36
 	ScanPast      = 37
+	Check         = 38
 
 	OK     = 64
 	Fail   = 65

@@ -478,6 +478,11 @@ func TestCorrupt(t *testing.T) {
 		if (Object.keys(e2e.damaged).length === 0) throw new Error('there are no rows')`)
 	// The application comes up all the same: what is damaged is set aside, and what was there comes from the hub.
 	a.js(nil, `await e2e.open(); await e2e.result('notes', {}, (all) => all.length === 100)`)
+	a.js(nil, `const { ok, objects, findings, aside } = await db.check({ repair: true });
+		if (!ok || objects !== 100 || findings.some((f) => !f.repaired && !f.harmless) || aside.length === 0 || !aside.every((f) => f.repaired && f.what && f.time)) throw new Error(JSON.stringify({ ok, objects, findings, aside }));
+		const again = await db.check();
+		if (!again.ok || again.findings.some((f) => !f.harmless)) throw new Error(JSON.stringify(again));
+		await notes.put('after', 1); await db.synced()`)
 	a.js(nil, `await vsync.destroy('e2e', { force: true }); await e2e.open(); await e2e.result('notes', {}, (all) => all.length === 100)`)
 }
 

@@ -1,6 +1,7 @@
-import type { Batch, Collection, Database, Past, Receipt, WatchEvent, WatchOptions } from '../vsync.js';
+import type { Batch, CheckReport, Collection, Database, Past, Receipt, WatchEvent, WatchOptions } from '../vsync.js';
 import { checkCollection, fieldsOf, signalOf } from './arguments.js';
 import { batch } from './batch.js';
+import { check } from './check.js';
 import { Objects } from './collection.js';
 import { VsyncError, again } from './errors.js';
 import { CLOSE, DISMISS, HELLO, PAUSE, PROTOCOL, RESUME } from './frame.js';
@@ -177,6 +178,10 @@ class Replica implements Database {
 
   at(when: string | number | Date): Promise<Past> {
     return at(this.#link, when);
+  }
+
+  check(options?: { repair?: boolean }): Promise<CheckReport> {
+    return check(this.#link, options);
   }
 
   watch(options?: WatchOptions): AsyncIterable<WatchEvent> {

@@ -39,6 +39,7 @@ export const DIFF = 34;
 export const BLAME = 35;
 export const PAST = 36;
 export const SCANPAST = 37;
+export const CHECK = 38;
 
 export const OK = 64;
 export const FAIL = 65;

@@ -144,7 +144,7 @@ export class Board implements StatusSource {
     const changes = list.map(([collection, id, value]) => Object.freeze({ collection, id, value: value ? decodeValue(value) : undefined, deleted: !value }));
     const { retry, dismiss } = this.#remedies;
     return Object.freeze({
-      kind: 'rejected' as const,
+      kind: code === 'CORRUPT' || code === 'VERSION' ? 'quarantined' : 'rejected',
       code: code as ErrorCode,
       message,
       version,

@@ -113,6 +113,27 @@ test("conflicts.subscribe keeps the list: pieces, then what each batch changes, 
   assert.throws(() => db.collection("notes").conflicts.subscribe("fn"), { code: "INVALID" });
 });
 
+test("check: what is asked, and what was found", async () => {
+  const { db, page } = await start();
+  for (const [options, repair] of [[undefined, false], [{}, false], [{ repair: true }, true]]) {
+    const report = db.check(options);
+    const said = await page.next("CHECK");
+    assert.deepEqual(said.fields, [repair]);
+    page.ok(said, repair, 3, 4, [["page P1: a checksum; mended", true, false, 0], ["row 7: nothing names it (harmless)", false, true, 0]], [["segment L2: cut", true, false, 9000]]);
+    assert.deepEqual(await report, {
+      ok: repair,
+      objects: 3,
+      batches: 4,
+      findings: [{ what: "page P1: a checksum; mended", repaired: true, harmless: false }, { what: "row 7: nothing names it (harmless)", repaired: false, harmless: true }],
+      aside: [{ what: "segment L2: cut", repaired: true, harmless: false, time: 9000 }],
+    });
+  }
+  const failed = db.check();
+  page.fail(await page.next("CHECK"), "CORRUPT");
+  await rejects(failed, "CORRUPT");
+  for (const wrong of [() => db.check(true), () => db.check({ repairs: true }), () => db.check({ repair: 1 })]) await rejects(wrong(), "INVALID");
+});
+
 test("undo, revert, diff, blame: frames, and what becomes of their answers", async () => {
   const { db, page } = await start();
   const notes = db.collection("notes");
