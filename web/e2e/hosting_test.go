@@ -14,7 +14,8 @@ type lives struct {
 	*world
 	device    *device
 	hosting   string
-	rest      int // ms between two writes of three
+	tokens    bool // pages give them
+	rest      int  // ms between two writes of three
 	tabs      []*tab
 	confirmed []string // by tabs that are gone
 	opened    int
@@ -23,14 +24,22 @@ type lives struct {
 }
 
 func newLives(w *world, hosting string, tabs int) *lives {
-	if kind != browser.Chromium {
-		w.site.before["/vsync-worker.js"] = mortal
-	}
 	l := &lives{world: w, device: anna, hosting: hosting}
+	l.begin(tabs)
+	return l
+}
+
+// begin opens the first tabs.
+func (l *lives) begin(tabs int) {
+	l.t.Helper()
+	before := l.site.before["/vsync-worker.js"] + late
+	if kind != browser.Chromium {
+		before += mortal
+	}
+	l.site.before["/vsync-worker.js"] = before
 	for range tabs {
 		l.more()
 	}
-	return l
 }
 
 // more opens another tab, and begins to write in it.
@@ -48,7 +57,7 @@ func (l *lives) moreAt(address string) *tab {
 func (l *lives) live(p *tab) {
 	l.t.Helper()
 	l.opened++
-	p.js(nil, `await e2e.open({ hosting: args[0] }); await e2e.startLife(args[1], args[2])`, l.hosting, fmt.Sprintf("%s %04d", l.device.name, l.opened), l.rest)
+	p.js(nil, `await e2e.openLife(args[0], args[1]); await e2e.startLife(args[2], args[3])`, l.hosting, l.tokens, fmt.Sprintf("%s %04d", l.device.name, l.opened), l.rest)
 }
 
 // go on: each tab gets writes confirmed.
@@ -170,15 +179,19 @@ func (p *tab) endThoseThere() (n int) {
 	return n
 }
 
-// TestHostingShared: the engine in a shared worker is killed, and tabs close, crash, reload in the middle of writes.
+// TestHostingShared: the engine in a shared worker is killed, once when it has stored what it does not know of, and tabs close, crash, reload
+// in the middle of writes.
 func TestHostingShared(t *testing.T) {
 	l := newLives(newWorld(t, nil), "shared", 2)
 	kills := 3
 	if kind != browser.Chromium {
 		kills = 2
 	}
-	for range kills {
+	for n := range kills {
 		l.goOn()
+		if n == 0 {
+			l.landLate(l.tabs[1])
+		}
 		if !l.endShared() {
 			t.Fatal(errNoEngine)
 		}
@@ -192,11 +205,14 @@ func TestHostingShared(t *testing.T) {
 	l.judge()
 }
 
-// TestHostingLeader: the same where the tabs elect one that leads.
+// TestHostingLeader: the same where the tabs elect one that leads, as they do by themselves where there are no shared workers. In the end the
+// only one left is reloaded.
 func TestHostingLeader(t *testing.T) {
-	l := newLives(newWorld(t, nil), "leader", 3)
-	l.hosts("follower")
+	w := newWorld(t, nil)
+	w.lacks = []string{"SharedWorker"}
+	l := newLives(w, "auto", 3)
 	l.goOn()
+	l.landLate(l.hosts("follower"))
 	l.hosts("leader").endWorkers()
 	l.goOn()
 	l.closeOne(l.hosts("leader"), false)
@@ -210,19 +226,29 @@ func TestHostingLeader(t *testing.T) {
 	l.keep(p)
 	l.without(p)
 	l.goOn()
+	p.close()
+	l.reloadOne(l.hosts("leader"))
+	l.goOn()
 	l.hosts("leader")
 	l.judge()
 }
 
-// TestHostingTab: the only tab's worker is killed, and the tab is reloaded.
+// TestHostingTab: the only tab's worker is killed, the tab is reloaded, closed, crashes, each in the middle of writes; another one comes.
 func TestHostingTab(t *testing.T) {
 	l := newLives(newWorld(t, nil), "tab", 1)
-	for range 3 {
+	for n := range 3 {
 		l.goOn()
+		if n == 0 {
+			l.landLate(l.tabs[0])
+		}
 		l.tabs[0].endWorkers()
 	}
 	l.goOn()
 	l.reloadOne(l.tabs[0])
+	for _, crash := range []bool{false, true} {
+		l.closeOne(l.tabs[0], crash)
+		l.more()
+	}
 	l.goOn()
 	l.judge()
 }
@@ -251,10 +277,14 @@ func (l *lives) reloadOne(p *tab) {
 	l.live(p)
 }
 
-// TestFrozen: a tab is frozen and thawed, be it the one that leads; and the whole machine sleeps.
+// TestFrozen: a tab is frozen and thawed, be it the one that leads or the only one; then the machine sleeps for a day, and wakes in another
+// network.
 func TestFrozen(t *testing.T) {
-	for _, hosting := range []string{"leader", "shared"} {
-		l := newLives(newWorld(t, nil), hosting, 2)
+	for hosting, tabs := range map[string]int{"leader": 2, "shared": 2, "tab": 1} {
+		w := newWorld(t, nil)
+		w.site.before["/vsync-worker.js"] = fast + behind
+		l := &lives{world: w, device: anna, hosting: hosting, tokens: true}
+		l.begin(tabs)
 		l.goOn()
 		frozen := l.tabs[0]
 		if err := frozen.chromium().Freeze(soon(t), true); err != nil {
@@ -268,6 +298,8 @@ func TestFrozen(t *testing.T) {
 		l.tabs = append(l.tabs, frozen)
 		l.goOn()
 		l.judge()
+		frozen.js(nil, `await db.synced()`)
+		frozen.fades(w.roads[anna], 1, func() { frozen.sleepsForADay(l.tabs[:tabs-1]...) })
 	}
 }
 
@@ -333,23 +365,25 @@ const doomed = `const open = (hosting) => vsync.open('doomed', { feed: e2e.feed,
 // TestDeploy: a new version of the scripts is deployed while old tabs are open. Both work with the engine that is there; when the
 // old tabs are gone, the new version's takes over.
 func TestDeploy(t *testing.T) {
-	w := newWorld(t, nil)
-	l := newLives(w, "shared", 1)
-	old := l.tabs[0]
-	next := l.moreAt(w.address(anna) + "&sdk=/next/vsync.js")
-	l.hosts("follower")
-	l.goOn()
-	l.closeOne(old, false)
-	if kind == browser.Chromium {
-		if err := w.endEngineOf(anna, "/vsync-worker.js"); err != nil { // the browser does so after a while
-			t.Fatal(err)
-		}
+	for _, hosting := range []string{"shared", "leader"} {
+		w := newWorld(t, nil)
+		l := newLives(w, hosting, 1)
+		old := l.tabs[0]
+		next := l.moreAt(w.address(anna) + "&sdk=/next/vsync.js")
+		l.hosts("follower")
 		l.goOn()
-		if l.hosts("shared") != next {
-			t.Error("the new version's engine has not taken over")
+		l.closeOne(old, false)
+		if hosting == "shared" && kind == browser.Chromium {
+			if err := w.endEngineOf(anna, "/vsync-worker.js"); err != nil { // the browser does so after a while
+				t.Fatal(err)
+			}
+			l.goOn()
 		}
+		l.more() // an old page from some cache
+		l.goOn()
+		if (hosting == "leader" || kind == browser.Chromium) && l.hosts(hosting) != next {
+			t.Errorf("%s: the new version's engine has not taken over", hosting)
+		}
+		l.judge()
 	}
-	l.more() // an old page from some cache
-	l.goOn()
-	l.judge()
 }

@@ -32,6 +32,7 @@ type world struct {
 	hub   *program.Hub
 	site  *site
 	roads map[*device]*proxy.Proxy
+	lacks []string // what the pages' browser does not have
 }
 
 // newWorld makes a world whose networks are spoiled by a plan for each device, or left alone by nil.
@@ -76,7 +77,13 @@ func (w *world) road(script proxy.Script) *proxy.Proxy {
 }
 
 // address is the application as a device has it, with its way to the hub.
-func (w *world) address(d *device) string { return w.site.page("ws://" + w.roads[d].Addr()) }
+func (w *world) address(d *device) string {
+	address := w.site.page("ws://" + w.roads[d].Addr())
+	for _, name := range w.lacks {
+		address += "&lacks=" + name
+	}
+	return address
+}
 
 // visit opens a tab whose page has opened nothing yet.
 func (w *world) visit(d *device) *tab {

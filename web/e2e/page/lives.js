@@ -15,11 +15,22 @@ globalThis.Worker = class extends Worker {
 
 let running;
 
+/** Opens the database. A tab that was just closed may still have it. */
+export async function openLife(hosting, tokens) {
+  for (;;) {
+    try {
+      return await e2e.open(tokens ? { hosting, token: () => String(++e2e.asked) } : { hosting });
+    } catch (err) {
+      if (hosting !== 'tab' || err.code !== 'LOCKED') throw err;
+    }
+  }
+}
+
 /** Writes without a break, or with one of so many ms, some at a time, until stopLife; and watches, and subscribes. */
 export async function startLife(who, rest = 0) {
   const { db } = e2e;
   const things = db.collection('things');
-  const life = (running = { going: true, who, asked: 0, confirmed: [], failed: [], seen: new Map(), twice: [], subscribed: 0, wake: () => {}, hostings: [], over: new AbortController(), stops: [] });
+  const life = (running = { going: true, who, asked: 0, confirmed: [], failed: [], seen: new Map(), twice: [], subscribed: 0, wake: () => {}, hostings: [], over: new AbortController(), stops: [], late: [] });
   const stop = db.status.subscribe(({ hosting }) => life.hostings.at(-1) !== hosting && life.hostings.push(hosting));
   life.stops.push(stop);
   const one = async () => {
@@ -65,6 +76,32 @@ async function until(life, ok) {
   while (!ok() && life.failed.length === 0) await new Promise((wake) => (life.wake = wake));
 }
 
+/**
+ * Writes what is stored and whose engine does not learn of it: see late_test.go. Resolves when that is so; what becomes of the writes is for
+ * stopLife.
+ */
+export async function landLate() {
+  const life = running;
+  const things = e2e.db.collection('things');
+  const text = `${life.who} late ${++life.asked}`;
+  const late = new BroadcastChannel(`late vsync:${e2e.name}`);
+  const said = (what) => new Promise((yes) => late.addEventListener('message', ({ data }) => data === what && yes()));
+  const heard = said('heard');
+  const landed = said('landed');
+  late.postMessage(text);
+  await heard;
+  const ids = ['put', 'update', 'batch'].map((way) => `${text} ${way}`);
+  const [put, update, batch] = ids;
+  const writing = [
+    things.put(put, { id: put }),
+    things.update(update, (old) => (old === undefined ? { id: update } : { twice: update })),
+    e2e.db.batch((tx) => tx.put(things, batch, { id: batch })),
+  ];
+  life.late.push(...writing.map((write, i) => write.then(() => life.confirmed.push(ids[i]), (err) => life.failed.push(`${ids[i]}: ${err.code} ${err.message}`))));
+  await landed;
+  late.close();
+}
+
 /** Resolves when so many more writes are confirmed than now. */
 export async function lives(more = 20) {
   const life = running;
@@ -77,7 +114,7 @@ export async function lives(more = 20) {
 export async function stopLife() {
   const life = running;
   life.going = false;
-  await life.writing;
+  await Promise.all([life.writing, ...life.late]);
   await until(life, () => life.subscribed === life.confirmed.length + 1 && life.confirmed.every((id) => life.seen.has(id)));
   life.over.abort();
   for (const stop of life.stops) stop();

@@ -10,7 +10,12 @@ const e2e = (globalThis.e2e = {
   /** The hub, as this page was told to reach it. */
   feed: address.searchParams.get('feed') ?? undefined,
   name: 'e2e',
+  /** How often it was asked for a token. */
+  asked: 0,
 });
+
+// What this browser does not have.
+for (const name of address.searchParams.getAll('lacks')) delete globalThis[name];
 
 globalThis.loaded = (async () => {
   e2e.vsync = await import(address.searchParams.get('sdk') ?? '/vsync.js');
