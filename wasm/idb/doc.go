@@ -17,7 +17,7 @@
 // "vsync:" + name, and Close gives it back when the database is closed; a worker that ends gives it back without being asked. Whoever finds it
 // taken asks over the BroadcastChannel "vsync:lock:" + name who has it. A living owner answers, and Open fails with store.ErrLocked at once. From
 // one that is just dying (a page that is being reloaded, a process that has crashed) no answer comes, and Open waits for the lock, but not
-// for ever.
+// for ever. Where a browser has no BroadcastChannel that is so with a living owner too.
 //
 // # How durable
 //

@@ -22,10 +22,10 @@ export interface Owner {
  */
 export async function lock(name: string, format: number, signal: AbortSignal, { stolen, newer }: Owner): Promise<() => void> {
   const locks = globalThis.navigator?.locks;
-  if (!locks || typeof BroadcastChannel === 'undefined') {
+  if (!locks) {
     throw new Failure(unavailable, 'there are no Web Locks: the page has to come over https, or from localhost');
   }
-  const channel = new BroadcastChannel('vsync:lock:' + name);
+  const channel = channelOf('vsync:lock:' + name);
   let held = false;
   let aside = false;
   let since = 0; // when it was granted
@@ -69,11 +69,20 @@ export async function lock(name: string, format: number, signal: AbortSignal, { 
   return release;
 }
 
+/** Where all owners hear each other, as far as a lock uses it. */
+type Channel = Pick<BroadcastChannel, 'postMessage' | 'close'> & { onmessage: ((event: MessageEvent) => void) | null };
+
+/** Where there is none, nobody hears and nobody answers: the lock alone says who has the database, after the time for which one waits. */
+function channelOf(name: string): Channel {
+  if (typeof BroadcastChannel === 'function') return new BroadcastChannel(name);
+  return { onmessage: null, postMessage: () => undefined, close: () => undefined };
+}
+
 /** The time in ms, for all workers the same. */
 const now = () => performance.timeOrigin + performance.now();
 
 /** Waits in the queue for the lock, as long as no owner answers. */
-async function wait(acquire: (options: LockOptions) => Promise<boolean>, channel: BroadcastChannel, format: number, signal: AbortSignal): Promise<void> {
+async function wait(acquire: (options: LockOptions) => Promise<boolean>, channel: Channel, format: number, signal: AbortSignal): Promise<void> {
   const end = new AbortController();
   const giveUp = (failure: Failure) => end.abort(failure);
   const answered = channel.onmessage;
@@ -81,9 +90,9 @@ async function wait(acquire: (options: LockOptions) => Promise<boolean>, channel
     channel.postMessage({ format }); // first, so that who steps aside does not answer
     channel.postMessage('who');
   };
-  channel.onmessage = function (event) {
+  channel.onmessage = (event) => {
     if (event.data === 'I') giveUp(new Failure(taken, 'another tab or worker has it open'));
-    else answered?.call(channel, event);
+    else answered?.(event);
   };
   const asking = setInterval(ask, askEvery);
   const timer = setTimeout(() => giveUp(new Failure(taken, `its owner neither answers nor ends, for ${patience / 1000} s`)), patience);

@@ -253,6 +253,22 @@ func TestHostingTab(t *testing.T) {
 	l.judge()
 }
 
+// TestNoChannel: a browser without SharedWorker and BroadcastChannel, where each page has an engine of its own by itself. It stores like any
+// other; a second page is told that the database is taken, and has it when the first one is gone.
+func TestNoChannel(t *testing.T) {
+	w := newWorld(t, nil)
+	w.lacks = []string{"SharedWorker", "BroadcastChannel"}
+	w.site.before["/vsync-worker.js"] = fast + "delete globalThis.BroadcastChannel;\n"
+	first, second := w.open(anna), w.visit(anna)
+	first.js(nil, `const { hosting, storage } = db.status.current;
+		if (hosting !== 'tab' || storage.mode !== 'indexeddb') throw new Error(hosting + ' ' + storage.mode);
+		await notes.put('1', 'stored')`)
+	second.fails("LOCKED", `another tab.*close`, `await e2e.open()`)
+	first.close()
+	second.js(nil, `await e2e.openLife('tab'); if (await e2e.notes.get('1') !== 'stored') throw new Error('lost');
+		await e2e.db.synced()`)
+}
+
 // closeOne closes a tab in the middle of writes, or its process crashes.
 func (l *lives) closeOne(p *tab, crash bool) {
 	l.t.Helper()
