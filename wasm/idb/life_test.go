@@ -166,6 +166,35 @@ func TestDatabaseDeleted(t *testing.T) {
 	wantLost(t, p, s, lost)
 }
 
+// Another program has the database open and does not close it when asked: one waits for that, with an end.
+func TestBlocked(t *testing.T) {
+	deaf := func(p place) {
+		await(t, fmt.Sprintf(`new Promise((done) => {
+			const open = indexedDB.open(%q, 1);
+			open.onsuccess = () => { globalThis.deaf = open.result; done(); };
+		})`, "vsync:"+p.name))
+	}
+	replace(t, "globalThis", "setTimeout", `(fn, ms, ...more) => before(fn, ms === 5000 ? 50 : ms, ...more)`)
+	t.Run("a newer version is opened", func(t *testing.T) {
+		p := newPlace(t)
+		deaf(p)
+		replace(t, "IDBFactory.prototype", "open", `function (name) { return before.call(this, name, 2); }`)
+		if _, err := idb.Open(within(t, soon), p.name, nil); !errors.Is(err, store.ErrLocked) {
+			t.Errorf("open: %v, want ErrLocked", err)
+		}
+		eval("deaf.close()")
+	})
+	t.Run("deleted", func(t *testing.T) {
+		p := newPlace(t)
+		deaf(p)
+		if err := idb.Delete(within(t, soon), p.name); !errors.Is(err, store.ErrLocked) {
+			t.Errorf("delete: %v, want ErrLocked", err)
+		}
+		eval("deaf.close()") // what the browser was asked it does then
+		mustOpen(t, p, nil)
+	})
+}
+
 // The lock is taken by force: this is not the owner any more, whatever it was doing.
 func TestLockStolen(t *testing.T) {
 	p := newPlace(t)
