@@ -51,6 +51,15 @@ func (b *Browser) Open(ctx context.Context, url string) (*Page, error) {
 	return p, nil
 }
 
+// Private opens an empty tab of a private window, another one each time: what it stores no other tab has, and it ends with the tab.
+func (b *Browser) Private(ctx context.Context) (*Page, error) {
+	p, err := b.attach(ctx, "", chromedp.WithNewBrowserContext())
+	if err != nil {
+		return nil, fmt.Errorf("browser: open a private window: %w", err)
+	}
+	return p, nil
+}
+
 // Worker returns the running target that match says yes to, to evaluate in it. Close of it leaves it running.
 func (b *Browser) Worker(ctx context.Context, match func(Target) bool) (*Page, error) {
 	targets, err := b.Targets(ctx)
@@ -66,11 +75,10 @@ func (b *Browser) Worker(ctx context.Context, match func(Target) bool) (*Page, e
 }
 
 // attach makes a tab, or connects to a worker, and listens to it.
-func (b *Browser) attach(ctx context.Context, worker target.ID) (*Page, error) {
+func (b *Browser) attach(ctx context.Context, worker target.ID, options ...chromedp.ContextOption) (*Page, error) {
 	p := &Page{browser: b, worker: worker != ""}
-	var options []chromedp.ContextOption
 	if p.worker {
-		options = []chromedp.ContextOption{chromedp.WithTargetID(worker), chromedp.WithDetachOnCancel(), chromedp.WithListener(p.resume)}
+		options = append(options, chromedp.WithTargetID(worker), chromedp.WithDetachOnCancel(), chromedp.WithListener(p.resume))
 	}
 	p.ctx, p.close = chromedp.NewContext(b.ctx, options...)
 	stop := context.AfterFunc(ctx, p.close)

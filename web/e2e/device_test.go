@@ -137,6 +137,22 @@ func (d *device) open(t *testing.T, url string, tell func(what, text string)) *t
 	if err != nil {
 		t.Fatal(err)
 	}
+	return d.inTab(t, page, url, tell)
+}
+
+// private is open in a private window of its own.
+func (d *device) private(t *testing.T, url string) *tab {
+	t.Helper()
+	d.start(t)
+	page, err := d.chromium(t).Private(soon(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d.inTab(t, page, url, nil)
+}
+
+func (d *device) inTab(t *testing.T, page browser.Tab, url string, tell func(what, text string)) *tab {
+	t.Helper()
 	p := &tab{Tab: page, t: t, name: d.name, tell: tell, marks: make(chan string, 1)}
 	p.left, p.leave = context.WithCancel(context.Background())
 	if tell == nil {

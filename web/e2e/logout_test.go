@@ -9,31 +9,39 @@ import (
 	"vsync/edge/token"
 )
 
+// users has the hub ask for tokens; who it returns gives them.
+func (w *world) users() (tokenOf func(subject string) string) {
+	w.t.Helper()
+	keys, err := (&token.Keys{}).With("test", token.EdDSA, rand.Reader)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.hub.Options.Keys = keys
+	w.hub.Restart()
+	return func(subject string) string {
+		w.t.Helper()
+		text, err := keys.Sign(token.Claims{Subject: subject, Databases: []string{database}, Write: true, Expires: time.Now().Add(time.Hour)})
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		return text
+	}
+}
+
+// as opens the database as who has a token, if there is one; nothing is sent where a second argument is given.
+const as = `globalThis.me = args[0];
+	globalThis.token = () => { if (!me) throw new Error('no network'); return me; };
+	await e2e.open(args[1] ? { token, feed: undefined } : { token });
+	return e2e.db.device`
+
 // TestLogout: two users of one browser, of one database. What was written before anyone came is the first one's. What one has written and not
 // sent, the other does not see, and does not send, and it stands in nothing that is stored for the other; who comes back finds it. A page
 // that stays open shows nothing after a logout. Without a network that of the last one is opened, and nobody's after a logout.
 func TestLogout(t *testing.T) {
 	w := newWorld(t, nil)
-	keys, err := (&token.Keys{}).With("test", token.EdDSA, rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	w.hub.Options.Keys = keys
-	w.hub.Restart()
-	tokenOf := func(subject string) string {
-		t.Helper()
-		text, err := keys.Sign(token.Claims{Subject: subject, Databases: []string{database}, Write: true, Expires: time.Now().Add(time.Hour)})
-		if err != nil {
-			t.Fatal(err)
-		}
-		return text
-	}
+	tokenOf := w.users()
 	ada, ben := tokenOf("ada"), tokenOf("ben")
 	const secret = "what only ada may read"
-	const as = `globalThis.me = args[0];
-		globalThis.token = () => { if (!me) throw new Error('no network'); return me; };
-		await e2e.open(args[1] ? { token, feed: undefined } : { token });
-		return e2e.db.device`
 
 	p := w.visit(anna)
 	var nobodys, adas, bens, device string
@@ -108,5 +116,37 @@ func TestLogout(t *testing.T) {
 	p.js(&device, as, ada)
 	if device != adas {
 		t.Errorf("what is destroyed is ada's: she is %s, and was %s", device, adas)
+	}
+}
+
+// TestLogoutOfFollowers: where tabs elect one that leads, a logout in one that follows ends the database in all of them. The next user gets
+// another replica, be it led by the same tab, and who comes back finds what was not sent.
+func TestLogoutOfFollowers(t *testing.T) {
+	w := newWorld(t, nil)
+	w.lacks = []string{"SharedWorker"}
+	tokenOf := w.users()
+	ada, ben := tokenOf("ada"), tokenOf("ben")
+	leads, follows := w.visit(anna), w.visit(anna)
+	var adas, bens, again string
+	leads.js(&adas, as, ada)
+	follows.js(nil, as, ada)
+	follows.js(nil, `if (db.status.current.hosting !== 'follower') throw new Error(db.status.current.hosting);
+		db.pause(); await notes.put('unsent', 'of ada'); await vsync.logout('e2e')`)
+	for _, p := range []*tab{leads, follows} {
+		p.js(nil, `await e2e.status((s) => s.phase === 'closed' && s.error?.code === 'LOGGED_OUT')`)
+		p.fails("LOGGED_OUT", "logged out", `await notes.get('unsent')`)
+	}
+	for _, p := range []*tab{leads, follows} {
+		p.js(&bens, as, ben)
+		p.js(nil, `await db.synced(); if (await notes.count() > 0) throw new Error('ben has what is of ada')`)
+	}
+	if bens == adas {
+		t.Errorf("both are %s", adas)
+	}
+	follows.js(nil, `await db.close()`)
+	follows.js(&again, as, ada)
+	follows.js(nil, `if (await notes.get('unsent') !== 'of ada') throw new Error('lost'); await db.synced()`)
+	if again != adas {
+		t.Errorf("ada was %s, and is %s", adas, again)
 	}
 }
