@@ -29,6 +29,9 @@ var storeFormat = flag.Bool("store-format", false, "write testdata/*.rows of thi
 // formats are the names of the files, by the role.
 var formats = map[string]Role{"format-1-device": RoleDevice, "format-1-hub": RoleHub, "format-2-device": RoleDevice, "format-2-hub": RoleHub}
 
+// present is how the files of this engine's format begin.
+var present = fmt.Sprintf("format-%d-", formatMore)
+
 // storyOfFormat leaves a device with all kinds of rows, and its hub: pages and a tail of the log, history, a deletion, a fork, a large
 // value, a write that was asked for by its name, and what the hub does not have.
 func storyOfFormat(t *testing.T) (device, hub *node) {
@@ -111,8 +114,11 @@ func writeFormat(t *testing.T, name string, st store.Store) {
 func TestStoredFormats(t *testing.T) {
 	if *storeFormat {
 		device, hub := storyOfFormat(t)
-		writeFormat(t, "format-2-device", device.st)
-		writeFormat(t, "format-2-hub", hub.st)
+		writeFormat(t, present+"device", device.st)
+		writeFormat(t, present+"hub", hub.st)
+	}
+	if formats[present+"device"] != RoleDevice || formats[present+"hub"] != RoleHub {
+		t.Errorf("none of %v is of the present format", formats)
 	}
 	for name, role := range formats {
 		t.Run(name, func(t *testing.T) {

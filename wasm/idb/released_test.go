@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -18,13 +19,17 @@ import (
 // TestStoredFormat: the rows of a device, as an engine of an earlier format has stored them and core/testdata keeps them, stand in
 // IndexedDB as an earlier program has put them there. Opened, it holds what it held, and goes on.
 func TestStoredFormat(t *testing.T) {
-	for _, name := range []string{"format-1-device", "format-2-device"} {
-		t.Run(name, func(t *testing.T) { opensFormat(t, name) })
+	files, err := filepath.Glob("../../core/testdata/*-device.rows")
+	if err != nil || len(files) < 2 {
+		t.Fatal("the devices' rows of all formats are not there", files, err)
+	}
+	for _, file := range files {
+		t.Run(filepath.Base(file), func(t *testing.T) { opensFormat(t, file) })
 	}
 }
 
-func opensFormat(t *testing.T, name string) {
-	text, err := os.ReadFile("../../core/testdata/" + name + ".rows")
+func opensFormat(t *testing.T, file string) {
+	text, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -21,16 +21,16 @@ const rowsOfFormats = "../../../core/testdata"
 
 // TestStoredFormats opens what programs of every format have stored, and writes to it.
 func TestStoredFormats(t *testing.T) {
-	if *storeFormat {
-		writeFormat(t, "format-2-hub")
+	hubs, err := filepath.Glob(filepath.Join(rowsOfFormats, "*-hub.rows"))
+	if err != nil || len(hubs) < 2 {
+		t.Fatal("the hubs' rows of all formats are not there", hubs, err)
 	}
-	files, err := filepath.Glob("testdata/*.sqlite")
-	if err != nil || len(files) == 0 {
-		t.Fatal("there are no stored databases", err)
-	}
-	for _, file := range files {
-		name := strings.TrimSuffix(filepath.Base(file), ".sqlite")
-		stored, err := os.ReadFile(file)
+	for _, hub := range hubs {
+		name := strings.TrimSuffix(filepath.Base(hub), ".rows")
+		if *storeFormat {
+			writeFormat(t, name)
+		}
+		stored, err := os.ReadFile(filepath.Join("testdata", name+".sqlite"))
 		if err != nil {
 			t.Fatal(err)
 		}
