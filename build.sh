@@ -353,23 +353,23 @@ hosting_of() {
 }
 
 # The hub in the program in which Cloudflare runs it, with storage on disk: the same tests as of the program, and its own; and browsers that
-# sync through it.
+# sync through it. `edge dev` among them runs what the dry run has built.
 test_worker() {
   need_workerd
   build_worker_tests
-  export VSYNC_BIN=$out/vsync VSYNC_WORKER=$out/worker-tests VSYNC_WORKERD=$workerd
+  export VSYNC_BIN=$out/vsync VSYNC_WORKER=$out/worker-tests VSYNC_WORKERD=$workerd VSYNC_BUILT=yes
   go test -tags workerd -count=1 -v -timeout=5m ./edge/e2e -run '^(TestScenarios|TestThroughCuts|TestHTTP|TestAttack.*|TestKills|TestWorker.*)$' -args -host worker -for 5s
   go test -count=1 -v -timeout=5m ./web/e2e \
     -run '^(TestLive|TestConflict|TestBothOffline|TestTwoTabs|TestAllRulesAtOnce|TestLogout|TestHubRefusesOrigin)$' -args -host worker
 }
 
-test_deploy() { wrangler deploy --dry-run --outdir="$out/worker"; }
+# Builds the Worker as wrangler has it built, and puts together what would be deployed.
+test_deploy() { edge_deploy --dry-run; }
 
 # Wrangler as it is here: it tells nobody, asks nothing, and keeps its logs with what was built.
-wrangler() {
+quiet_wrangler() {
   need_node_modules
-  CI=1 CLOUDFLARE_CF_FETCH_ENABLED=false WRANGLER_SEND_METRICS=false WRANGLER_LOG_PATH=$out/wrangler-logs \
-    web/node_modules/.bin/wrangler "$@"
+  export CI=1 CLOUDFLARE_CF_FETCH_ENABLED=false WRANGLER_SEND_METRICS=false WRANGLER_LOG_PATH=$out/wrangler-logs
 }
 
 # The program comes with wrangler, as a package for this kind of machine.
@@ -422,9 +422,8 @@ run_tests() {
   step "end to end" test_e2e
   step "browsers, end to end" test_browsers
   step "Firefox and WebKit" test_other_browsers
-  step "the Worker" build_worker
-  step "the Worker in workerd" test_worker
   step "deployment, dry run" test_deploy
+  step "the Worker in workerd" test_worker
   local list
   list=$(printf '; %s' "${passed[@]}")
   say "" "All ${#passed[@]} steps passed in $SECONDS s: ${list:2}."
@@ -447,17 +446,28 @@ edge() {
   local what=${1:-build}
   [[ $# -eq 0 ]] || shift
   case $what in
-    build) build_site >&2; build_worker ;;
+    build) build_edge ;;
     dev) edge_dev "$@" ;;
-    keys) build_hub; mkdir -p "$(dirname "$edge_keys")"; "$out/vsync" keys "$edge_keys" "$@" ;;
-    token) build_hub; "$out/vsync" token --keys "$edge_keys" "$@" ;;
+    keys) need_hub; mkdir -p "$edge_data"; "$out/vsync" keys "$edge_keys" "$@" ;;
+    token) need_hub; "$out/vsync" token --keys "$edge_keys" "$@" ;;
     deploy) edge_deploy "$@" ;;
     *) help >&2; die "edge can build, dev, keys, token or deploy; it cannot \"$what\"" ;;
   esac
 }
 
-edge_key=$top/.data/edge/hub.key
-edge_keys=$top/.data/edge/keys.json
+edge_data=${VSYNC_EDGE_DATA:-$top/.data/edge}
+edge_key=$edge_data/hub.key
+edge_keys=$edge_data/keys.json
+
+# Where VSYNC_BUILT is set, what stands in build/ is taken as it is.
+need_hub() { [[ -n ${VSYNC_BUILT:-} ]] || build_hub; }
+
+# Wrangler asks for this as wrangler.toml says, `wrangler dev` even twice.
+build_edge() {
+  [[ -z ${VSYNC_BUILT:-} ]] || return 0
+  build_site >&2
+  build_worker
+}
 
 # The hub's key is made once. Without it, what was accepted before cannot be proven to be this hub's.
 need_edge_key() {
@@ -466,17 +476,19 @@ need_edge_key() {
   (umask 077 && node -p 'require("crypto").randomBytes(32).toString("hex")' >"$edge_key.new" && mv "$edge_key.new" "$edge_key")
 }
 
+# The process becomes wrangler, so that whoever ends it ends all of it.
 edge_dev() {
   need_node
   need_edge_key
-  local vars=$out/dev.vars
-  mkdir -p "$out"
+  build_edge
+  local vars=$edge_data/dev.vars
   (umask 077 && printf 'HUB_KEY=%s\nLOG=yes\n' "$(<"$edge_key")" >"$vars")
   if [[ -s $edge_keys ]]; then
-    build_hub
+    need_hub
     printf "TOKEN_KEYS='%s'\n" "$("$out/vsync" keys "$edge_keys" --public)" >>"$vars"
   fi
-  wrangler dev --env-file "$vars" --persist-to "$top/.data/edge" --show-interactive-dev-session=false "$@"
+  quiet_wrangler
+  VSYNC_BUILT=yes exec web/node_modules/.bin/wrangler dev --env-file "$vars" --persist-to "$edge_data" --show-interactive-dev-session=false "$@"
 }
 
 # A deployment has its key as a secret, and what judges tokens as another, where there are keys of tokens; what signs them stays here.
@@ -484,7 +496,7 @@ edge_dev() {
 edge_deploy() {
   local flag
   for flag in "$@"; do
-    [[ $flag != --dry-run ]] || { wrangler deploy --outdir="$out/worker" "$@"; return; }
+    [[ $flag != --dry-run ]] || { (quiet_wrangler; web/node_modules/.bin/wrangler deploy --outdir="$out/worker" "$@"); return; }
   done
   need_node_modules
   web/node_modules/.bin/wrangler deploy "$@"
@@ -494,7 +506,7 @@ edge_deploy() {
     say "The hub's key is a secret of the Worker now, and is kept in $edge_key: it is needed to move the databases."
   fi
   if [[ -s $edge_keys ]]; then
-    build_hub
+    need_hub
     "$out/vsync" keys "$edge_keys" --public | web/node_modules/.bin/wrangler secret put TOKEN_KEYS
   fi
 }
@@ -623,7 +635,7 @@ bench_table() {
 }
 
 clean() {
-  rm -rf "$out"
+  rm -rf "$out" .wrangler
   find web/dist -mindepth 1 ! -name .keep -delete
 }
 
