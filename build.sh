@@ -48,10 +48,21 @@ die() { printf 'build.sh: %s\n' "$*" >&2; exit 1; }
 
 # --- building ---------------------------------------------------------------------------------------------------
 
+# What both hubs tell as their version: VSYNC_VERSION, or what git calls this tree, where it is one of git's and git may be asked.
+tree_version() {
+  if [[ -n ${VSYNC_VERSION:-} ]]; then
+    say "${VSYNC_VERSION//[^A-Za-z0-9._+-]/}"
+  elif [[ $(git rev-parse --show-toplevel 2>/dev/null) == "$top" ]]; then
+    git describe --tags --always --dirty
+  else
+    say unversioned
+  fi
+}
+
 build_hub() {
   need_go
   mkdir -p "$out"
-  CGO_ENABLED=0 go build -trimpath -o "$out/vsync" ./edge/host/vsync
+  CGO_ENABLED=0 go build -trimpath -ldflags="-X main.version=$(tree_version)" -o "$out/vsync" ./edge/host/vsync
 }
 
 # What runs in browsers, into web/dist: the SDK, the worker with the engine, and the service worker. No types are checked here.
@@ -117,7 +128,8 @@ build_worker() {
   need_node
   rm -rf "$out/hub"
   mkdir -p "$out/hub"
-  bundle edge/worker/front.ts "$out/hub/worker.js" --format=esm --external:./hub.wasm --inject:"$(go env GOROOT)/lib/wasm/wasm_exec.js"
+  bundle edge/worker/front.ts "$out/hub/worker.js" --format=esm --external:./hub.wasm --inject:"$(go env GOROOT)/lib/wasm/wasm_exec.js" \
+    --define:VERSION="\"$(tree_version)\""
   link "$out/hub/hub.wasm" ./edge/worker
   worker_sizes
 }

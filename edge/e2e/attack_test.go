@@ -55,6 +55,7 @@ func fortified(t *testing.T) *fortress {
 	f.hub.Options = program.Options{Keys: f.keys, Origins: []string{"https://app.example", "https://*.team.example"}}
 	f.hub.Start()
 	f.client = &client{t: t, base: "http://" + f.hub.Addr()}
+	f.client.learn()
 	f.writer = f.sign(token.Claims{Subject: "anna", Databases: []string{"db"}, Write: true})
 	f.all = f.sign(token.Claims{Subject: "watch", Databases: []string{token.All}})
 	if status, code := f.call("POST", "/v1/db/batch", f.writer, `{"writes": [{"collection": "c", "id": "x", "value": 1}]}`); status != 200 {

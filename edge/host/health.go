@@ -12,11 +12,12 @@ import (
 	"vsync/edge/token"
 )
 
-// health is what GET /v1/health answers; the page shows it.
+// health is what GET /v1/health answers; the page shows it, and openapi.json describes it.
 type health struct {
 	Status      string  `json:"status"` // "ok", or "degraded": message says why
 	Message     string  `json:"message,omitempty"`
 	Version     string  `json:"version"`
+	Host        string  `json:"host"`
 	Uptime      int64   `json:"uptime"` // in seconds
 	Connections int     `json:"connections"`
 	Databases   []facts `json:"databases"` // all that have a file, by name
@@ -31,7 +32,7 @@ type facts struct {
 }
 
 func (s *Server) serveHealth(w http.ResponseWriter, r *http.Request) {
-	h := health{Status: "ok", Version: s.cfg.Version, Uptime: int64(time.Since(s.started).Seconds()), Connections: s.connections()}
+	h := health{Status: "ok", Version: s.cfg.Version, Host: "native", Uptime: int64(time.Since(s.started).Seconds()), Connections: s.connections()}
 	var wrong []string
 	h.Databases, wrong = s.dbs.facts(s.cfg.sees(token.Bearer(r.Header.Get("Authorization"))))
 	status := http.StatusOK

@@ -95,7 +95,11 @@ var routes = map[string]route{
 //go:embed openapi.json
 var openapi []byte
 
-const describes = "/v1/openapi.json"
+const (
+	describes = "/v1/openapi.json"
+	// idempotencyKey is the header that names a write, so that it is written once.
+	idempotencyKey = "Idempotency-Key"
+)
 
 // Serves reports whether a path is one of the API's, or would be if it were spelt right: more than the name of a database.
 func Serves(path string) bool {
@@ -143,7 +147,7 @@ func (a *API) allowOrigin(h http.Header, r *http.Request) {
 	}
 	h.Set("Access-Control-Allow-Origin", origin)
 	h.Set("Access-Control-Allow-Methods", "GET, POST, OPTIONS")
-	h.Set("Access-Control-Allow-Headers", "Authorization, Content-Type, Idempotency-Key")
+	h.Set("Access-Control-Allow-Headers", "Authorization, Content-Type, "+idempotencyKey)
 	h.Set("Access-Control-Expose-Headers", "Retry-After, Vsync-Marker")
 	h.Set("Access-Control-Max-Age", "600")
 }

@@ -119,6 +119,11 @@ func (s *server) ask(method, path, body string, h headers, into any) *http.Respo
 	if err != nil {
 		s.t.Fatal(err)
 	}
+	if method != "OPTIONS" {
+		if err := description(s.t).Check(method, path, resp, text); err != nil {
+			s.t.Error(err)
+		}
+	}
 	if into != nil {
 		if err := json.Unmarshal(text, into); err != nil {
 			s.t.Fatalf("%s %s: %v: %.200q", method, path, err, text)

@@ -45,7 +45,7 @@ func (c *call) batch() error {
 		return err
 	}
 	w := core.Write{Note: b.Note}
-	if w.Nonce, err = nonceOf(c.r.Header.Values("Idempotency-Key"), body); err != nil {
+	if w.Nonce, err = nonceOf(c.r.Header.Values(idempotencyKey), body); err != nil {
 		return err
 	}
 	for i := range b.Writes {

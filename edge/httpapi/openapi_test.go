@@ -9,54 +9,25 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"vsync/core"
+	"vsync/edge/httpapi/described"
 )
 
-type described struct {
-	Parameters []struct {
-		Name, In string
-		Required bool
-	}
-	RequestBody *struct {
-		Content map[string]struct {
-			Schema struct {
-				Ref string `json:"$ref"`
-			}
-		}
-	}
-	Responses map[string]struct {
-		Content map[string]struct {
-			Schema struct {
-				Ref string `json:"$ref"`
-			}
-		}
-	}
-}
-
-type schema struct {
-	Properties map[string]struct {
-		Type  string
-		Ref   string `json:"$ref"`
-		Items *struct{ Type, Ref string }
-	}
-	Required []string
-}
-
-func description(t *testing.T) (paths map[string]map[string]described, schemas map[string]schema) {
+// description is openapi.json.
+func description(t testing.TB) *described.Document {
 	t.Helper()
-	var doc struct {
-		Paths      map[string]map[string]described
-		Components struct{ Schemas map[string]schema }
-	}
-	if err := json.Unmarshal(openapi, &doc); err != nil {
+	d, err := described.Parse(openapi)
+	if err != nil {
 		t.Fatal(err)
 	}
-	return doc.Paths, doc.Components.Schemas
+	return d
 }
 
 // Every route is described with its method and the parameters that it takes, and nothing else is.
 func TestRoutesAreDescribed(t *testing.T) {
-	paths, _ := description(t)
-	want := []string{describes}
+	paths := description(t).Paths
+	want := []string{describes, "/v1/health"} // the hosts answer that: their tests hold it against what is described
 	for name, route := range routes {
 		path := "/v1/{database}/" + name
 		want = append(want, path)
@@ -68,6 +39,9 @@ func TestRoutesAreDescribed(t *testing.T) {
 		for _, p := range d.Parameters {
 			if p.In == "query" {
 				params = append(params, p.Name)
+			}
+			if _, _, in := strings.Cut(path, "{"+p.Name+"}"); p.In == "path" != in || in && !p.Required {
+				t.Errorf("%s: %+v", path, p)
 			}
 		}
 		if !slices.Equal(params, route.params) {
@@ -85,7 +59,7 @@ func TestRoutesAreDescribed(t *testing.T) {
 
 // Every field of what is sent and taken is described, and required where it is always there.
 func TestFieldsAreDescribed(t *testing.T) {
-	_, schemas := description(t)
+	schemas := description(t).Components.Schemas
 	types := map[string]any{"Object": object{}, "ObjectPage": objectPage{}, "Version": version{}, "VersionPage": versionPage{}, "Event": event{},
 		"EventPage": eventPage{}, "Line": line{}, "Batch": batch{}, "Write": write{}, "Receipt": receipt{}, "Problem": problem{}}
 	kinds := map[reflect.Kind]string{reflect.String: "string", reflect.Bool: "boolean", reflect.Uint64: "integer", reflect.Int64: "integer", reflect.Slice: "array"}
@@ -118,8 +92,10 @@ func TestFieldsAreDescribed(t *testing.T) {
 			t.Errorf("%s: described as required are %v, always there are %v", name, s.Required, required)
 		}
 	}
-	if len(schemas) != len(types) {
-		t.Errorf("described are %v", slices.Collect(maps.Keys(schemas)))
+	for name := range schemas {
+		if _, is := types[name]; !is && name != "Health" && name != "Database" { // those of the hosts
+			t.Errorf("%s is described, and is nothing here", name)
+		}
 	}
 	for _, ref := range strings.Split(string(openapi), `"$ref":"`)[1:] {
 		name, _, _ := strings.Cut(strings.TrimPrefix(ref, "#/components/schemas/"), `"`)
@@ -129,22 +105,49 @@ func TestFieldsAreDescribed(t *testing.T) {
 	}
 }
 
-// Every status that the code can answer with is described for some route.
+// Of every route it is described with which statuses it answers, and with which codes: those that statuses has, each where it can be.
 func TestStatusesAreDescribed(t *testing.T) {
-	paths, _ := description(t)
-	there := map[string]bool{}
-	for _, methods := range paths {
-		for _, d := range methods {
-			for status := range d.Responses {
-				there[status] = true
+	only := map[core.Code]string{ // others can be everywhere
+		changed: "batch", core.UnknownMarker: "changes", tooLarge: "batch", core.ValueTooLarge: "batch", core.BatchTooLarge: "batch",
+	}
+	all := maps.Clone(statuses)
+	all[core.Internal], all[core.Corrupt] = http.StatusInternalServerError, http.StatusInternalServerError
+	paths := description(t).Paths
+	for name, route := range routes {
+		want := map[string][]string{"200": nil}
+		for code, status := range all {
+			if only[code] == "" || only[code] == name {
+				want[fmt.Sprint(status)] = append(want[fmt.Sprint(status)], string(code))
 			}
 		}
+		responses := paths["/v1/{database}/"+name][strings.ToLower(route.method)].Responses
+		for status, codes := range want {
+			if got := responses[status].Codes(); codes != nil && !slices.Equal(slices.Sorted(slices.Values(got)), slices.Sorted(slices.Values(codes))) {
+				t.Errorf("%s, %s: described are %v, answered %v", name, status, got, codes)
+			}
+		}
+		if got, want := slices.Sorted(maps.Keys(responses)), slices.Sorted(maps.Keys(want)); !slices.Equal(got, want) {
+			t.Errorf("%s: described are %v, answered %v", name, got, want)
+		}
 	}
-	answered := map[string]bool{"200": true, fmt.Sprint(http.StatusInternalServerError): true}
-	for _, status := range statuses {
-		answered[fmt.Sprint(status)] = true
+}
+
+// The one header that is taken is described, and pages of other origins may send it.
+func TestIdempotencyKeyIsDescribed(t *testing.T) {
+	paths := description(t).Paths
+	for name, route := range routes {
+		operation := paths["/v1/{database}/"+name][strings.ToLower(route.method)]
+		got := slices.IndexFunc(operation.Parameters, func(p described.Parameter) bool { return p.In == "header" })
+		if route.write != (got >= 0) || got >= 0 && (operation.Parameters[got].Name != idempotencyKey || operation.Parameters[got].Required) {
+			t.Errorf("%s: %+v", name, operation.Parameters)
+		}
+		if got >= 0 && !strings.Contains(operation.Parameters[got].Description, fmt.Sprintf("1 to %d characters", maxKey)) {
+			t.Errorf("%s: %q does not say how long it may be", name, operation.Parameters[got].Description)
+		}
 	}
-	if !maps.Equal(there, answered) {
-		t.Errorf("described are %v, answered %v", slices.Sorted(maps.Keys(there)), slices.Sorted(maps.Keys(answered)))
+	h := http.Header{}
+	(&API{cfg: Config{Origin: func(*http.Request) bool { return true }}}).allowOrigin(h, &http.Request{Header: http.Header{"Origin": {"https://app.example"}}})
+	if allowed := h.Get("Access-Control-Allow-Headers"); !strings.Contains(allowed, idempotencyKey) {
+		t.Errorf("allowed are %s", allowed)
 	}
 }

@@ -23,8 +23,10 @@ interface Environment extends Settings {
   ASSETS?: Fetcher;
   ORIGINS?: string; // scheme://host or scheme://host:port, host with * for any part of a name, or null; with spaces between them
   OPEN_TO?: string;
-  VERSION?: string;
 }
+
+/** What this was built from: see ./build.sh. */
+declare const VERSION: string;
 
 const subprotocol = 'vsync.1';
 
@@ -102,7 +104,7 @@ function fault(env: Environment): string | undefined {
 /** Databases are objects on their own, so there is no list of them here. */
 function health(env: Environment): Response {
   const message = fault(env);
-  const body = { status: message ? 'degraded' : 'ok', ...(message && { message }), version: env.VERSION ?? '', host: 'cloudflare', databases: [] };
+  const body = { status: message ? 'degraded' : 'ok', ...(message && { message }), version: VERSION, host: 'cloudflare', databases: [] };
   return Response.json(body, { status: message ? 503 : 200, headers: { 'Cache-Control': 'no-store' } });
 }
 
