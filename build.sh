@@ -128,10 +128,14 @@ build_worker() {
   need_node
   rm -rf "$out/hub"
   mkdir -p "$out/hub"
-  bundle edge/worker/front.ts "$out/hub/worker.js" --format=esm --external:./hub.wasm --inject:"$(go env GOROOT)/lib/wasm/wasm_exec.js" \
-    --define:VERSION="\"$(tree_version)\""
+  bundle_worker edge/worker/front.ts "$out/hub/worker.js"
   link "$out/hub/hub.wasm" ./edge/worker
   worker_sizes
+}
+
+bundle_worker() {
+  bundle "$1" "$2" --format=esm --external:./hub.wasm --inject:"$(go env GOROOT)/lib/wasm/wasm_exec.js" \
+    --define:VERSION="\"$(tree_version)\""
 }
 
 # What tests run in workerd, into build/worker-tests: the Worker as it is, one that can be made to fail, and the tests of its store.
@@ -143,13 +147,23 @@ build_worker_tests() {
   cp "$out/hub/worker.js" "$to/provoke/"
   link "$to/provoke/hub.wasm" ./edge/worker -tags provoke
   GOOS=js GOARCH=wasm go test -c -trimpath -ldflags='-s -w' -o "$to/rows/hub.wasm" ./edge/worker/rows
-  bundle edge/worker/rows_test.ts "$to/rows/worker.js" --format=esm --external:./hub.wasm --inject:"$(go env GOROOT)/lib/wasm/wasm_exec.js"
+  bundle_worker edge/worker/rows_test.ts "$to/rows/worker.js"
   for name in hub provoke rows; do
     cp edge/worker/hub.capnp "$to/$name/"
   done
   mkdir -p "$to/plain"
   cp edge/worker/plain/plain.js "$to/plain/worker.js"
   cp edge/worker/plain/plain.capnp "$to/plain/hub.capnp"
+}
+
+# What benchmarks run beside these: the hub and the plain one with a count of what they would be billed for.
+build_billed() {
+  local to=$out/worker-tests
+  mkdir -p "$to/billed" "$to/billed-plain"
+  bundle_worker edge/worker/bill/hub.ts "$to/billed/worker.js"
+  cp "$out/hub/hub.wasm" edge/worker/hub.capnp "$to/billed/"
+  bundle_worker edge/worker/bill/plain.ts "$to/billed-plain/worker.js"
+  cp edge/worker/plain/plain.capnp "$to/billed-plain/hub.capnp"
 }
 
 # Cloudflare counts what a Worker has together after gzip: 3 MB for an account that pays nothing, 10 MB for others.
@@ -566,6 +580,7 @@ bench_edge() {
   build_hub
   build_worker
   build_worker_tests
+  build_billed
   VSYNC_BIN=$out/vsync VSYNC_WORKER=$out/worker-tests VSYNC_WORKERD=$workerd \
     go test -tags workerd -run='^TestWorkerBoots$' -bench='^BenchmarkEdge' -benchtime="${1:-64000x}" -count=1 -timeout=60m -v ./edge/e2e -args -host worker |
     tee "$out/bench-edge.raw.txt"
