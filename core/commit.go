@@ -239,7 +239,7 @@ func (r *Replica) store(ctx context.Context, s *stage) error {
 	return nil
 }
 
-// putFence stores the superblock that found no room at opening; nothing is written before it.
+// putFence stores the superblock that was not stored at opening; nothing is written before it.
 func (r *Replica) putFence(ctx context.Context) error {
 	if r.fence == nil {
 		return nil

@@ -58,6 +58,9 @@ func highestIncarnation(ctx context.Context, st store.Store) (inc uint64, err er
 // isAlone says that the superblock is still the one that this engine wrote: an incarnation in the log that is higher is no other
 // engine's that opened the store since, but was there before an older copy of the superblock was put back.
 func (r *Replica) isAlone(ctx context.Context) bool {
+	if r.cfg.Alone {
+		return true
+	}
 	read, err := readSuperblock(ctx, r.st)
 	return err == nil && read.sb != nil && read.sb.incarnation == r.inc
 }

@@ -1,6 +1,7 @@
 package core
 
 import (
+	"fmt"
 	"testing"
 
 	"vsync/core/store"
@@ -28,6 +29,51 @@ func TestFullDiskCanBeOpened(t *testing.T) {
 	a.put("x", "3")
 	a.want("x", "3")
 	a.check()
+}
+
+// TestAloneWritesNothingToRead: a replica that has its store alone opens and reads without a write. Its first write marks its life, however
+// many lives without one were before.
+func TestAloneWritesNothingToRead(t *testing.T) {
+	w := newWorld(t)
+	a := w.device()
+	a.put("x", "0")
+	cfg := a.config()
+	cfg.Alone = true
+	live := func(want string) (commits func() int) {
+		a.Kill()
+		a.st = a.st.Clone()
+		counted := store.NewFaulty(a.st)
+		var err error
+		if a.Replica, err = Open(w.ctx, counted, cfg); err != nil {
+			t.Fatal(err)
+		}
+		a.want("x", want)
+		a.check()
+		return func() int { return counted.Counts()[store.Commits] }
+	}
+	marked := func() uint64 {
+		read, err := readSuperblock(w.ctx, a.st)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return read.sb.incarnation
+	}
+	for i := range 4 {
+		for range i {
+			if commits := live(fmt.Sprint(i)); commits() != 0 {
+				t.Fatalf("%d commits, and nothing was written", commits())
+			}
+		}
+		commits := live(fmt.Sprint(i))
+		if marked() >= a.inc {
+			t.Fatalf("incarnation %x after %x", a.inc, marked())
+		}
+		a.put("x", fmt.Sprint(i+1))
+		if commits() != 2 || marked() != a.inc {
+			t.Fatalf("%d commits, and the superblock is of %x; %x has written", commits(), marked(), a.inc)
+		}
+		a.check()
+	}
 }
 
 // TestOwnBatchAsChanges: the feed may bring a device its own batches whole. They are confirmed, and no watcher sees them twice.

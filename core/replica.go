@@ -39,6 +39,9 @@ type Config struct {
 	// Repair mends at opening what is damaged and stands in the way, as far as that can be done. What is mended in any case is not
 	// less than without it.
 	Repair bool
+	// Alone says that nobody else has the store, and that nothing of an engine before this one can come to it late: opening then writes
+	// nothing into a store that is there. What marks the life of this engine comes before its first write.
+	Alone  bool
 	HubKey []byte // RoleHub: key of the entries' MAC, at least 16 bytes
 	Feed   bool   // RoleDevice: there is a hub
 }
@@ -90,7 +93,7 @@ type Replica struct {
 
 	badSuper []Finding      // superblocks that the first one written replaces
 	super    superblock     // the one that is stored; the leader's
-	fence    *superblock    // could not be written at opening, for want of space
+	fence    *superblock    // was not written at opening, for want of space, or of a need: see Config.Alone
 	sealer   *change.Sealer // RoleHub; the leader's
 	found    answered       // RoleDevice; the leader's
 	served   served         // RoleHub; the leader's
@@ -195,13 +198,18 @@ func open(ctx context.Context, st store.Store, cfg Config) (*Replica, error) {
 	return r, r.goOn(ctx, over)
 }
 
-// begun stores the new incarnation before anything is read: whatever an engine before this one still had under way is over.
+// begun stores the new incarnation before anything is read: whatever an engine before this one still had under way is over. Where nothing
+// can be, it waits for the first write.
 func (r *Replica) begun(ctx context.Context, sb *superblock, fresh bool) (err error) {
 	if r.inc, err = nextIncarnation(sb.incarnation, r.cfg.Rand); err != nil {
 		return err
 	}
 	sb.incarnation = r.inc
 	r.super = *sb
+	if r.cfg.Alone && !r.cfg.Repair && !fresh && len(r.badSuper) == 0 {
+		r.fence = sb
+		return nil
+	}
 	switch err := r.writeFence(ctx, sb); {
 	case fresh && r.cfg.Role == RoleHub && err != nil:
 		return err // devices would belong to a lineage that the next opening does not know

@@ -125,7 +125,7 @@ func sameHead(a, b *head) bool {
 // superblock returns what compares the head in the stored superblock with that of its commit in the log.
 func (c *checker) superblock() (each func(h *head), err error) {
 	c.r.mu.Lock()
-	unwritten := c.r.fence != nil // for want of space
+	unwritten := c.r.fence != nil // as it was not at opening
 	c.r.mu.Unlock()
 	read, err := readSuperblock(c.ctx, c.r.st)
 	sb := read.sb

@@ -106,6 +106,7 @@ func open() error {
 	replica, err := core.Open(ctx, st, core.Config{
 		Role: core.RoleHub, Database: object.name, Now: now, Rand: rand.Reader, Durability: store.Strict, HubKey: object.key,
 		CheckpointBytes: checkpointBytes, StepBytes: stepBytes, Go: behindOthers,
+		Alone: true, // the platform has one object, and what it did not store before it ended is gone
 	})
 	if err != nil {
 		return err
