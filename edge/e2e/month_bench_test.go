@@ -78,6 +78,7 @@ func usages() []*usage {
 	return []*usage{
 		{name: "sparse/plain", variant: "billed-plain", use: useSparse},
 		{name: "sparse/hub", variant: "billed", use: useSparse},
+		{name: "visits", variant: "billed", use: useVisits},
 		{name: "notes", variant: "billed", use: useNotes, month: people * 10 * 5 * 30, what: "notes: 10,000 people with a database each, 10 times a day 5 changes in 5 s"},
 		{name: "boards", variant: "billed", use: useBoard, month: teams * 22 * 8 * hour / 10, what: "boards: 100 teams of 10, 22 days of 8 hours, a change every 10 s"},
 		{name: "sensors", variant: "billed", use: useSensors, always: true, month: 200 * 30 * 24 * hour, what: "sensors: 20 devices in one database, 200 changes a second, 64 a frame, always awake"},
@@ -180,6 +181,32 @@ func useSparse(u *usage) error {
 		err = fmt.Errorf("%v wakings for %d changes: it has not slept between them, or was wakened for nothing", u.bill.Wakings, u.changes)
 	}
 	return err
+}
+
+// useVisits: somebody comes, looks, and leaves. A change is a visit here.
+func useVisits(u *usage) error {
+	path := filepath.Join(u.b.TempDir(), "visitor")
+	visit := func() error {
+		d, err := u.device(path, 1)
+		if err != nil {
+			return err
+		}
+		u.changes++
+		return d.close()
+	}
+	if err := visit(); err != nil {
+		return err
+	}
+	u.changes = 0
+	return u.counts(func() error {
+		for range 5 {
+			if err := visit(); err != nil {
+				return err
+			}
+			time.Sleep(fallsAsleep)
+		}
+		return nil
+	})
 }
 
 // useNotes: somebody comes, changes something every second, and leaves, and the object sleeps until they come again.
