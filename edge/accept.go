@@ -62,7 +62,7 @@ func (c *Conn) push(ctx context.Context, p *wire.Push, others []*wire.Push) erro
 		return c.fail(err)
 	}
 	if !c.holdParts() {
-		return c.refuse(&wire.Error{Code: wire.CodeRateLimited, Text: "too many large batches are on the way to this database; come back later", Retry: retryBusy})
+		return c.crowded()
 	}
 	switch joined {
 	case wire.Orphan:
@@ -177,9 +177,14 @@ func (c *Conn) holdParts() bool {
 	if c.end != nil {
 		return true
 	}
-	more := c.join.Held() - c.joined
-	c.joined += more
-	return c.hub.joining.Add(int64(more)) <= int64(c.hub.cfg.Joining) || more <= 0
+	was := c.joined
+	c.joined, c.partAt = c.join.Held(), c.heard
+	return c.hub.joins.hold(c.subject, was, c.joined)
+}
+
+// crowded ends the connection of a device for whose parts there is no room.
+func (c *Conn) crowded() error {
+	return c.refuse(&wire.Error{Code: wire.CodeRateLimited, Text: "too many large batches are on the way to this database; come back later", Retry: retryBusy})
 }
 
 // shows notes that the device has its generations up to gen, so that the stream need not bring their

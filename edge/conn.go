@@ -55,7 +55,8 @@ type Conn struct {
 	moves     uint64 // counts what of the stream was handed out, and what was seen
 	movesThen uint64 // moves when movedAt was set
 	movedAt   uint64 // when a reader with something to read last moved on
-	joined    int    // bytes of a push that waits for its end, counted in hub.joining
+	joined    int    // bytes of what waits for its end, counted in hub.joins
+	partAt    uint64 // when the last part of it came
 
 	// Only for the goroutine that calls Receive.
 	join     wire.Joiner
@@ -252,7 +253,7 @@ func (c *Conn) over(why ending) bool {
 			c.answers = append(c.answers, frame)
 		}
 	}
-	c.hub.joining.Add(-int64(c.joined))
+	c.hub.joins.hold(c.subject, c.joined, 0)
 	c.joined, c.unseen, c.unanswered = 0, nil, nil
 	c.deaf.Store(true)
 	close(c.done)
@@ -335,7 +336,7 @@ func (c *Conn) overdue(now uint64) (why ending, over bool) {
 	defer c.mu.Unlock()
 	behind := c.streaming && c.pos < c.hub.head.Load()
 	if c.busy {
-		c.heard = max(c.heard, now)
+		c.heard, c.partAt = max(c.heard, now), max(c.partAt, now)
 	}
 	if c.busy || !behind || c.moves != c.movesThen {
 		c.movesThen, c.movedAt = c.moves, now
@@ -349,6 +350,8 @@ func (c *Conn) overdue(now uint64) (why ending, over bool) {
 		return silent(), true
 	case c.grant.expired(now):
 		return refusal(expired()), true
+	case c.joined > 0 && passed(c.partAt, now, wire.PartTimeout):
+		return refusal(&wire.Error{Code: wire.CodeProtocol, Text: fmt.Sprintf("expected the next part within %v of the one before", wire.PartTimeout)}), true
 	case passed(c.movedAt, now, c.hub.cfg.SlowAfter):
 		return slow(), true
 	}

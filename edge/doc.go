@@ -22,6 +22,7 @@
 //	greet.go    hello ▶ welcome
 //	grant.go    what a device may do, until when, and how much; tokens that follow
 //	accept.go   push ▶ verdicts
+//	joins.go    how much may wait for its end, of all and of one
 //	fanout.go   a commit ▶ recent ▶ who is woken
 //	stream.go   a cursor ▶ its next frame
 //	recent.go   the recent part of the feed, and its shared encodings

@@ -55,9 +55,9 @@ type Hub struct {
 	recent  recent
 	turns   turns
 	meter   *meter.Meter // nil: nothing is counted
+	joins   joins
 
 	head      atomic.Uint64 // last sequence that OnFeed told, or that stood there at the start
-	joining   atomic.Int64  // bytes of unfinished parts
 	encoded   atomic.Uint64
 	delivered atomic.Uint64
 
@@ -71,9 +71,12 @@ type Hub struct {
 // NewHub returns the hub of a replica. It reads the replica's head, and follows its feed from then on.
 func NewHub(replica Replica, cfg Config) *Hub {
 	h := &Hub{replica: replica, cfg: cfg.validate(), byDevice: map[change.DeviceID]*Conn{}, subjects: map[string]int{}}
+	share := 0
 	if h.cfg.Auth != nil {
 		h.meter = meter.New(h.cfg.Work, workSeconds)
+		share = h.cfg.Joining / joiningShares
 	}
+	h.joins.init(h.cfg.Joining, share)
 	h.recent.init(h.cfg.Recent)
 	h.lineage = replica.Lineage()
 	replica.OnFeed(h.onFeed)
@@ -225,7 +228,7 @@ func (h *Hub) Stats() Stats {
 	epoch := h.replica.Head().Epoch
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	s := Stats{Connections: len(h.conns), Epoch: epoch, Head: h.head.Load(), Joining: h.joining.Load(),
+	s := Stats{Connections: len(h.conns), Epoch: epoch, Head: h.head.Load(), Joining: h.joins.bytes(),
 		Encoded: h.encoded.Load(), Delivered: h.delivered.Load()}
 	for _, c := range h.conns {
 		streaming, behind := c.standing(s.Head)

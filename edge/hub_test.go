@@ -181,10 +181,10 @@ func TestWhoAsksWithoutReadingIsSlow(t *testing.T) {
 }
 
 func TestPartsOfAllConnectionsAreBounded(t *testing.T) {
-	h := NewHub(newFake(), Config{Database: "db", Joining: change.MaxBatch})
+	h := NewHub(newFake(), Config{Database: "db", Joining: 1}) // the least
 	piece := make([]byte, 1_000_000)
 	refused := 0
-	for i := range 12 {
+	for i := range 24 {
 		d := newDevice(byte(100 + i))
 		join(t, h, d)
 		if err := d.conn.Receive(context.Background(), 0, frame(&wire.Push{Gen: 1, Batches: [][]byte{piece}, Part: wire.Part{More: true}})); err != nil {
@@ -192,7 +192,7 @@ func TestPartsOfAllConnectionsAreBounded(t *testing.T) {
 			refused++
 		}
 	}
-	if s := h.Stats(); refused != 4 || s.Joining != 8_000_000 || s.Connections != 8 {
+	if s := h.Stats(); refused != 3 || s.Joining != 21_000_000 || s.Connections != 21 {
 		t.Errorf("%d refused, %+v", refused, s)
 	}
 	h.Close()

@@ -44,8 +44,13 @@ const (
 	recentSpans = 128
 
 	// defaultJoining bounds the parts of all connections together that wait for their end: enough
-	// for eight of the largest batches at the same time, on an edge that has 128 MB.
+	// for eight of the largest batches at the same time, on an edge that has 128 MB. At the least there is room for the largest entry that
+	// one hands back, beside the largest batch of another.
 	defaultJoining = 64 << 20
+	leastJoining   = change.MaxEntry + change.MaxBatch
+
+	// joiningShares is what part of that one subject may have: see joins.
+	joiningShares = 4
 
 	// maxAnswers bounds the answers (pongs, resends) that a connection has not taken. Who asks more
 	// than that without reading is not reading.
@@ -90,7 +95,7 @@ type Config struct {
 	MaxBatch    int // bytes; larger batches, up to the protocol's 8 MiB, are voided; 0: 8 MiB
 	Credit      int // bytes of the feed on the way to one device, at most; 0: 16 MiB
 	Recent      int // bytes of the feed that are kept in memory, encoded twice; 0: 8 MiB
-	Joining     int // bytes of unfinished parts, all connections together; 0: 64 MiB
+	Joining     int // bytes of unfinished parts, all connections together, a quarter of it of one subject; at least 20.1 MiB; 0: 64 MiB
 	Frame       int // bytes of a frame as sent, at least 4 KiB; 0: 256 KiB
 
 	// Beats says that the host answers text pings by itself, and tells of them through Heard, so that devices need not wake the hub.
@@ -107,7 +112,7 @@ func (c Config) validate() Config {
 	c.MaxBatch = min(orElse(c.MaxBatch, change.MaxBatch), change.MaxBatch)
 	c.Credit = orElse(c.Credit, defaultCredit)
 	c.Recent = orElse(c.Recent, defaultRecent)
-	c.Joining = max(orElse(c.Joining, defaultJoining), change.MaxBatch)
+	c.Joining = max(orElse(c.Joining, defaultJoining), leastJoining)
 	c.Frame = max(min(orElse(c.Frame, wire.FrameBudget), wire.FrameBudget), wire.MinFrameBudget)
 	if c.SlowAfter <= 0 {
 		c.SlowAfter = wire.SlowAfter

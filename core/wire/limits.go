@@ -87,6 +87,7 @@ const (
 	ProbeGiveUp  = 5 * time.Second  // device: a ping's round trip on a bad line, where there is reason to doubt the connection
 	AnswerGiveUp = 2 * time.Minute  // device: for what is due from a hub that answers pings; a slow line carries a large frame in it
 	HubGiveUp    = 30 * time.Second // hub: three pings that did not come
+	PartTimeout  = 30 * time.Second // hub: for the next part of what comes in parts, as long as for anything
 	HelloTimeout = 10 * time.Second // hub: for hello; device: for welcome
 	DialTimeout  = 30 * time.Second // device: for the open socket, a cold hub included
 	SeenAfter    = time.Second      // device: applied and not yet said so

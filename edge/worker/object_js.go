@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"vsync/core"
+	"vsync/core/change"
 	"vsync/core/store"
 	"vsync/core/wire"
 	"vsync/edge"
@@ -26,8 +27,8 @@ const (
 	stepBytes = 256 << 10
 	// recentBytes of the feed are kept for readers a little behind; the rest is read again, which costs little here.
 	recentBytes = 1 << 20
-	// joiningBytes has room for two of the largest batches that come in parts.
-	joiningBytes = 16 << 20
+	// joiningBytes is the least: room for the largest entry that one hands back, beside the largest batch of another.
+	joiningBytes = change.MaxEntry + change.MaxBatch
 	// credit bounds what is on the way to a device: the platform buffers it, and says nothing of it.
 	credit = 4 << 20
 	// connections, at about 2 KB each here and some more in JavaScript.
