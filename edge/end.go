@@ -61,6 +61,8 @@ func TurnAway(err error) (frame []byte, end *End) {
 			e = answer(err)
 		case wire.CodeCorrupt, wire.CodeQuota:
 			e.Code = wire.Code(known.Code)
+		case wire.CodeNotFound:
+			e = &wire.Error{Code: wire.CodeNotFound, Text: known.Message, Retry: retryEmpty}
 		case wire.CodeRateLimited:
 			e = &wire.Error{Code: wire.CodeRateLimited, Text: known.Message, Retry: retryBusy}
 		}
@@ -71,6 +73,13 @@ func TurnAway(err error) (frame []byte, end *End) {
 	why := refusal(e)
 	frame, _ = wire.Append(nil, e)
 	return frame, &why.End
+}
+
+// NoDatabase is what a device that may only read is told where there is no database: nothing is made for it, and it comes again. What it
+// waits for it then says.
+func NoDatabase(name string) error {
+	return &core.Error{Code: core.Code(wire.CodeNotFound), Message: fmt.Sprintf(
+		"there is no database %q yet, and the token allows reading only: sync begins when somebody who may write has made it", name)}
 }
 
 // cut shortens a text for people, at the border of a character.

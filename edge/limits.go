@@ -77,6 +77,7 @@ const (
 	retryClosing = 1_000  // the hub comes back, or another takes over
 	retrySlow    = 5_000  // the line gets a rest
 	retryBusy    = 5_000  // parts of other batches fill the memory, or connections the list
+	retryEmpty   = 5_000  // somebody has to make the database
 	retryQuota   = 30_000 // somebody has to make room on a disk
 	retryFault   = 5_000  // the storage failed
 )

@@ -257,7 +257,7 @@ func TestWakeIsTold(t *testing.T) {
 }
 
 func TestTurnAway(t *testing.T) {
-	hubs := map[wire.Code]bool{wire.CodeInternal: true, wire.CodeCorrupt: true, wire.CodeQuota: true, wire.CodeRateLimited: true}
+	hubs := map[wire.Code]bool{wire.CodeInternal: true, wire.CodeCorrupt: true, wire.CodeQuota: true, wire.CodeRateLimited: true, wire.CodeNotFound: true}
 	for _, c := range []struct {
 		err  error
 		code wire.Code
@@ -267,6 +267,7 @@ func TestTurnAway(t *testing.T) {
 		{&core.Error{Code: core.Quota}, wire.CodeQuota},
 		{&core.Error{Code: core.Closed, Message: "closing"}, wire.CodeRateLimited},
 		{&core.Error{Code: core.Forbidden, Message: "another database"}, wire.CodeForbidden},
+		{NoDatabase("notes"), wire.CodeNotFound},
 		{&core.Error{Code: "UNAUTHENTICATED", Message: "expired"}, wire.CodeUnauthenticated},
 		{fmt.Errorf("a device's: %w", &wire.ProtocolError{Code: wire.CodeProtocol, Problem: "no frame"}), wire.CodeProtocol},
 	} {

@@ -573,6 +573,8 @@ export type ErrorCode =
   | 'FORBIDDEN'
   /** Too much at once; it is tried again later. */
   | 'RATE_LIMITED'
+  /** Only in `Status.error`: the hub has no such database yet, and the token may only read. Sync begins by itself when it was made. */
+  | 'NOT_FOUND'
   /** The other side, hub or engine, said what cannot be understood. */
   | 'PROTOCOL'
   /** The other side, hub or engine, is of another version: reload, or update it. */

@@ -29,7 +29,7 @@ const (
 	Forgotten                 // the hub does not know up to where it got back what was left: hello at once, and it gets that again
 	Replayed                  // what it lost was left: hello at once
 	Lost                      // own generation Gen cannot be read: learn what the hub has, then re-entry with what is left
-	Held                      // no token, too many requests, no space: the queue waits
+	Held                      // no token, too many requests, no space, no database yet: the queue waits
 	Refused                   // coming back by itself helps nobody: settings, token or software must change
 	Failed                    // our own replica could not go on
 )
@@ -188,7 +188,7 @@ func (s *Session) refused(m *wire.Error) {
 		default:
 			r.Outcome = Refused // by a hub that does not know trails
 		}
-	case wire.CodeUnauthenticated, wire.CodeRateLimited, wire.CodeQuota:
+	case wire.CodeUnauthenticated, wire.CodeRateLimited, wire.CodeQuota, wire.CodeNotFound:
 		r.Outcome = Held
 	case wire.CodeCorrupt:
 		r.Outcome, r.Low = Held, true

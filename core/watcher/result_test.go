@@ -19,7 +19,7 @@ func TestErrorsOfTheHub(t *testing.T) {
 		{"PROTOCOL", 0, Ended}, {"PROTOCOL", 3, Rejected}, {"TOO_LARGE", 3, Rejected}, {"HASH", 3, Rejected}, {"GAP", 3, Rejected},
 		{"VERSION", 0, Refused}, {"VERSION", 3, Refused}, {"UNKNOWN_MESSAGE", 0, Refused}, {"INVALID", 0, Refused},
 		{"OTHER_HUB", 0, Refused}, {"UNKNOWN_MARKER", 0, Unknown}, {"FORBIDDEN", 0, Refused},
-		{"UNAUTHENTICATED", 0, Held}, {"RATE_LIMITED", 0, Held}, {"QUOTA", 0, Held}, {"CORRUPT", 0, Held},
+		{"UNAUTHENTICATED", 0, Held}, {"RATE_LIMITED", 0, Held}, {"QUOTA", 0, Held}, {"NOT_FOUND", 0, Held}, {"CORRUPT", 0, Held},
 		{"INTERNAL", 0, Ended}, {"NEVER_HEARD_OF", 0, Ended}, {"SUPERSEDED", 0, Superseded},
 	} {
 		for _, early := range []bool{true, false} {

@@ -25,6 +25,7 @@ const (
 	CodeForbidden       Code = "FORBIDDEN"
 	CodeRateLimited     Code = "RATE_LIMITED"
 	CodeQuota           Code = "QUOTA"
+	CodeNotFound        Code = "NOT_FOUND"
 	CodeCorrupt         Code = "CORRUPT"
 	CodeInternal        Code = "INTERNAL"
 	CodeSuperseded      Code = "SUPERSEDED"

@@ -287,8 +287,9 @@ func TestWorkerTokens(t *testing.T) {
 		{"no token", "", wire.CodeUnauthenticated, ""},
 		{"one of somebody else", sign(true, database) + "x", wire.CodeUnauthenticated, ""},
 		{"one for another database", sign(true, "other"), wire.CodeForbidden, ""},
-		{"one for reading", sign(false, database), "", wire.CodeForbidden},
+		{"one for reading, before there is anything", sign(false, database), wire.CodeNotFound, ""},
 		{"one for writing", sign(true, database), "", ""},
+		{"one for reading", sign(false, database), "", wire.CodeForbidden},
 	} {
 		conn, err := ws.Dialer{}.Dial(program.Soon(t), program.DatabaseURL(h.Addr(), database))
 		if err != nil {
@@ -325,7 +326,7 @@ func TestWorkerExpires(t *testing.T) {
 		t.Fatal(err)
 	}
 	sign := func(left time.Duration) string {
-		text, err := keys.Sign(token.Claims{Subject: "anna", Databases: []string{database}, Expires: time.Now().Add(left - token.Leeway)})
+		text, err := keys.Sign(token.Claims{Subject: "anna", Databases: []string{database}, Write: true, Expires: time.Now().Add(left - token.Leeway)})
 		if err != nil {
 			t.Fatal(err)
 		}

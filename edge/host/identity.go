@@ -34,12 +34,13 @@ func (c *Config) auth(database string) func(context.Context, string) (edge.Grant
 	return func(ctx context.Context, text string) (edge.Grant, error) { return c.grant(ctx, text, database) }
 }
 
-// admit reads a hello and judges its token, before anything is opened, or made, for who sent it. It returns the frame, for the hub.
+// admit reads a hello and judges its token, before anything is opened, or made, for who sent it. It returns the frame, for the hub,
+// and what the token allows.
 //
 // Its error is errGone where the socket has ended.
-func (c *Config) admit(socket wire.Conn, database string) (hello []byte, err error) {
+func (c *Config) admit(socket wire.Conn, database string) (hello []byte, grant edge.Grant, err error) {
 	if c.Keys == nil {
-		return nil, nil
+		return nil, grant, nil
 	}
 	type said struct {
 		frame []byte
@@ -54,22 +55,22 @@ func (c *Config) admit(socket wire.Conn, database string) (hello []byte, err err
 	defer late.Stop()
 	select {
 	case <-late.C:
-		return nil, fail(core.Protocol, "expected hello within %v", c.patience(wire.HelloTimeout))
+		return nil, grant, fail(core.Protocol, "expected hello within %v", c.patience(wire.HelloTimeout))
 	case first := <-came:
 		if hello = first.frame; first.err != nil {
-			return nil, errGone
+			return nil, grant, errGone
 		}
 	}
 	m, err := wire.DecodeUp(hello)
 	if err != nil {
-		return nil, err
+		return nil, grant, err
 	}
 	greeting, is := m.(*wire.Hello)
 	if !is {
-		return nil, fail(core.Protocol, "expected hello as the first message, got %v", m.Type())
+		return nil, grant, fail(core.Protocol, "expected hello as the first message, got %v", m.Type())
 	}
-	_, err = c.grant(context.Background(), greeting.Token, database)
-	return hello, err
+	grant, err = c.grant(context.Background(), greeting.Token, database)
+	return hello, grant, err
 }
 
 // sees returns the databases of which a token may know; all, where there are no keys.

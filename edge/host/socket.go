@@ -31,13 +31,17 @@ func (s *Server) serveFeed(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		return
 	}
-	hello, err := s.cfg.admit(socket, name)
+	hello, grant, err := s.cfg.admit(socket, name)
 	if errors.Is(err, errGone) {
 		socket.Close(wire.CloseNormal, "")
 		return
 	}
 	if err != nil {
 		turnAway(socket, err)
+		return
+	}
+	if grant.ReadOnly && !s.dbs.exists(name) {
+		turnAway(socket, edge.NoDatabase(name))
 		return
 	}
 	d, err := s.dbs.acquire(name)

@@ -86,7 +86,7 @@ func openFor(_ context.Context, name string, write bool) (httpapi.Database, erro
 	if name != object.name {
 		return httpapi.Database{}, &core.Error{Code: httpapi.NotFound, Message: "the name of a database has 1 to 64 characters of a-z 0-9 . _ -"}
 	}
-	if !write && !object.made && object.hub == nil {
+	if !write && !exists() {
 		return httpapi.Database{}, &core.Error{Code: httpapi.NotFound, Message: "there is no database " + strconv.Quote(name) + "; the first write makes it"}
 	}
 	if err := begin(); err != nil {

@@ -85,6 +85,9 @@ func fail(err error) {
 	object.failed = err
 }
 
+// exists says whether the database was made, in this life of the program or before.
+func exists() bool { return object.made || object.hub != nil }
+
 // begin opens the database, or makes it. Its error is that of the first time.
 func begin() error {
 	object.begun.Lock()
@@ -182,8 +185,12 @@ func (s *socket) admit(hello []byte) error {
 	if !is {
 		return &core.Error{Code: core.Protocol, Message: fmt.Sprintf("expected hello as the first message, got %v", m.Type())}
 	}
-	if _, err := object.keys.Grant(said.Token, object.name, time.Now()); err != nil {
+	grant, err := object.keys.Grant(said.Token, object.name, time.Now())
+	if err != nil {
 		return err
+	}
+	if grant.ReadOnly && !exists() {
+		return edge.NoDatabase(object.name)
 	}
 	if err := begin(); err != nil {
 		return err

@@ -26,7 +26,7 @@ var words = map[core.Code]bool{
 	core.Closed: true, core.Aborted: true, core.Invalid: true, core.LocalOnly: true, core.KeyTooLong: true, core.ValueTooLarge: true,
 	core.BatchTooLarge: true, core.Quota: true, core.StorageLost: true, core.Corrupt: true, core.Locked: true, core.Internal: true,
 	core.Forbidden: true, core.Protocol: true, core.OtherHub: true, core.UnknownMarker: true, core.VersionUnknown: true, core.TooOld: true,
-	unsent: true, changed: true, unauthenticated: true, "RATE_LIMITED": true,
+	unsent: true, changed: true, unauthenticated: true, "RATE_LIMITED": true, "NOT_FOUND": true,
 }
 
 // explain gives an error the code and the text that a page gets.

@@ -14,7 +14,7 @@ import (
 func syncCommand() *command {
 	return &command{
 		name: "sync", brief: "send all that is stored here, and take up all that the hub has",
-		help: "Exit code 7 where the hub cannot be reached, 6 where it refused something now.",
+		help: "Exit code 7 where the hub cannot be reached, 6 where it refused something now, 3 where it has no such database, and\nthe token may not make it.",
 		run: func(ctx context.Context, c *call) error {
 			return c.with(ctx, toWrite, func(d *device) error { return d.sync(ctx) })
 		},

@@ -33,6 +33,9 @@ func (d *device) wait(ctx context.Context, settled <-chan error, done func(watch
 		if err := refused(s); err != nil {
 			return err
 		}
+		if s.Fault.Code == wire.CodeNotFound { // nobody may make it meanwhile: watch waits for that
+			return fail(codeNotFound, "%s%s", s.Fault.Message, unsent(s.Pending))
+		}
 		if d.c.timeout > 0 && time.Since(moved) >= d.c.timeout {
 			return d.timedOut(s)
 		}
@@ -71,14 +74,18 @@ func (d *device) timedOut(s watcher.Status) error {
 	case reason != "":
 		text = fmt.Sprintf("no hub at %s within %v (%s)", d.feed, d.c.timeout, reason)
 	}
-	switch s.Pending {
+	return fail(codeTimeout, "%s%s", text, unsent(s.Pending))
+}
+
+// unsent says what becomes of writes that the hub does not have.
+func unsent(pending int) string {
+	switch pending {
 	case 0:
+		return ""
 	case 1:
-		text += "; one write is stored here and will be sent by a later command"
-	default:
-		text += fmt.Sprintf("; %d writes are stored here and will be sent by a later command", s.Pending)
+		return "; one write is stored here and will be sent by a later command"
 	}
-	return fail(codeTimeout, "%s", text)
+	return fmt.Sprintf("; %d writes are stored here and will be sent by a later command", pending)
 }
 
 // unreachable returns why the hub cannot be reached at the moment; empty if it can, or nothing is known yet.

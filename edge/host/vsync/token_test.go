@@ -121,3 +121,35 @@ func TestTokensRefused(t *testing.T) {
 		t.Errorf("%+v %v", said, err)
 	}
 }
+
+// Who may only read makes no database: he is told what he waits for, and gets it once somebody has made it.
+func TestReaderBeforeThereIsAnything(t *testing.T) {
+	t.Parallel() // it waits more than it works
+	s := newShell(t)
+	s.ok("keys", "keys.json")
+	hub := s.serve("--data", "hub", "--keys", "keys.json")
+	sign := func(args ...string) string {
+		return strings.TrimSpace(s.ok(append([]string{"token", "--keys", "keys.json", "--db", "*"}, args...)...))
+	}
+	writes, reads := sign("--subject", "anna"), sign("--subject", "bert", "--read-only")
+	b := []string{"--data", "b", "--feed", hub.Feed, "--token", reads}
+	s.fails(exitNotFound, "NOT_FOUND", append([]string{"sync"}, b...)...)
+	s.fails(exitNotFound, "NOT_FOUND", append([]string{"get", "c", "1"}, b...)...)
+	if r := s.fails(exitNotFound, "NOT_FOUND", "put", "c", "2", "2", "--data", "d", "--feed", hub.Feed, "--token", reads); !strings.Contains(r.err, "one write is stored here") {
+		t.Errorf("put: %s", r.err)
+	}
+	if out := s.ok(append([]string{"status"}, b...)...); !strings.Contains(out, "waiting: NOT_FOUND there is no database") {
+		t.Errorf("status: %s", out)
+	}
+	if files, err := os.ReadDir(filepath.Join(s.dir, "hub", "databases")); err != nil || len(files) != 0 {
+		t.Errorf("there are %v, %v", files, err)
+	}
+	w := s.start(append([]string{"watch", "--from", "now"}, b...)...)
+	s.ok("put", "--data", "a", "--feed", hub.Feed, "c", "1", "1", "--token", writes)
+	if line := w.next(); line != "put    c 1 1" {
+		t.Errorf("watch printed %q", line)
+	}
+	if r := w.end(os.Interrupt); r.code != 0 || !strings.Contains(r.err, "there is no database") {
+		t.Errorf("watch: %+v", r)
+	}
+}

@@ -5,6 +5,7 @@ import (
 
 	"vsync/core"
 	"vsync/core/watcher"
+	"vsync/core/wire"
 )
 
 func watchCommand() *command {
@@ -114,6 +115,9 @@ func (d *device) tellStatus(ctx context.Context, stop context.CancelCauseFunc) {
 		case s.Phase == watcher.PhaseLive:
 			told = s.Phase
 			d.c.warn("live with the hub at %s", d.feed)
+		case s.Phase == watcher.PhaseWaiting && s.Fault.Code == wire.CodeNotFound:
+			told = s.Phase
+			d.c.warn("%s", s.Fault.Message)
 		case s.Phase == watcher.PhaseWaiting:
 			told = s.Phase
 			d.c.warn("the hub is not there (%s); trying again", or(shortly(s.Fault.Message), "the connection was lost"))

@@ -155,6 +155,7 @@ const ERRORS = {
   UNAUTHENTICATED: ["Not signed in", "The hub wants to know who you are. Your changes are kept here.", "none"],
   FORBIDDEN: ["Not allowed", "The hub does not let you change this. What you wrote is listed, and nobody else sees it.", "none"],
   RATE_LIMITED: ["The hub is busy", "It asked this device to wait. Your changes are kept here and sent later.", "none"],
+  NOT_FOUND: ["Nothing there yet", "The hub has no such board yet. It appears here as soon as somebody who may write has begun it.", "none"],
   UNSENT: ["Not sent yet", "Some changes are only on this device. Removing the board now would lose them.", "force"],
   VALUE_TOO_LARGE: ["Too long", "One card holds at most 1 MB. Shorten the text, or divide it among cards.", "none"],
   BATCH_TOO_LARGE: ["Too much at once", "That is more than one step can hold. Do it in smaller steps.", "none"],
