@@ -34,7 +34,7 @@ type fortress struct {
 	before  string
 }
 
-func fortified(t *testing.T) *fortress {
+func fortified(t *testing.T, with ...func(*program.Options)) *fortress {
 	t.Helper()
 	old, err := (*token.Keys)(nil).With("old", token.HS256, rand.Reader)
 	if err != nil {
@@ -53,6 +53,9 @@ func fortified(t *testing.T) *fortress {
 	}
 	f.hub = program.New(t, t.TempDir())
 	f.hub.Options = program.Options{Keys: f.keys, Origins: []string{"https://app.example", "https://*.team.example"}}
+	for _, with := range with {
+		with(&f.hub.Options)
+	}
 	f.hub.Start()
 	f.client = &client{t: t, base: "http://" + f.hub.Addr()}
 	f.client.learn()

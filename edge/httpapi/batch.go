@@ -79,7 +79,7 @@ func (c *call) body() ([]byte, error) {
 	case errors.As(err, &known): // of a host that takes no more bodies
 		return nil, known
 	case err != nil:
-		return nil, invalid("the body did not come whole; nothing was written")
+		return nil, invalid("the body did not come whole, or not in time; nothing was written")
 	}
 	_ = control.SetReadDeadline(time.Time{})
 	return body, nil

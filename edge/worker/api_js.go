@@ -56,8 +56,12 @@ func serveAPI() {
 		Origin: func(*http.Request) bool { return true }, // the front Worker has judged it
 	}
 	if object.keys != nil {
-		cfg.Auth = func(_ context.Context, text, database string) (edge.Grant, error) {
-			return object.keys.Grant(text, database, time.Now())
+		cfg.Auth = func(ctx context.Context, text, database string) (edge.Grant, error) {
+			grant, err := object.keys.Grant(text, database, time.Now())
+			if b, is := ctx.Value(bodyKey{}).(*body); is {
+				b.subject = grant.Subject
+			}
+			return grant, err
 		}
 	}
 	inner := httpapi.New(cfg)
@@ -73,8 +77,9 @@ func serve(inner http.Handler, w http.ResponseWriter, r *http.Request) {
 	n, _ := strconv.ParseInt(r.Header.Get(numberHeader), 10, 32)
 	number := int32(n)
 	a := &answer{ResponseWriter: w, number: number}
-	r.Body = &body{number: number}
-	inner.ServeHTTP(a, r)
+	b := &body{number: number}
+	r.Body = b
+	inner.ServeHTTP(a, r.WithContext(context.WithValue(r.Context(), bodyKey{}, b)))
 	a.end()
 	jsServed(number)
 	changed() // there may be something that waits for time to pass
@@ -97,18 +102,22 @@ func openFor(_ context.Context, name string, write bool) (httpapi.Database, erro
 
 // A body is read when somebody wants it: who has no token has none read.
 type body struct {
-	number int32
-	read   bool
-	rest   []byte
-	err    error
+	number  int32
+	subject string // whose it is; "" where nobody is asked for a token
+	read    bool
+	rest    []byte
+	err     error
 }
+
+// bodyKey is where the context of a request has its body.
+type bodyKey struct{}
 
 func (b *body) Read(p []byte) (n int, err error) {
 	if !b.read {
 		b.read = true
 		came := make(chan arrived, 1)
 		api.bodies[b.number] = came
-		jsBody(b.number, maxBody+1)
+		jsBody(b.number, maxBody+1, b.subject)
 		whole := <-came
 		delete(api.bodies, b.number)
 		b.rest, b.err = whole.bytes, whole.err

@@ -22,6 +22,7 @@ const hub :Workerd.Worker = (
     ( name = "HUB_KEY", fromEnvironment = "HUB_KEY" ),
     ( name = "TOKEN_KEYS", fromEnvironment = "TOKEN_KEYS" ),
     ( name = "ORIGINS", fromEnvironment = "ORIGINS" ),
+    ( name = "BODY_TIME", fromEnvironment = "BODY_TIME" ),
     ( name = "COST", fromEnvironment = "COST" ),
     ( name = "LOG", fromEnvironment = "LOG" ),
   ],

@@ -9,6 +9,7 @@ export interface Settings {
   HUB_KEY?: string;
   TOKEN_KEYS?: string;
   LOG?: string;
+  BODY_TIME?: string; // how long a body may take to come, in ms, where it is not a minute: for tests
   COST?: string; // set, /v1/<database>/cost says what has been done since the object began: for ./build.sh bench edge
 }
 
@@ -29,6 +30,8 @@ const bodyTime = 60_000;
 const stallTime = 30_000;
 /** Bytes of all bodies together that are on the way; all objects of an isolate share 128 MB. */
 const bodiesLimit = 24 << 20;
+/** What of it one subject may have: one of the largest. */
+const bodiesShare = 8 << 20;
 
 const closeNormal = 1000;
 const closeText = 1003;
@@ -70,6 +73,7 @@ export class Database {
   readonly #waiting = new Map<number, ReturnType<typeof setTimeout>>();
   readonly #asked = new Map<number, Asked>();
   #bodies = 0;
+  readonly #bodiesOf = new Map<string, number>();
   #name = '';
   /** A frame waits for a turn, and whether one was just had. */
   #due = false;
@@ -158,41 +162,65 @@ export class Database {
   }
 
   /** Reads a body whole, up to a length, and gives it to the program. */
-  async #read(go: GoInstance, number: number, most: number): Promise<void> {
-    const [how, bytes] = await this.#body(this.#asked.get(number)?.request.body ?? null, most);
+  async #read(go: GoInstance, number: number, most: number, subject: string): Promise<void> {
+    const [how, bytes] = await this.#body(this.#asked.get(number)?.request.body ?? null, most, subject);
     if (!go.exports) return;
     this.#say(go, bytes);
     call(go, 'vsync_body', number, how);
   }
 
-  async #body(stream: ReadableStream<Uint8Array> | null, most: number): Promise<[how: number, bytes: Uint8Array]> {
+  async #body(stream: ReadableStream<Uint8Array> | null, most: number, subject: string): Promise<[how: number, bytes: Uint8Array]> {
     if (!stream) return [bodyCame, new Uint8Array(0)];
     const reader = stream.getReader();
-    const late = setTimeout(() => void reader.cancel('it takes too long').catch(() => undefined), bodyTime);
+    let late = false; // a reader that is cancelled may end as if all had come
+    const timer = setTimeout(() => {
+      late = true;
+      void reader.cancel('it takes too long').catch(() => undefined);
+    }, Number(this.#settings.BODY_TIME) || bodyTime);
     const parts: Uint8Array[] = [];
     let size = 0;
     let over = 0; // a client that still writes does not hear what is answered: some of what is too much is read, and let go
     let ended = false;
+    let crowded = false;
     try {
       while (!ended && over < 2 * most) {
         const { done, value } = await reader.read();
         if (done) ended = true;
-        else if (size >= most) over += value.length;
-        else if (this.#bodies + value.length > bodiesLimit) return [bodyCrowded, new Uint8Array(0)];
-        else {
-          this.#bodies += value.length;
+        else if (crowded || size >= most) over += value.length;
+        else if (!this.#hold(subject, value.length)) {
+          crowded = true;
+          this.#free(subject, size);
+          parts.length = size = 0;
+        } else {
           size += value.length;
           parts.push(value);
         }
       }
-      return [bodyCame, await new Blob(parts as BlobPart[]).bytes()];
+      if (!crowded && !late) return [bodyCame, await new Blob(parts as BlobPart[]).bytes()];
     } catch {
-      return [bodyBroken, new Uint8Array(0)];
+      // it was broken off, here or there
     } finally {
-      clearTimeout(late);
-      this.#bodies -= size;
+      clearTimeout(timer);
+      this.#free(subject, size);
       if (!ended) void reader.cancel('it is too long').catch(() => undefined);
     }
+    return [crowded ? bodyCrowded : bodyBroken, new Uint8Array(0)];
+  }
+
+  /** Counts bytes of a body, if there is room for them: of all, and of the subject, where there are any. */
+  #hold(subject: string, bytes: number): boolean {
+    const of = (this.#bodiesOf.get(subject) ?? 0) + bytes;
+    if (this.#bodies + bytes > bodiesLimit || (subject && of > bodiesShare + 1)) return false;
+    this.#bodies += bytes;
+    this.#bodiesOf.set(subject, of);
+    return true;
+  }
+
+  #free(subject: string, bytes: number): void {
+    const of = (this.#bodiesOf.get(subject) ?? 0) - bytes;
+    this.#bodies -= bytes;
+    if (of > 0) this.#bodiesOf.set(subject, of);
+    else this.#bodiesOf.delete(subject);
   }
 
   /** Sends a piece of a stream. A client that does not read it is left. */
@@ -289,8 +317,8 @@ export class Database {
         this.#storeName(this.#name);
         this.#log(`opens ${this.#name}`);
       },
-      body: (number: number, most: number) => {
-        void this.#read(go, number, most);
+      body: (number: number, most: number, ptr: number, length: number) => {
+        void this.#read(go, number, most, text(go, ptr, length));
       },
       piece: (number: number, ptr: number, length: number) => {
         void this.#piece(go, number, view(go, ptr, length).slice());

@@ -53,10 +53,10 @@ func jsAdmitted(socket int32)
 //go:wasmimport vsync_object made
 func jsMade()
 
-// body asks for the body of a request, up to a length: vsync_body follows.
+// body asks for the body of a subject's request, up to a length: vsync_body follows.
 //
 //go:wasmimport vsync_object body
-func jsBody(request, most int32)
+func jsBody(request, most int32, subject string)
 
 // piece sends a piece of the stream that answers a request: vsync_wrote follows.
 //

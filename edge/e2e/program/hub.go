@@ -6,6 +6,7 @@ import (
 	"os/exec"
 	"strconv"
 	"testing"
+	"time"
 
 	"vsync/edge/token"
 )
@@ -25,6 +26,8 @@ type host interface {
 type Options struct {
 	Keys    *token.Keys // by which tokens are judged; nil: nobody is asked for one
 	Origins []string    // whose pages may connect beside the hub's own
+
+	BodyTime time.Duration // how long a body may take to come; 0: as ever. Of a worker only
 }
 
 // A Hub is a hub as a server: one port and one directory, and process after process.
