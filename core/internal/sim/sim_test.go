@@ -4,6 +4,7 @@ import (
 	"embed"
 	"flag"
 	"fmt"
+	"iter"
 	"math"
 	"runtime"
 	"slices"
@@ -72,29 +73,6 @@ func TestSeeds(t *testing.T) {
 		if median < leastOperations {
 			t.Errorf("a history has %d operations in the median, and should have %d", median, leastOperations)
 		}
-	}
-}
-
-var budget = flag.Duration("for", 0, "how long TestBudget looks for something that fails, in time of processors; 0: not long")
-
-// TestBudget lives as many histories as there is time for, and says in one line what it found: that is how mutants are looked for.
-func TestBudget(t *testing.T) {
-	from, n := spent(), 3
-	if *budget > 0 {
-		n = math.MaxInt
-	}
-	failures := storedHistories(t) // they have what is rare
-	stats := Stats{"histories": len(failures)}
-	if len(failures) == 0 {
-		stats, failures, _ = manySeeds(seeds(1), n, 1, func() bool { return *budget > 0 && spent()-from > *budget })
-	}
-	after := fmt.Sprintf("%d histories, %.1f s", stats["histories"], (spent() - from).Seconds())
-	if len(failures) == 0 {
-		fmt.Printf("nothing found: %s\n", after)
-	} else {
-		f := failures[0]
-		line, _, _ := strings.Cut(f.Text, "\n")
-		t.Errorf("found: %s: %.150s (seed %d)", after, line, f.Seed)
 	}
 }
 
@@ -227,35 +205,40 @@ func TestSeedsThatFoundSomething(t *testing.T) {
 // TestHistoriesThatFoundSomething lives the histories testdata/*.history: each was shrunk from a seed that failed, and says
 // above what it found. Unlike a seed it means the same when what is drawn changes.
 func TestHistoriesThatFoundSomething(t *testing.T) {
-	for _, failure := range storedHistories(t) {
-		t.Error(failure)
+	for name, h := range storedHistories(t) {
+		if _, failure := h.Run(true); failure != nil {
+			t.Errorf("%s: %v", name, failure)
+		}
 	}
 }
 
-// storedHistories lives them, and returns what failed.
-func storedHistories(t *testing.T) (failures []*Failure) {
+// storedHistories are all of testdata, by their files' names.
+func storedHistories(t *testing.T) iter.Seq2[string, *History] {
 	t.Helper()
 	files, err := foundHistories.ReadDir("testdata")
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, file := range files {
-		if !strings.HasSuffix(file.Name(), ".history") {
-			continue
-		}
-		text, err := foundHistories.ReadFile("testdata/" + file.Name())
-		if err != nil {
-			t.Fatal(err)
-		}
-		h, err := ParseHistory(string(text))
-		if err != nil {
-			t.Fatalf("%s: %v", file.Name(), err)
-		}
-		if _, failure := h.Run(true); failure != nil {
-			failures = append(failures, failure)
+	return func(yield func(string, *History) bool) {
+		for _, file := range files {
+			if name, is := strings.CutSuffix(file.Name(), ".history"); is && !yield(name, storedHistory(t, file.Name())) {
+				return
+			}
 		}
 	}
-	return failures
+}
+
+func storedHistory(t *testing.T, file string) *History {
+	t.Helper()
+	text, err := foundHistories.ReadFile("testdata/" + file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h, err := ParseHistory(string(text))
+	if err != nil {
+		t.Fatalf("%s: %v", file, err)
+	}
+	return h
 }
 
 //go:embed testdata/seeds.txt

@@ -15,6 +15,7 @@ type Mutant struct {
 	File     string // from the top of the tree
 	Old, New string
 	Breaks   string // what goes wrong with it
+	Rare     string // it is too rare for seeds, which need so many histories; stored ones are lived first. "": it is not
 	Ruled    bool   // it is looked for in histories with field rules
 	Rule     string // what it breaks: a promise of README.md, a section of PROTOCOL.md, or a rule of the engine
 }

@@ -4,6 +4,7 @@ package mutants
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"flag"
@@ -18,20 +19,25 @@ import (
 )
 
 var (
-	only   = flag.String("only", "", "only mutants that have this in their names")
-	budget = flag.Duration("budget", 10*time.Second, "how long the simulation may take to find one, in time of processors")
+	only      = flag.String("only", "", "only mutants that have this in their names")
+	budget    = flag.Duration("budget", 10*time.Second, "how long the simulation may take to find one, in time of processors")
+	atOnce    = flag.Int("at-once", 2, "how many mutants are compiled and looked for at a time, each on one core")
+	seedsOnly = flag.Bool("all-seeds", false, "seeds are lived first for those too that are too rare for them")
 )
-
-// atOnce is how many mutants are compiled and looked for at a time; each is looked for on one core.
-const atOnce = 2
 
 // grace is what a simulation gets beyond its budget, as processors may be busy with something else.
 const grace = time.Minute
 
+// seldom has compilers and simulations collect garbage less often, which makes both a quarter faster.
+const seldom = "GOGC=400"
+
 // result is a row of the table.
 type result struct {
 	found bool
-	what  string // histories and seconds, then the promise that was broken
+	lived string // histories
+	took  string // seconds of a processor
+	by    string // a seed, or a stored history
+	what  string // the promise that was broken
 	wrong string // what kept it from being looked for
 }
 
@@ -49,11 +55,11 @@ func TestMutants(t *testing.T) {
 	results := make([]result, len(todo))
 	next := make(chan int)
 	var all sync.WaitGroup
-	for range atOnce {
+	for range *atOnce {
 		all.Go(func() {
 			for i := range next {
 				results[i] = todo[i].look(t.TempDir())
-				fmt.Printf("%3d/%d  %s: %s%s\n", i, len(todo)-1, todo[i].Name, results[i].what, results[i].wrong)
+				fmt.Printf("%3d/%d  %s: %v\n", i, len(todo)-1, todo[i].Name, results[i])
 			}
 		})
 	}
@@ -68,7 +74,7 @@ func TestMutants(t *testing.T) {
 		case r.wrong != "":
 			t.Errorf("%s: %s", todo[i].Name, r.wrong)
 		case r.found && todo[i].File == "":
-			t.Errorf("without a mutant something fails: %s", r.what)
+			t.Errorf("without a mutant something fails: %v", r)
 		case !r.found && todo[i].File != "":
 			t.Errorf("%s is not found in %v", todo[i].Name, *budget)
 		}
@@ -83,16 +89,42 @@ func (m *Mutant) look(dir string) result {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), *budget+grace)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, binary, "-test.run=^TestBudget$", "-test.count=1", "-for", budget.String(), fmt.Sprintf("-ruled=%v", m.Ruled))
-	cmd.Dir = dir
-	cmd.Env = append(os.Environ(), "GOMAXPROCS=1")
-	out, err := cmd.CombinedOutput()
-	for line := range strings.Lines(string(out)) {
-		if before, what, is := strings.Cut(line, "found: "); is {
-			return result{found: !strings.HasSuffix(before, "nothing "), what: strings.TrimSpace(what)}
-		}
+	args := []string{"-test.run=^TestBudget$", "-test.count=1", "-for", budget.String(), fmt.Sprintf("-ruled=%v", m.Ruled)}
+	if m.Rare != "" && !*seedsOnly {
+		args = append(args, "-rare")
 	}
-	return result{wrong: fmt.Sprintf("the simulation does not say what it found: %v\n%s", err, tail(out))}
+	cmd := exec.CommandContext(ctx, binary, args...)
+	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), "GOMAXPROCS=1", seldom)
+	out, err := cmd.CombinedOutput()
+	r, said := parse(string(out))
+	if !said {
+		r.wrong = fmt.Sprintf("the simulation does not say what it found: %v\n%s", err, tail(out))
+	}
+	return r
+}
+
+// parse reads what TestBudget says.
+func parse(out string) (r result, said bool) {
+	for line := range strings.Lines(out) {
+		before, what, is := strings.Cut(strings.TrimSpace(line), "found: ")
+		if !is {
+			continue
+		}
+		r.found = !strings.HasSuffix(before, "nothing ")
+		cost, what, _ := strings.Cut(what, ": ")
+		words := strings.SplitN(cost+", ", ", ", 4)
+		r.lived, r.took, r.by, r.what = strings.TrimSuffix(words[0], " histories"), strings.TrimSuffix(words[1], " s"), words[2], what
+		return r, true
+	}
+	return r, false
+}
+
+func (r result) String() string {
+	if r.wrong != "" {
+		return r.wrong
+	}
+	return fmt.Sprintf("%s histories, %s s, %s: %s", r.lived, r.took, cmp.Or(r.by, "nothing"), r.what)
 }
 
 func (m *Mutant) compile(dir string) (binary string, err error) {
@@ -105,7 +137,9 @@ func (m *Mutant) compile(dir string) (binary string, err error) {
 		}
 		args = append(args, "-overlay", overlay)
 	}
-	out, err := exec.Command("go", append(args, "vsync/core/internal/sim")...).CombinedOutput()
+	cmd := exec.Command("go", append(args, "vsync/core/internal/sim")...)
+	cmd.Env = append(os.Environ(), seldom)
+	out, err := cmd.CombinedOutput()
 	if err != nil {
 		return "", fmt.Errorf("it does not compile: %w\n%s", err, tail(out))
 	}
@@ -137,13 +171,9 @@ func (m *Mutant) overlay(dir string) (name string, err error) {
 // table is the results as Markdown.
 func table(ms []Mutant, rs []result) string {
 	var b bytes.Buffer
-	fmt.Fprintf(&b, "\n| mutant | rule | found after | by |\n|---|---|---|---|\n")
+	fmt.Fprintf(&b, "\n| mutant | rule | histories | s | by | found by |\n|---|---|--:|--:|---|---|\n")
 	for i, r := range rs {
-		after, by, _ := strings.Cut(r.what, ": ")
-		if !r.found {
-			after, by = "–", r.what
-		}
-		fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", ms[i].Name, ms[i].Rule, after, strings.ReplaceAll(by, "|", "\\|"))
+		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s |\n", ms[i].Name, ms[i].Rule, r.lived, r.took, cmp.Or(r.by, "–"), strings.ReplaceAll(r.what, "|", "\\|"))
 	}
 	return b.String()
 }
