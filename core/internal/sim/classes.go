@@ -11,7 +11,7 @@ import (
 // happens: a simulation that does not reach something any more proves nothing about it.
 var classes = []string{
 	"put", "delete", "batch", "group commit", "update", "write with what was seen", "refused write",
-	"scan", "history", "event", "watch resumed", "watch reset", "dismissed", "retried",
+	"scan", "history", "event", "watch resumed", "watch reset", "dismissed", "retried", "conflict ended", "asked again", "asked again without an answer", "forged",
 	"frame up", "frame down", "connection", "second connection of a device", "stall", "cut", "cut inside a split batch", "half open",
 	"slept through a part", "sent again", "garbage", "rogue",
 	"store fail", "store full", "store crash before", "store crash after", "store tear", "store flip bit", "store cut",

@@ -30,6 +30,7 @@ type device struct {
 	dismissals map[change.Version]dismissal // by the name that was listed
 	seen       []seen                       // frontiers that the application remembers
 	read       []read                       // values that merge, which it remembers
+	tab        *tab                         // nil: none that numbers what it writes
 
 	backup *backup
 	feed   *model // that its store stands in, as far as is known
@@ -186,6 +187,9 @@ func (d *device) down(lost int) {
 	d.s.did("crash")
 	d.watch.stop()
 	d.kill(lost)
+	if lost > 0 {
+		d.tab = nil
+	}
 	d.sess = nil
 	if d.conn != nil {
 		d.conn.left()
@@ -324,7 +328,7 @@ func (s *Sim) restoreOne() {
 	b := d.backup
 	d.mem = b.mem.Clone()
 	d.holds, d.maybe, d.owes, d.dismissals = maps.Clone(b.holds), maps.Clone(b.maybe), slices.Clone(b.owes), maps.Clone(b.dismissals)
-	d.held, d.late = nil, nil
+	d.held, d.late, d.tab = nil, nil, nil
 	if s.chance(50) { // else the application keeps its marker elsewhere, and has seen what is gone
 		d.watch = newObserver(d)
 	}

@@ -43,6 +43,7 @@ type plan struct {
 	keys       int
 	rules      int // weight of work under field rules, in histories of ruledSeeds
 	raise      int // of rules that are raised
+	asks       int // weight of each way to end conflicts, to ask again, and to hand back what never was
 	deployed   int // version of the rules that the application has at the beginning, and has not written
 }
 
@@ -74,6 +75,7 @@ func (s *Sim) draw() plan {
 		}
 	}
 	s.drawRules(&p)
+	s.drawAsks(&p)
 	return p
 }
 
@@ -116,7 +118,7 @@ func (p *plan) fields() []field {
 		{"faults", &p.faults}, {"hubFaults", &p.hubFaults}, {"halfOpen", &p.halfOpen}, {"strict", &p.strict},
 		{"large", &p.large}, {"checkBytes", &p.checkBytes}, {"hubBytes", &p.hubBytes}, {"stepBytes", &p.stepBytes},
 		{"maxBatch", &p.maxBatch}, {"frame", &p.frame}, {"pushFrame", &p.pushFrame}, {"recent", &p.recent},
-		{"credit", &p.credit}, {"skew", &p.skew}, {"keys", &p.keys}, {"rules", &p.rules}, {"raise", &p.raise}, {"deployed", &p.deployed},
+		{"credit", &p.credit}, {"skew", &p.skew}, {"keys", &p.keys}, {"rules", &p.rules}, {"raise", &p.raise}, {"deployed", &p.deployed}, {"asks", &p.asks},
 	}
 }
 

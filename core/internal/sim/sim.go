@@ -72,6 +72,7 @@ type Sim struct {
 	order    map[string]neighbours // of lines, behind the ids of their objects: which stood before and behind, when they were put in
 
 	names   int // given to devices and connections
+	tabs    int
 	tracing bool
 	events  []string
 	stats   Stats
@@ -191,6 +192,9 @@ func (s *Sim) live() {
 				s.did("device joined")
 			}
 		}},
+	}
+	if p.loss > 0 {
+		actions = append(actions, action{"forge", p.asks, s.forge})
 	}
 	actions = append(actions, s.extra...)
 	for s.step = 1; s.step <= p.steps; s.step++ {

@@ -67,7 +67,7 @@ func (s *Sim) work() {
 		{"rewatch", 2, func() { d.watch.restart() }},
 		{"dismiss", 4, func() { d.dismiss() }},
 	}
-	s.rnd.pick(append(actions, s.ruledWork(d)...)).do()
+	s.rnd.pick(slices.Concat(actions, s.ruledWork(d), s.askingWork(d))).do()
 	d.noticed()
 }
 
@@ -238,7 +238,12 @@ func (d *device) writeSeen() {
 		frontier = []change.Version{}
 	}
 	w, value := d.s.newWrite()
-	d.perform(w, core.Write{Ops: []core.Op{{Key: old.key, Value: value, Seen: frontier}}})
+	op := core.Op{Key: old.key, Value: value, Seen: frontier}
+	rest, known := d.replacing(&op)
+	if d.perform(w, core.Write{Ops: []core.Op{op}}) && known && d.r != nil {
+		d.replaced(w, &op, rest)
+	}
+	d.noticed()
 }
 
 // perform writes and notes what the application was told. It reports whether it was told that all is stored.
@@ -250,6 +255,7 @@ func (d *device) perform(w *write, cw core.Write) bool {
 		durability = store.Strict
 	}
 	cw.Durability = &durability
+	d.number(w, &cw)
 	got, err := d.r.Write(s.ctx, cw)
 	d.wrote(w, cw, got, err)
 	if err == nil && d.sees(cw) {

@@ -3,8 +3,9 @@ package mutants
 // From a write to its place on top of what is confirmed.
 var writing = []Mutant{
 	{
-		Name: "generation used again after a crash",
-		File: "core/fold.go",
+		Name:   "generation used again after a crash",
+		Defect: 1,
+		File:   "core/fold.go",
 		Old: `	if err == nil {
 		f.head.lastGen, f.head.lastHash = b.Gen, b.Hash
 		f.head.wrote(b.Nonce, b.Version())`,
@@ -70,9 +71,10 @@ var writing = []Mutant{
 		Rule:   "promise 1: saved before told",
 	},
 	{
-		Name: "second deletion dropped",
-		File: "core/fold.go",
-		Old:  `		if changed, err := step(m); err != nil {`,
+		Name:   "second deletion dropped",
+		Defect: 4,
+		File:   "core/fold.go",
+		Old:    `		if changed, err := step(m); err != nil {`,
 		New: `		if view := f.obj.Visible(); m.Kind == change.Delete && view.Winner >= 0 && view.Deleted {
 			continue
 		}
@@ -122,9 +124,10 @@ var writing = []Mutant{
 // From the feed into the confirmed layer.
 var applying = []Mutant{
 	{
-		Name: "marker before the data",
-		File: "core/apply.go",
-		Old:  `		err := r.submit(ctx, &request{weight: weight, strict: false, form: func(s *stage) error {`,
+		Name:   "marker before the data",
+		Defect: 2,
+		File:   "core/apply.go",
+		Old:    `		err := r.submit(ctx, &request{weight: weight, strict: false, form: func(s *stage) error {`,
 		New: `	if err := r.submit(ctx, &request{weight: 64, form: func(s *stage) error {
 		m := s.state.marker
 		for i := range arrivals {
@@ -260,5 +263,13 @@ var applying = []Mutant{
 		New:    `		c.parting, c.leaving, step.Reenter, c.deadly = false, false, false, deadly{}`,
 		Breaks: "a copy of a storage and its original take turns for ever",
 		Rule:   "a device id is of one replica; promise 6",
+	},
+	{
+		Name:   "receipt of a former id unknown",
+		File:   "core/read.go",
+		Old:    `	if v = h.today(v); v != asked {`,
+		New:    `	if v != asked {`,
+		Breaks: "who waits for what he wrote under an id that was given up is told that it is not there",
+		Rule:   "a re-entry maps all names",
 	},
 }

@@ -114,8 +114,9 @@ var sockets = []Mutant{
 		Rule:   "PROTOCOL 9, resend",
 	},
 	{
-		Name: "part taken for the whole",
-		File: "core/wire/split.go",
+		Name:   "part taken for the whole",
+		Defect: 8,
+		File:   "core/wire/split.go",
 		Old: `	if p.part.More {
 		return Waiting, nil
 	}`,

@@ -17,13 +17,14 @@ type Mutant struct {
 	Breaks   string // what goes wrong with it
 	Rare     string // it is too rare for seeds, which need so many histories; stored ones are lived first. "": it is not
 	Ruled    bool   // it is looked for in histories with field rules
+	Defect   int    // of the ancestor (README.md), which is this one or comes of the same; 0: none
 	Rule     string // what it breaks: a promise of README.md, a section of PROTOCOL.md, or a rule of the engine
 }
 
 // All is every mutant, in the order of the data's way.
 func All() []Mutant {
 	var all []Mutant
-	for _, part := range [][]Mutant{writing, applying, hub, sockets, loss, stored, watching, rules} {
+	for _, part := range [][]Mutant{writing, asking, applying, hub, sockets, loss, stored, harm, watching, rules} {
 		all = append(all, part...)
 	}
 	return all

@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -19,7 +20,7 @@ import (
 )
 
 var (
-	only      = flag.String("only", "", "only mutants that have this in their names")
+	only      = flag.String("only", "", "only mutants in whose names this is found, a regular expression; else the engine without any, too")
 	budget    = flag.Duration("budget", 10*time.Second, "how long the simulation may take to find one, in time of processors")
 	atOnce    = flag.Int("at-once", 2, "how many mutants are compiled and looked for at a time, each on one core")
 	seedsOnly = flag.Bool("all-seeds", false, "seeds are lived first for those too that are too rare for them")
@@ -47,8 +48,11 @@ func TestMutants(t *testing.T) {
 	merging := clean
 	merging.Name, merging.Ruled = "none, with rules", true
 	todo := []Mutant{clean, merging}
+	if *only != "" {
+		todo = nil
+	}
 	for _, m := range All() {
-		if strings.Contains(m.Name, *only) {
+		if regexp.MustCompile(*only).MatchString(m.Name) {
 			todo = append(todo, m)
 		}
 	}
@@ -59,7 +63,7 @@ func TestMutants(t *testing.T) {
 		all.Go(func() {
 			for i := range next {
 				results[i] = todo[i].look(t.TempDir())
-				fmt.Printf("%3d/%d  %s: %v\n", i, len(todo)-1, todo[i].Name, results[i])
+				fmt.Printf("%3d/%d  %s: %v\n", i+1, len(todo), todo[i].Name, results[i])
 			}
 		})
 	}
