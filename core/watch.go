@@ -64,12 +64,16 @@ func parseWatchMarker(s string) (m watchMarker, err error) {
 }
 
 // Watch yields what is there, if it is asked for, and then every batch, once and whole, in the order in which this replica took them
-// up. It ends with ctx's error, or with CLOSED; one that looks Once just ends.
+// up. It ends with ctx's error, or with CLOSED; one that looks Once just ends. Now is when Watch is called, not when the first event is asked for.
 //
 // A marker that this replica does not know, or whose commits are gone, gives what is there with Reset.
 func (r *Replica) Watch(ctx context.Context, o WatchOptions) iter.Seq2[Event, error] {
+	var now watchMarker
+	if o.From == FromNow {
+		now = r.marker(r.State().Commit)
+	}
 	return func(yield func(Event, error) bool) {
-		w := &watch{r: r, ctx: ctx, o: o, yield: yield}
+		w := &watch{r: r, ctx: ctx, o: o, yield: yield, at: now}
 		if err := w.run(); err != nil && !errors.Is(err, errStopped) {
 			yield(Event{}, typed(err, "watching"))
 		}
@@ -96,8 +100,7 @@ func (w *watch) run() error {
 		if err := w.present(false); err != nil {
 			return err
 		}
-	case FromNow:
-		w.now()
+	case FromNow: // Watch says where
 	default:
 		m, err := parseWatchMarker(w.o.From)
 		if err != nil {
@@ -110,10 +113,6 @@ func (w *watch) run() error {
 		}
 	}
 	return w.follow()
-}
-
-func (w *watch) now() {
-	w.at = w.r.marker(w.r.State().Commit)
 }
 
 // marker is the place after the whole of a commit.

@@ -22,7 +22,7 @@
 //
 //	A put KEY VALUE [CONDITION]    CONDITION:  seeing V…  it replaces these alone    seeing nothing  it replaces nothing
 //	A del KEY [CONDITION]                      if V…      these are all the leaves   if nothing      there is no object yet
-//	A batch OP ; OP …              put and del as above, all or nothing
+//	A batch OP ; OP …              put and del as above, all or nothing; "batch nothing" has none
 //	A strict put|del|batch …       as these, and it survives a power cut
 //	A fill COLLECTION N VALUE      one batch of N objects 0000, 0001 …
 //	A pick KEY V                   resolves a conflict with what a version of the history says
@@ -30,7 +30,7 @@
 //	A rules COLLECTION N RULES     writes rules of version N, if they are newer. RULES: "latest", "keep", or {"path": "counter", …}; see
 //	                               package merge. They are in force from their place in the feed on
 //	A checkpoint | hub checkpoint  writes pages
-//	A watch W from FROM            an application's watch, W a name like A. FROM: start; W2, where that watch is now; a marker "text"
+//	A watch W from FROM            an application's watch, W a name like A. FROM: start; now; W2, where that watch is now; a marker "text"
 //	W stop                         the application goes away
 //	refused CODE STEP              a step of A that fails with this code; CHANGED where a condition does not hold
 //
@@ -41,10 +41,11 @@
 //	break A after N down|up        the next connection of A breaks after N frames, and there is no other until heal A
 //	garble A after N down|up       the frame after the next N of A is garbage on its way; those behind it are not
 //	spoil V                        on its way to the hub, this batch is damaged, every time
+//	forge A as B                   until heal A, all that A writes goes up in the name of B, as if B had written it
 //	clock A ±N                     A's clock jumps, in ms
 //
 //	crash A…|hub                   the process dies, and the next one starts
-//	close A…     open A…           it ends in good order; it starts
+//	close A…|hub open A…|hub       it ends in good order; it starts
 //	powercut A N                   dies as crash does, and of what was written relaxed the last N commits are lost (memory alone)
 //	full A       room A            nothing more fits on A's disk; it fits again
 //	clone A as B                   B is a new device with a copy of A's disk

@@ -28,6 +28,7 @@ type line struct {
 	broken bool          // until healed
 	news   chan struct{} // closed when it breaks, or has garbled a frame
 	spoilt map[change.Version]bool
+	forged change.DeviceID // in whose name batches go up; zero: in that of the device
 }
 
 func newLine(dial wire.Dialer) *line {
@@ -49,13 +50,20 @@ func (l *line) garbleAfter(frames int, up bool) {
 func (l *line) heal() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.broken, l.after = false, -1
+	l.broken, l.after, l.forged = false, -1, change.DeviceID{}
 }
 
 func (l *line) spoil(v change.Version) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.spoilt[v] = true
+}
+
+// forge lets batches go up in the name of another device.
+func (l *line) forge(d change.DeviceID) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.forged = d
 }
 
 // cut breaks the latest connection.
@@ -179,6 +187,24 @@ func (e *end) damaged(frame []byte) ([]byte, error) {
 			batch[len(batch)-1] ^= 1 // of the body, which then is not the one that the header's hash names
 			push.Batches[i] = batch
 		}
+		if !e.line.forged.IsZero() {
+			if push.Batches[i], err = inTheNameOf(e.line.forged, batch); err != nil {
+				return nil, err
+			}
+		}
 	}
 	return wire.Append(nil, push)
+}
+
+// inTheNameOf is what another device would write if it wrote this batch as its first.
+func inTheNameOf(d change.DeviceID, batch []byte) ([]byte, error) {
+	b, err := change.Decode(batch)
+	if err != nil {
+		return nil, err
+	}
+	b.Device, b.Gen = d, 1
+	for i := range b.Mutations {
+		b.Mutations[i].Parents = nil
+	}
+	return b.Encode(change.Hash{})
 }

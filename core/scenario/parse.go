@@ -132,8 +132,8 @@ var verbs = map[string]func(*parser, *words) action{
 	"offline": eachDevice((*device).offline),
 	"cut":     eachDevice((*device).cutOff),
 	"heal":    eachDevice((*device).heal),
-	"close":   eachDevice((*device).close),
-	"open":    eachDevice((*device).open),
+	"close":   hubOr((World).HubClose, (*device).close, false),
+	"open":    hubOr((World).HubOpen, (*device).open, false),
 	"full":    eachDevice(func(d *device, _ context.Context) error { d.disk.SetFull(true); return nil }),
 	"room":    eachDevice(func(d *device, _ context.Context) error { d.disk.SetFull(false); return nil }),
 	"backup":  hubOr((World).HubBackup, (*device).backUp, false),
@@ -165,6 +165,12 @@ var verbs = map[string]func(*parser, *words) action{
 	"spoil": func(p *parser, w *words) action {
 		v := p.version(w)
 		return func(_ context.Context, r *run) error { return r.spoil(v) }
+	},
+	"forge": func(p *parser, w *words) action {
+		name := w.name("a device", p.devices)
+		w.name("as", map[string]bool{"as": true})
+		as := w.name("a device", p.devices)
+		return func(_ context.Context, r *run) error { r.devices[name].line.forge(r.ids[as]); return nil }
 	},
 	"break":  onLine((*line).breakAfter),
 	"garble": onLine((*line).garbleAfter),
@@ -234,7 +240,7 @@ func (p *parser) names(w *words) []string {
 }
 
 // reserved are words that would make a line ambiguous as a name.
-var reserved = map[string]bool{"hub": true, "expect": true, "refused": true, "start": true, "as": true}
+var reserved = map[string]bool{"hub": true, "expect": true, "refused": true, "start": true, "now": true, "nothing": true, "as": true}
 
 func (p *parser) newName(w *words, among map[string]bool) string {
 	const expected = "a new name, [a-z]+"
@@ -328,6 +334,9 @@ func (p *parser) batch(name, verb string, w *words, durability store.Durability)
 	if verb != "batch" {
 		return p.write(name, []opWords{p.op(verb, w)}, durability)
 	}
+	if w.take("nothing") {
+		return p.write(name, nil, durability)
+	}
 	ops := []opWords{p.op(w.next("put or del"), w)}
 	for w.take(";") {
 		ops = append(ops, p.op(w.next("put or del"), w))
@@ -359,17 +368,17 @@ func (p *parser) write(name string, ops []opWords, durability store.Durability) 
 func (p *parser) watch(name string, w *words) action {
 	watch := p.newName(w, p.watches)
 	w.name("from", map[string]bool{"from": true})
-	from := w.next("start, a watch, or a marker")
+	from := w.next("start, now, a watch, or a marker")
 	if text, err := strconv.Unquote(from); err == nil && strings.HasPrefix(from, `"`) {
 		return func(ctx context.Context, r *run) error { return r.watch(ctx, name, watch, text) }
 	}
-	if w.err == nil && from != "start" && !p.watches[from] {
-		w.fail("start, a watch, or a marker", strconv.Quote(from))
+	if w.err == nil && from != core.FromStart && from != core.FromNow && !p.watches[from] {
+		w.fail("start, now, a watch, or a marker", strconv.Quote(from))
 	}
 	return func(ctx context.Context, r *run) error {
-		marker := core.FromStart
-		if from != "start" {
-			marker = r.watches[from].marker
+		marker := from
+		if w := r.watches[from]; w != nil {
+			marker = w.marker
 		}
 		return r.watch(ctx, name, watch, marker)
 	}

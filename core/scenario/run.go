@@ -29,6 +29,8 @@ type World interface {
 	// taken everything. The runner releases it.
 	Hub(ctx context.Context) (r *core.Replica, release func() error, err error)
 
+	HubClose(ctx context.Context) error   // ends: nobody can connect until HubOpen
+	HubOpen(ctx context.Context) error    // starts, when it has ended
 	HubCrash(ctx context.Context) error   // and starts again
 	HubBackup(ctx context.Context) error  // keeps a copy of what it has stored, in place of the one before
 	HubRestore(ctx context.Context) error // dies, and starts with the copy

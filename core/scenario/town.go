@@ -62,6 +62,9 @@ func (t *Town) start(ctx context.Context) error {
 // Close ends the hub.
 func (t *Town) Close() error {
 	hub, replica := t.cutAll()
+	if hub == nil { // it is closed
+		return nil
+	}
 	hub.Close()
 	return replica.Close()
 }
@@ -109,7 +112,7 @@ func (t *Town) Dial(context.Context, string) (wire.Conn, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.hub == nil {
-		return nil, errors.New("scenario: the hub is down")
+		return nil, errDown
 	}
 	a, b := wire.Pipe(pipeBytes)
 	t.conns = append(t.conns, b)
@@ -149,7 +152,22 @@ func (t *Town) write(b wire.Conn, c *edge.Conn) {
 
 // Hub implements World: it is the hub's own replica.
 func (t *Town) Hub(context.Context) (*core.Replica, func() error, error) {
+	if t.hub == nil {
+		return nil, nil, errDown
+	}
 	return t.replica, func() error { return nil }, nil
+}
+
+// errDown is what everybody is told while the hub is closed.
+var errDown = errors.New("scenario: the hub is down")
+
+// HubClose implements World.
+func (t *Town) HubClose(context.Context) error { return t.Close() }
+
+// HubOpen implements World.
+func (t *Town) HubOpen(ctx context.Context) error {
+	t.stored = t.stored.Clone()
+	return t.start(ctx)
 }
 
 // HubCrash implements World.

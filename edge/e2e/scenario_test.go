@@ -40,6 +40,9 @@ func TestScenarios(t *testing.T) {
 			if err := scenario.Run(program.Soon(t), s, place); err != nil {
 				t.Error(err)
 			}
+			if place.down { // and the script did not come to its end
+				place.hub.Start()
+			}
 		})
 	}
 	if told < len(list)*3/4 {
@@ -56,6 +59,8 @@ type socketWorld struct {
 	backup string // directory of the hub's copy; empty: none
 
 	backupOf string // directory that it was made of
+
+	down bool
 }
 
 func (w *socketWorld) Database() string { return w.name }
@@ -103,6 +108,19 @@ func (w *socketWorld) Hub(ctx context.Context) (*core.Replica, func() error, err
 		return nil, nil, errors.Join(err, replica.Close())
 	}
 	return replica, replica.Close, nil
+}
+
+// HubClose ends the program, which is the hub of other scripts too.
+func (w *socketWorld) HubClose(context.Context) error {
+	w.hub.Die()
+	w.down = true
+	return nil
+}
+
+func (w *socketWorld) HubOpen(context.Context) error {
+	w.hub.Start()
+	w.down = false
+	return nil
 }
 
 func (w *socketWorld) HubCrash(context.Context) error {

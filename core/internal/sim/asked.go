@@ -25,6 +25,7 @@ func (s *Sim) askingWork(d *device) []action {
 	return []action{
 		{"resolve", n, func() { d.resolve(false) }},
 		{"pick", n, func() { d.resolve(true) }},
+		{"equal", n, d.writeEqual},
 		{"askagain", 2 * n, d.askAgain},
 	}
 }
@@ -61,6 +62,26 @@ func (d *device) resolve(pick bool) {
 		d.s.fail("promise 5: %s: the conflict of %s, of %v, was ended as %s, and it shows %s of %s, conflict %v, %v", d.name, c.Key, c.Versions(), w.version, note(e.Value), e.Version, e.Conflict, e.Frontier)
 	}
 	d.noticed()
+}
+
+// writeEqual writes over what is there what others write too: two who do so at once have two versions, and no conflict.
+func (d *device) writeEqual() {
+	key := d.s.single()
+	e, _, err := d.r.Get(d.s.ctx, key)
+	if err != nil {
+		d.mayFail(err, "get")
+		return
+	}
+	w, _ := d.s.newWrite()
+	value, err := change.Encode("equal")
+	if err != nil {
+		d.s.fail("a value cannot be encoded: %v", err)
+	}
+	if e.Frontier == nil {
+		e.Frontier = []change.Version{}
+	}
+	d.perform(w, core.Write{Ops: []core.Op{{Key: key, Value: value, Seen: e.Frontier}}})
+	d.s.count("equal values")
 }
 
 // mostPicked is the length of values that are picked: no batch of one is refused, so that no problem shows a value by another's note.
