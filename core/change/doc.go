@@ -1,5 +1,5 @@
 // Package change holds the nouns that travel between replicas, their bytes and their hashes:
-// devices, generations, versions, keys, batches, feed entries, markers, generation vectors, values.
+// devices, generations, versions, keys, batches, feed entries, markers, values.
 //
 // It does no IO, asks no clock and keeps no state. All integers are uvarints (LEB128, as
 // encoding/binary) in their shortest form and at most 2^53-1, unless a width is given; all hashes

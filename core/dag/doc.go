@@ -14,9 +14,10 @@
 // The graph has no rows of its own. Its nodes are the records of the log, found by a Lookup that the
 // caller gives; history ends where records were dropped (the floor), and that is no error.
 //
-//	graft    frontier' = (frontier − parents) ∪ {version}; no walk is needed
-//	Walk     each ancestor once, newest first
-//	MergeBase, Ancestors, Descends   what conflicts, history and retention ask
+//	graft      frontier' = (frontier − parents) ∪ {version}; no walk is needed. Package objects does it, and says a Result
+//	Walk       each ancestor once, newest first: history
+//	MergeBase  what conflicts ask
+//	Ranked     walks whose parents have a place that their children's log does not tell
 //
 // A node's position is its place in this replica's log. Parents arrive before their children, so
 // positions fall along every edge: a heap on the position visits all children of a version before the

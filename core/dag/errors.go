@@ -7,13 +7,8 @@ import (
 	"vsync/core/fmt"
 )
 
-var (
-	// ErrUnknown: the version that was asked about has no record here, or never existed.
-	ErrUnknown = errors.New("dag: unknown version")
-	// ErrTooWide: more versions wait in a walk than MaxWaiting, or Ancestors would return more than
-	// MaxAncestors.
-	ErrTooWide = errors.New("dag: the graph is wider than any that comes of real writes")
-)
+// ErrTooWide: more versions wait in a walk than MaxWaiting, or Ranked would look through more than MaxAncestors.
+var ErrTooWide = errors.New("dag: the graph is wider than any that comes of real writes")
 
 // An OrderError reports a record whose parent does not lie before it in the log: the log is damaged.
 type OrderError struct {

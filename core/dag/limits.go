@@ -7,7 +7,7 @@ const (
 	// wider than this is made up to exhaust memory.
 	MaxWaiting = 1 << 16
 
-	// MaxAncestors bounds what Ancestors returns, 24 MB; Walk has no such limit.
+	// MaxAncestors bounds the versions that Ranked looks through, 24 MB; Walk has no such limit.
 	MaxAncestors = 1 << 20
 
 	// MaxMissing bounds the names of missing versions that a walk keeps; it counts the others.

@@ -50,32 +50,6 @@ func Walk(ctx context.Context, lookup Lookup, from []change.Version, visit func(
 	return w.done, nil
 }
 
-// Ancestors returns the versions that v descends from, without v, newest position first, as far as
-// history goes. ErrUnknown where v itself has no record; ErrTooWide where they are more than
-// MaxAncestors.
-func Ancestors(ctx context.Context, lookup Lookup, v change.Version) ([]change.Version, error) {
-	var all []change.Version
-	known := false
-	_, err := Walk(ctx, lookup, []change.Version{v}, func(n Node) error {
-		switch {
-		case n.Version == v:
-			known = true
-		case len(all) == MaxAncestors:
-			return fmt.Errorf("more than %d ancestors of %v: %w", MaxAncestors, v, ErrTooWide)
-		default:
-			all = append(all, n.Version)
-		}
-		return nil
-	})
-	if err != nil {
-		return nil, err
-	}
-	if !known {
-		return nil, fmt.Errorf("%w: %v", ErrUnknown, v)
-	}
-	return all, nil
-}
-
 // A walk goes through the graph from the newest position to the oldest. Each version that waits carries
 // a mark; one that is reached again before it is visited gets the merge of both marks. After it was
 // visited it cannot be reached again: all its children lie at higher positions.
