@@ -25,9 +25,6 @@ type Walked struct {
 	More    int              // how often further ones were named, which are not in Missing
 }
 
-// Complete reports whether the walk came to the beginnings of the history everywhere.
-func (w Walked) Complete() bool { return len(w.Missing) == 0 }
-
 // Walk visits the given versions and all their ancestors, each once, newest position first. History
 // that is gone ends a branch and is said in what is returned. An error of visit ends the walk and is
 // returned as it is; others are those of the lookup and of the context, ErrTooWide and *OrderError.

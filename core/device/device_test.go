@@ -3,7 +3,6 @@ package device
 import (
 	"bytes"
 	"crypto/sha256"
-	"encoding/binary"
 	"errors"
 	"slices"
 	"strings"
@@ -92,22 +91,8 @@ func TestRecordDecoderRefuses(t *testing.T) {
 	}
 }
 
-func TestAdvance(t *testing.T) {
+func TestTouch(t *testing.T) {
 	var rec Record
-	for gen := change.Generation(1); gen < 4; gen++ {
-		if err := rec.Advance(gen, change.Hash{byte(gen)}); err != nil {
-			t.Fatal(err)
-		}
-	}
-	for _, gen := range []change.Generation{0, 1, 3, 5} {
-		var order *OutOfOrderError
-		if err := rec.Advance(gen, hash); !errors.As(err, &order) || order.Last != 3 || order.Got != gen {
-			t.Errorf("generation %d after 3: %v", gen, err)
-		}
-	}
-	if rec != (Record{Last: 3, Hash: change.Hash{3}}) {
-		t.Errorf("got %+v", rec)
-	}
 	rec.Touch(9)
 	if rec.Touch(8); rec.Contact != 9 {
 		t.Errorf("contact at %d", rec.Contact)
@@ -133,75 +118,6 @@ func TestMap(t *testing.T) {
 	}
 }
 
-// A device that re-entered twice: a:1‥5 with 2 in common, b:1‥3 of which 1 was taken, c.
-func TestMappingsFollowTheChain(t *testing.T) {
-	ms := Mappings{a: {Old: a, New: b, Common: 2}, b: {Old: b, New: c, Common: 1}}
-	for _, k := range []struct{ from, to change.Version }{
-		{change.Version{Device: a, Gen: 2}, change.Version{Device: a, Gen: 2}},
-		{change.Version{Device: a, Gen: 3}, change.Version{Device: b, Gen: 1}},
-		{change.Version{Device: a, Gen: 5}, change.Version{Device: c, Gen: 2}},
-		{change.Version{Device: b, Gen: 2}, change.Version{Device: c, Gen: 1}},
-		{change.Version{Device: c, Gen: 2}, change.Version{Device: c, Gen: 2}},
-	} {
-		if got := ms.Map(k.from); got != k.to {
-			t.Errorf("%v is %v today, want %v", k.from, got, k.to)
-		}
-	}
-	if v := (change.Version{Device: a, Gen: 9}); Mappings(nil).Map(v) != v {
-		t.Error("no mappings map")
-	}
-	circle := Mappings{a: {Old: a, New: b}, b: {Old: b, New: a}}
-	circle.Map(change.Version{Device: a, Gen: 1}) // ends
-}
-
-func TestMappingRoundTrip(t *testing.T) {
-	for _, m := range []Mapping{{Old: a, New: b}, {Old: b, New: a, Common: change.MaxNumber}} {
-		row, err := m.Encode()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if back, err := DecodeMapping(row); err != nil || back != m {
-			t.Errorf("got %+v %v, want %+v", back, err, m)
-		}
-		if len(row) > MappingSize {
-			t.Errorf("%d bytes, at most %d were promised", len(row), MappingSize)
-		}
-		for n := range row {
-			if _, err := DecodeMapping(row[:n]); !errors.Is(err, change.ErrTruncated) {
-				t.Errorf("%d of %d bytes: %v", n, len(row), err)
-			}
-		}
-	}
-}
-
-func TestMappingRefuses(t *testing.T) {
-	for _, bad := range []struct {
-		m   Mapping
-		err error
-	}{
-		{Mapping{Old: a}, change.ErrTooSmall},
-		{Mapping{New: a}, change.ErrTooSmall},
-		{Mapping{Old: a, New: a}, change.ErrDuplicate},
-		{Mapping{Old: a, New: b, Common: change.MaxNumber + 1}, change.ErrTooLarge},
-	} {
-		if _, err := bad.m.Encode(); !errors.Is(err, bad.err) {
-			t.Errorf("%+v: %v", bad.m, err)
-		}
-		row := slices.Concat([]byte{1, 0}, bad.m.Old[:], bad.m.New[:], binary.AppendUvarint(nil, uint64(bad.m.Common)))
-		if _, err := DecodeMapping(row); !errors.Is(err, bad.err) {
-			t.Errorf("%x: %v", row, err)
-		}
-	}
-	row, _ := Mapping{Old: a, New: b}.Encode()
-	if _, err := DecodeMapping(append(row, 0)); !errors.Is(err, change.ErrTrailing) {
-		t.Errorf("got %v", err)
-	}
-	row[1] = 1
-	if _, err := DecodeMapping(row); !errors.Is(err, change.ErrReserved) {
-		t.Errorf("got %v", err)
-	}
-}
-
 func TestReentryID(t *testing.T) {
 	message := slices.Concat([]byte("vsync re-entry"), a[:], []byte{0, 0, 0, 0, 0, 0, 1, 2}, hash[:])
 	want := sha256.Sum256(message)
@@ -214,31 +130,15 @@ func TestReentryID(t *testing.T) {
 	}
 }
 
-func TestKeys(t *testing.T) {
-	keys := []string{Key(b), MappingKey(a), Key(a)}
-	slices.Sort(keys)
-	if want := []string{Key(a), MappingKey(a), Key(b)}; !slices.Equal(keys, want) {
-		t.Errorf("a mapping does not stand behind its device: %q", keys)
-	}
-	if IsMappingKey(Key(a)) || !IsMappingKey(MappingKey(a)) {
-		t.Error("keys of records and mappings are mixed up")
-	}
-}
-
 // FuzzDeviceRecord: what a decoder takes, its encoder writes; the rest is a clean error.
 func FuzzDeviceRecord(f *testing.F) {
 	for _, rec := range records {
 		row, _ := rec.Encode()
 		f.Add(row)
 	}
-	row, _ := Mapping{Old: a, New: b, Common: 7}.Encode()
-	f.Add(row)
 	f.Fuzz(func(t *testing.T, row []byte) {
 		rec, err := DecodeRecord(row)
 		again, _ := rec.Encode()
-		judge(t, row, again, err)
-		m, err := DecodeMapping(row)
-		again, _ = m.Encode()
 		judge(t, row, again, err)
 	})
 }

@@ -1,14 +1,11 @@
 // Package device holds the rows of the table of devices: of each device that a replica has heard of,
-// how far its batches are held, and of the replica itself, under which ids it wrote before.
+// how far its batches are held; and the rule by which a replica that takes a new id renames what it wrote.
 //
-//	key                       row
-//	device 16                 Record: last generation held, its hash, whose device it is
-//	device 16 ‖ 'r'           Mapping: what this replica wrote as that device and another has
-//	                          taken over
+//	key           row
+//	device 16     Record: last generation held, its hash, whose device it is
 //
 // Rows are kept for ever. A hub that forgot a device's last generation would take its old batches
-// again; one that forgot its hash would not notice a clone; a replica that forgot a mapping could not
-// say what became of a write whose receipt names the old id.
+// again; one that forgot its hash would not notice a clone.
 //
 // # Re-entry
 //
@@ -30,7 +27,7 @@
 // so that two restores of one backup become the same device with the same batches, and the hub takes
 // them once. A device that re-enters with nothing to write again takes a random id.
 //
-// A device may re-enter again under its new id: mappings form a chain, which Mappings follows.
+// A device may re-enter again under its new id. The replica keeps its mappings, oldest first, and follows them in this order.
 //
 // # Bytes
 //
@@ -43,11 +40,4 @@
 //	18       last             highest generation held, all before it included; 0 = none yet
 //	         contact          last heard of, ms since 1970 by this replica's clock; 0 = never
 //	         [subject         length 1..512, UTF-8: whose device it is]
-//
-//	offset   mapping
-//	0        format       1   0x01
-//	1        flags        1   0
-//	2        old         16   not zero
-//	18       new         16   not zero, not old
-//	34       common           last generation that both sides share; 0 = none
 package device

@@ -4,8 +4,5 @@ package device
 // identity provider gives, in a row that is kept for ever.
 const MaxSubject = 512
 
-// RecordSize and MappingSize are the largest rows.
-const (
-	RecordSize  = 2 + 16 + 8 + 8 + 2 + MaxSubject
-	MappingSize = 2 + 16 + 16 + 8
-)
+// RecordSize is the largest row.
+const RecordSize = 2 + 16 + 8 + 8 + 2 + MaxSubject

@@ -20,18 +20,6 @@ type Record struct {
 	Subject string            // whose device it is, UTF-8, at most MaxSubject bytes; empty = anyone's
 }
 
-// Key returns the key of a device's record.
-func Key(d change.DeviceID) string { return string(d[:]) }
-
-// Advance notes the next batch of the device. An *OutOfOrderError where gen is not the next one.
-func (r *Record) Advance(gen change.Generation, hash change.Hash) error {
-	if gen != r.Last+1 {
-		return &OutOfOrderError{Last: r.Last, Got: gen}
-	}
-	r.Last, r.Hash = gen, hash
-	return nil
-}
-
 // Touch notes that the device was heard of; a clock that went back changes nothing.
 func (r *Record) Touch(now uint64) { r.Contact = max(r.Contact, now) }
 
@@ -95,13 +83,4 @@ func DecodeRecord(b []byte) (Record, error) {
 		return Record{}, d.err
 	}
 	return rec, nil
-}
-
-// An OutOfOrderError reports a generation that does not follow the last one held.
-type OutOfOrderError struct {
-	Last, Got change.Generation
-}
-
-func (e *OutOfOrderError) Error() string {
-	return fmt.Sprintf("device: generation %d does not follow %d, the last one held", e.Got, e.Last)
 }

@@ -29,7 +29,7 @@ func TestSyntaxErrors(t *testing.T) {
 		"# x\ndevice a\na pick n/x a:0":                `s:3: expected a version, device:generation, got "a:0"`,
 		"# x\ndevice a\na fill n 0 1":                  `s:3: expected as many objects as a batch may have, got 0`,
 		"# x\ndevice a\na batch put n/x 1 ; dance n/x": `s:3: expected put or del, got "dance"`,
-		"# x\ndevice a\na watch w from v":              `s:3: expected start, a watch, or a marker, got "v"`,
+		"# x\ndevice a\na watch w from v":              `s:3: expected start, now, a watch, or a marker, got "v"`,
 		"# x\ndevice a\na rules n 0 \"keep\"":          `s:3: expected a version, got 0`,
 		"# x\ndevice a\nrefused INVALID sync a":        `s:3: expected a device, got "sync"`,
 		"# x\ndevice a\nexpect n/x 1":                  `s:3: expected devices, hub, or a watch, got "n/x"`,
