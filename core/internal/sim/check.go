@@ -424,7 +424,7 @@ func (s *Sim) readDamaged(n *node, m *store.Memory, before, what string, kind by
 	twice, scanErr := n.mem.Scan(s.ctx, store.Range{From: []byte{'S'}, To: []byte{'T'}})
 	switch logged := kind == 'P' || kind == 'O' || kind == 'M' || kind == 'S' && scanErr == nil && len(twice) > 1; { // or stored twice
 	case logged && err == nil:
-		s.mended(n, r, what)
+		s.mended(n, m, r, what)
 	case logged:
 		s.fail("promise 7: with %s damaged, which the log has, %s says: %v", what, n.name, err)
 	}
@@ -434,7 +434,7 @@ func (s *Sim) readDamaged(n *node, m *store.Memory, before, what string, kind by
 }
 
 // mended holds what was mended: once it is written, nothing is damaged.
-func (s *Sim) mended(n *node, r *core.Replica, what string) {
+func (s *Sim) mended(n *node, m *store.Memory, r *core.Replica, what string) {
 	_, err := r.Check(s.ctx) // which meets what nobody has read
 	if err == nil {
 		err = r.Checkpoint(s.ctx)
@@ -447,6 +447,20 @@ func (s *Sim) mended(n *node, r *core.Replica, what string) {
 	}
 	if rep, err := r.Check(s.ctx); err != nil || !rep.OK {
 		s.fail("promise 7: with %s damaged, %s finds after a checkpoint %v: %v", what, n.name, err, rep.Findings)
+	}
+	s.setAside(n, m.Clone(), what)
+}
+
+// setAside holds that what was damaged is kept as it was: who opens the store later has it listed.
+func (s *Sim) setAside(n *node, m *store.Memory, what string) {
+	cfg := n.config()
+	cfg.Rand = strings.NewReader(strings.Repeat("r", 64))
+	r, err := core.Open(s.ctx, m, cfg)
+	if err != nil {
+		s.fail("promise 7: with %s damaged, and mended, %s does not open: %v", what, n.name, err)
+	}
+	if aside, err := r.Damage(s.ctx); err != nil || len(aside) == 0 {
+		s.fail("promise 5: with %s damaged, and mended, %s lists nothing of it: %v", what, n.name, err)
 	}
 }
 

@@ -27,7 +27,7 @@ var (
 )
 
 // grace is what a simulation gets beyond its budget, as processors may be busy with something else.
-const grace = time.Minute
+const grace = 5 * time.Minute
 
 // seldom has compilers and simulations collect garbage less often, which makes both a quarter faster.
 const seldom = "GOGC=400"
