@@ -13,7 +13,7 @@ var writing = []Mutant{
 		f.head.lastGen, f.head.lastHash = b.Gen, b.Hash
 		f.head.wrote(b.Nonce, b.Version())`,
 		Breaks: "replay does not count the device's own generations, so that a crash gives the next batch an old number",
-		Rule:   "a generation names one batch, also after a crash",
+		Rule:   "a generation names one batch",
 	},
 	{
 		Name: "generation of an aborted group kept",
@@ -68,7 +68,7 @@ var writing = []Mutant{
 		s.feed = nil
 	}`,
 		Breaks: "the hub's readers hear of a commit that the store may still refuse",
-		Rule:   "promise 1: saved before told",
+		Rule:   "promise 1; saved before told",
 	},
 	{
 		Name:   "second deletion dropped",
@@ -96,7 +96,7 @@ var writing = []Mutant{
 		Old:    `	o.Pending = append(o.Pending, Pending{v.Version, v.Stamp, v.Deleted, v.Value, hides})`,
 		New:    `	o.Pending = append([]Pending{{v.Version, v.Stamp, v.Deleted, v.Value, hides}}, o.Pending...)`,
 		Breaks: "of two unsent versions the later one is folded first",
-		Rule:   "two layers: what is unsent lies on what is confirmed",
+		Rule:   "two layers",
 	},
 	{
 		Name: "replaced versions shown again",
@@ -109,7 +109,7 @@ var writing = []Mutant{
 		}`,
 		New:    `		_ = q`,
 		Breaks: "what an unsent version replaced is visible again once a second one has replaced that",
-		Rule:   "two layers: what is unsent lies on what is confirmed",
+		Rule:   "two layers",
 	},
 	{
 		Name:   "winner without a tie-break",
@@ -255,6 +255,35 @@ var applying = []Mutant{
 		New:    `		return s.rewrite(a, old[:min(len(old), 1)], known)`,
 		Breaks: "of several unsent batches only the first is written again",
 		Rule:   "promise 5",
+	},
+	{
+		Name: "re-entry in two commits",
+		File: "core/settle.go",
+		Old: `		return s.rewrite(a, old, known)
+	}})`,
+		New: `		if len(old) > 1 {
+			rest := old[1:]
+			old = old[:1]
+			_ = r.enqueue(ctx, &request{alone: true, strict: true, form: func(s *stage) error {
+				for _, b := range rest {
+					renameChanges(b, a.Map)
+					for i := range b.Mutations {
+						b.Mutations[i].Parents, _, err = s.mapped(b.Mutations[i].Parents, a, known)
+					}
+					b.Device, b.Gen = a.New, s.state.lastGen+1
+					if err := s.addOwn(b, func() ([]turn, error) { return s.renamed(b, a) }); err != nil {
+						return err
+					}
+				}
+				err := s.showAnew()
+				s.addTurns(nil)
+				return err
+			}})
+		}
+		return s.rewrite(a, old, known)
+	}})`,
+		Breaks: "of several unsent batches the first is written again, and the others in a commit of their own",
+		Rule:   "a re-entry is one commit",
 	},
 	{
 		Name:   "two copies keep one device id",

@@ -19,7 +19,7 @@ var rules = []Mutant{
 		New: `			twice := merge.Write{Version: v.Version, Changes: m.Changes, Value: m.Value}
 			o.SetState(rowState(rules.Apply(rules.Apply(before, twice), twice)))`,
 		Breaks: "what is added counts double",
-		Rule:   "field rules; promise 4",
+		Rule:   "field rules: the value is a fold in the order of the feed; promise 4",
 	},
 	{
 		Ruled:  true,
@@ -28,7 +28,7 @@ var rules = []Mutant{
 		Old:    `	for _, v := range o.Own {`,
 		New:    `	for _, v := range slices.Backward(o.Own) {`,
 		Breaks: "of what a device has on top, the last written is folded first",
-		Rule:   "two layers: what is unsent lies on what is confirmed",
+		Rule:   "two layers",
 	},
 	{
 		Ruled:  true,
