@@ -194,18 +194,19 @@ func witness(what string) string {
 	if promised := regexp.MustCompile(`promise \d`).FindString(what); promised != "" {
 		return promised
 	}
-	for text, by := range map[string]string{
-		"the check finds":                      "the check of what is stored",
-		"does not open":                        "a store that is not damaged does not open",
-		"though nothing is wrong with its sto": "a store that is not damaged reads as CORRUPT",
-		" reads as ":                           "reading what was written",
-		"panic":                                "a panic",
-		"leaves ":                              "reading what was written",
-		"depends on what never was":            "a condition that does not hold",
-		"an update went through":               "a condition that does not hold",
+	for _, w := range [][2]string{
+		{"panic", "a panic"},
+		{"the check finds", "the check of what is stored"},
+		{"does not open", "a store that is not damaged does not open"},
+		{"though nothing is wrong with its store", "a store that is not damaged reads as CORRUPT"},
+		{" reads as ", "reading what was written"},
+		{" leaves ", "reading what was written"},
+		{"depends on what never was", "a condition that does not hold"},
+		{"an update went through", "a condition that does not hold"},
+		{"is a problem even so", "the list of problems"},
 	} {
-		if strings.Contains(what, text) {
-			return by
+		if strings.Contains(what, w[0]) {
+			return w[1]
 		}
 	}
 	return "the model of the feed"
