@@ -31,7 +31,6 @@ var forTests = map[string]string{
 	"core/change.ParseHash":    everyIdentifier,
 	"core/change.ParseLineage": everyIdentifier,
 	"core/change.ParseMarker":  everyIdentifier,
-	"core/scenario.In":         scripts,
 	"core/scenario.NewTown":    scripts,
 	"core/store.Inner":         "a test looks at what is below a store that fails",
 }
