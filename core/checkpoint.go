@@ -128,7 +128,7 @@ func (r *Replica) step(ctx context.Context) (done bool, err error) {
 	if cp.Done() {
 		r.harm.summariesWritten()
 		r.mu.Lock()
-		r.cp, r.cpDone = nil, r.cpFrom.commit
+		r.cp, r.cpDone, r.cpSize = nil, r.cpFrom.commit, r.cpAt
 		r.mu.Unlock()
 	}
 	return cp.Done(), nil

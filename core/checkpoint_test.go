@@ -3,6 +3,7 @@ package core
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 )
 
@@ -56,4 +57,34 @@ func TestCheckpointBesideReaders(t *testing.T) {
 		t.Errorf("a reader of an older state, beside a checkpoint that does not wait: %v", err)
 	}
 	n.check()
+}
+
+// What stands behind the stored checkpoint is known after opening too, so that a replica that is opened often knows when the next is due.
+func TestLogBehindTheCheckpoint(t *testing.T) {
+	w := newWorld(t)
+	n := w.local()
+	const each = 10_000
+	write := func(id string) { n.put(id, strings.Repeat("v", each)) }
+	expect := func(what string, writes int) {
+		t.Helper()
+		if got := n.State().LogBehind; got < int64(writes*each) || got > int64(writes*each+each/2) {
+			t.Errorf("%s: %d bytes are behind the checkpoint, expected those of %d writes", what, got, writes)
+		}
+	}
+	write("1")
+	expect("a write", 1)
+	n.crash()
+	expect("opened", 1)
+	write("2")
+	n.crash()
+	write("3")
+	expect("opened and written, twice", 3)
+	if err := n.Checkpoint(w.ctx); err != nil {
+		t.Fatal(err)
+	}
+	expect("a checkpoint", 0)
+	write("4")
+	expect("a write behind it", 1)
+	n.crash()
+	expect("opened again", 1)
 }

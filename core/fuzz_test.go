@@ -128,8 +128,9 @@ func (n *node) survives() {
 	if after := n.dump(); after != before {
 		n.w.t.Fatalf("after a crash:\n%s\nbefore it:\n%s", after, before)
 	}
-	state.LogBytes = 0
-	if again := n.State(); again != state {
+	state.LogBytes, state.LogBehind = 0, 0
+	again := n.State()
+	if again.LogBehind = 0; again != state {
 		n.w.t.Fatalf("after a crash %+v, before it %+v", again, state)
 	}
 }

@@ -120,7 +120,7 @@ func (r *Replica) replayOnce(ctx context.Context, sb *superblock, open opening) 
 			return errorf(Corrupt, "commit %d of the log confirms a batch, at sequence %d, whose bytes it does not hold; nothing was changed", u.commit, u.seq)
 		}
 	}
-	r.log, r.cpAt, r.cpDone = l, -read, from
+	r.log, r.cpAt, r.cpDone, r.cpSize = l, -read, from, -read
 	r.tables.StandAt(stampOf(&r.head))
 	return nil
 }

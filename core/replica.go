@@ -86,6 +86,7 @@ type Replica struct {
 	cpFrom  head          // state when cp began
 	cpAt    int64         // log size when cp began, or the last one before it
 	cpDone  uint64        // the commit at which the stored checkpoint stands
+	cpSize  int64         // log size there; below 0: before the store was opened
 	news    chan struct{} // closed and replaced at each commit
 	idle    chan struct{} // closed when the leader stops; nil when none leads
 	onFeed  func([]FeedEntry)
@@ -302,16 +303,18 @@ type State struct {
 	Owing        bool              // what the replica has left of the feed may have to be handed back once more
 	Commit       uint64
 	LogBytes     int64 // written since the store was opened
+	LogBehind    int64 // behind the stored checkpoint, whenever it was written: what opening replays
 	Failed       error // the store is lost: nothing more can be written
 }
 
 // State returns where the replica stands.
 func (r *Replica) State() State {
 	r.mu.Lock()
-	h, failed := r.head, r.failed
+	h, failed, size := r.head, r.failed, r.log.Size()
+	behind := size - r.cpSize
 	r.mu.Unlock()
 	s := State{Device: h.device, Database: r.cfg.Database, Lineage: h.lineage, Marker: h.marker, LastGen: h.lastGen,
-		Commit: h.commit, LogBytes: r.log.Size(), Failed: failed}
+		Commit: h.commit, LogBytes: size, LogBehind: behind, Failed: failed}
 	if r.cfg.Role == RoleDevice {
 		s.ConfirmedGen, s.Pending, s.Former = r.pending(h)
 		s.Owing = h.owing()

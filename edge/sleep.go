@@ -18,7 +18,7 @@ const maxFrozenUnseen = 16
 
 // A frozen connection, numbers as uvarint:
 //
-//	format     2
+//	format     3
 //	state      1 byte: 0 opened, with nothing behind it; 1 streaming; 2 handing back
 //	lineage    16 bytes
 //	device     16 bytes
@@ -26,12 +26,13 @@ const maxFrozenUnseen = 16
 //	read only  0 or 1
 //	expires    ms since 1970
 //	pos piece credit held ownHigh pieceHigh ownSent last awaiting
+//	moved      ms since 1970, when a reader who is behind last moved on; 0: he is not, or has moved since somebody looked
 //	unanswered n, n × generation
 //	unseen     n, n × (last sequence, bytes, hash 16 bytes)
 //
 // What came of a push in parts is not kept: the part that comes next misses its beginning, and is answered with resend.
 const (
-	frozenFormat = 2
+	frozenFormat = 3
 
 	frozenOpened    = 0
 	frozenStreaming = 1
@@ -62,7 +63,7 @@ func (c *Conn) Freeze() []byte {
 	b = append(b, byte(btoi(c.grant.ReadOnly)))
 	b = binary.AppendUvarint(b, c.grant.Expires)
 	for _, n := range []uint64{c.pos, uint64(c.piece), uint64(c.credit), uint64(c.held), uint64(c.ownHigh), uint64(c.pieceHigh),
-		uint64(c.ownSent), uint64(c.last), uint64(c.awaiting), uint64(len(c.unanswered))} {
+		uint64(c.ownSent), uint64(c.last), uint64(c.awaiting), c.standsSince(), uint64(len(c.unanswered))} {
 		b = binary.AppendUvarint(b, n)
 	}
 	for _, g := range c.unanswered {
@@ -76,6 +77,14 @@ func (c *Conn) Freeze() []byte {
 		b = append(b, m.hash[:]...)
 	}
 	return b
+}
+
+// standsSince returns since when a reader who is behind has not moved on: a sleep is no excuse. Under mu.
+func (c *Conn) standsSince() uint64 {
+	if !c.streaming || c.pos >= c.hub.head.Load() || c.moves != c.movesThen {
+		return 0
+	}
+	return c.movedAt
 }
 
 // fewer puts the last of what is on the way together, so that at most n records are left.
@@ -119,6 +128,9 @@ func (c *Conn) resume(f *frozen) {
 	c.held, c.ownHigh, c.pieceHigh, c.ownSent = f.held, f.ownHigh, f.pieceHigh, f.ownSent
 	c.passed = ^uint64(0)
 	c.last, c.awaiting, c.unanswered, c.unseen = f.last, f.awaiting, f.unanswered, f.unseen
+	if f.moved > 0 {
+		c.movedAt = min(c.movedAt, f.moved)
+	}
 	for _, m := range c.unseen {
 		c.onWay += m.bytes
 	}
@@ -134,6 +146,7 @@ type frozen struct {
 	piece, credit                     int
 	held, ownHigh, pieceHigh, ownSent change.Generation
 	last, awaiting                    change.Generation
+	moved                             uint64
 	unanswered                        []change.Generation
 	unseen                            []handed
 }
@@ -164,6 +177,7 @@ func (f *frozen) read(r *frozenReader) {
 	for _, g := range []*change.Generation{&f.held, &f.ownHigh, &f.pieceHigh, &f.ownSent, &f.last, &f.awaiting} {
 		*g = change.Generation(r.number())
 	}
+	f.moved = r.number()
 	for range r.count(wire.MaxPushes) {
 		f.unanswered = append(f.unanswered, change.Generation(r.number()))
 	}

@@ -140,6 +140,50 @@ func TestResendBehindWhatOthersHandedBack(t *testing.T) {
 	}
 }
 
+// A reader who has credit for nothing is slow after the time for that, however often the hub sleeps meanwhile; one who was not behind before
+// a sleep has all of the time.
+func TestSlowThroughSleeps(t *testing.T) {
+	ctx, f := context.Background(), newFake()
+	h := NewHub(f, Config{Database: "db"})
+	writer, reader := newDevice('A'), newDevice('B')
+	join(t, h, writer)
+	reader.conn = h.Connect(0, Peer{})
+	hello := reader.hello()
+	hello.Credit = 1
+	if err := reader.conn.Receive(ctx, 0, frame(hello)); err != nil {
+		t.Fatal(err)
+	}
+	expect(t, reader, "welcome resume behind 0, common 0, last 0, head 0")
+	sleep := func(until uint64) {
+		t.Helper()
+		frozen := reader.conn.Freeze()
+		h = NewHub(f, Config{Database: "db"})
+		c, err := h.Thaw(until, Peer{}, frozen)
+		if err != nil {
+			t.Fatal(err)
+		}
+		reader.conn = c
+		h.Tick(until)
+	}
+	const hour = 3_600_000
+	sleep(hour)
+	join(t, h, writer)
+	writer.write(20)
+	writer.write(20)
+	pushAll(t, writer, 1) // the reader takes the first, and has no credit for the second
+	h.Tick(hour + 1_000)
+	expect(t, reader, "changes 1: A:1")
+	reader.conn.Heard(hour + 2_000)
+	h.Tick(hour + 2_000)
+	h.Tick(hour + 3_000)
+	for at := uint64(hour + 13_000); at < hour+62_000; at += 10_000 {
+		sleep(at)
+		expect(t, reader)
+	}
+	sleep(hour + 63_000)
+	expect(t, reader, "bye slow retry 5000", "over 1000 slow")
+}
+
 // takeAll takes what there is, and says so.
 func takeAll(t *testing.T, d *device) (all []string) {
 	t.Helper()

@@ -13,7 +13,8 @@ const (
 	tickEvery = uint64(1000)
 	// quiet is how long nothing may have been stored before a checkpoint is written that only makes the next waking shorter.
 	quiet = 5 * time.Second
-	// idleBytes is the log from which that is worth its rows: replaying so much takes about 2 ms.
+	// idleBytes is the log from which that is worth its rows, whether it was written in this waking or before: replaying so much takes
+	// about 2 ms.
 	idleBytes = 64 << 10
 	// lookAfter is when connections are looked after that may be silent or slow, while no frame comes.
 	lookAfter = 10 * time.Second
@@ -24,9 +25,8 @@ var rest struct {
 	ticked  uint64 // when all connections were looked after last
 	settles bool   // vsync_settle was asked for
 	alarm   uint64 // for when vsync_alarm was asked for, ms since 1970; 0: it was not, or an object before has forgotten
-	logged  int64  // bytes of the log when stored was set
+	logged  int64  // bytes that this object has written to the log, when stored was set
 	stored  uint64 // when logged was seen to have grown
-	written int64  // bytes of the log that stand in pages
 }
 
 // thaw goes on with a socket that was there before the object slept.
@@ -101,7 +101,7 @@ func arm() {
 	note()
 	at, stats := now(), object.hub.Stats()
 	next := object.hub.Expires()
-	if rest.logged-rest.written >= idleBytes {
+	if object.replica.State().LogBehind >= idleBytes {
 		next = earlier(next, at+uint64(quiet.Milliseconds()))
 	}
 	if stats.Behind > 0 || stats.Streaming < stats.Connections {
@@ -137,10 +137,8 @@ func alarm() {
 	}
 	lookAfterAll(now())
 	note()
-	if due := rest.logged - rest.written; due >= idleBytes && now() >= rest.stored+uint64(quiet.Milliseconds()) {
+	if due := object.replica.State().LogBehind; due >= idleBytes && now() >= rest.stored+uint64(quiet.Milliseconds()) {
 		if done, err := object.replica.TryCheckpoint(context.Background()); err == nil && done {
-			note()
-			rest.written = rest.logged
 			jsTell(fmt.Sprintf("has a checkpoint behind %d bytes of its log", due))
 		}
 	}
