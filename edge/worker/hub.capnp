@@ -21,6 +21,7 @@ const hub :Workerd.Worker = (
     ( name = "DATABASES", durableObjectNamespace = "Database" ),
     ( name = "HUB_KEY", fromEnvironment = "HUB_KEY" ),
     ( name = "TOKEN_KEYS", fromEnvironment = "TOKEN_KEYS" ),
+    ( name = "OPEN_TO", fromEnvironment = "OPEN_TO" ),
     ( name = "ORIGINS", fromEnvironment = "ORIGINS" ),
     ( name = "BODY_TIME", fromEnvironment = "BODY_TIME" ),
     ( name = "COST", fromEnvironment = "COST" ),

@@ -27,6 +27,7 @@ type Options struct {
 	Keys    *token.Keys // by which tokens are judged; nil: nobody is asked for one
 	Origins []string    // whose pages may connect beside the hub's own
 
+	OpenTo   string        // "everyone": a worker without keys serves more than its own machine
 	BodyTime time.Duration // how long a body may take to come; 0: as ever. Of a worker only
 }
 

@@ -48,7 +48,7 @@ func (w worker) command(dir string, port int, o Options, flags []string) *exec.C
 	}
 	cmd := exec.Command(w.workerd, append([]string{"serve", "--experimental", filepath.Join(w.built, w.variant, "hub.capnp"),
 		"--socket-addr=http=127.0.0.1:" + strconv.Itoa(port), "--directory-path=disk=" + filepath.Join(dir, "objects"), "--control-fd=1"}, flags...)...)
-	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "TMPDIR=" + os.TempDir(), "HUB_KEY=" + key, "LOG=yes", "COST=yes", "ORIGINS=" + strings.Join(o.Origins, " ")}
+	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "TMPDIR=" + os.TempDir(), "HUB_KEY=" + key, "LOG=yes", "COST=yes", "ORIGINS=" + strings.Join(o.Origins, " "), "OPEN_TO=" + o.OpenTo}
 	if o.BodyTime > 0 {
 		cmd.Env = append(cmd.Env, "BODY_TIME="+strconv.FormatInt(o.BodyTime.Milliseconds(), 10))
 	}
