@@ -120,7 +120,7 @@ func TestGapsAndHashesAreTheHubsFault(t *testing.T) {
 }
 
 // One entry that the replica cannot take holds back what follows it, and nothing before it.
-func TestOneBadEntryIsIsolated(t *testing.T) {
+func TestWhatFollowsABadEntryWaits(t *testing.T) {
 	for _, code := range []core.Code{core.Corrupt, core.Invalid} {
 		k := greeted(t, func(k *talk) {
 			for range 5 {

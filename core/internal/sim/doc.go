@@ -25,7 +25,9 @@
 // Seeds from ruledSeeds on live histories that have objects under field rules as well: see ruled.go. What these must show is folded from
 // what applications did, by notes, and not from versions and changes, as the engine has it.
 //
+// Seeds that are 0 or 1 modulo 4 live histories in which applications end conflicts and ask again for what was not answered: see asked.go.
+//
 // The files: sim (steps and healing), plan (what can happen), choices, shrink, classes, node, late (a dead engine's last commit),
-// hub, loss (what the hub forgets), device, network, rogue, work (what applications do), dismissed (what they want to see no more), ruled (what they do to what merges), folded (what that gives), watching, model, check, sweep (every store operation of one workload
-// fails in turn). Package mutants has defects that it must find.
+// hub, loss (what the hub forgets), device, network, rogue, work (what applications do), dismissed (what they want to see no more), asked (how they end conflicts, and ask again), ruled (what they do to what merges), folded (what that gives), watching, model, check, sweep (every store operation of one workload
+// fails in turn). Package mutants has defects that it must find, by seeds; by what stored histories have where seeds are too many.
 package sim
