@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"iter"
+	"slices"
 	"strings"
 	"sync"
 
@@ -293,6 +294,18 @@ func (h *head) lost(v change.Version) bool {
 		}
 	}
 	return false
+}
+
+// Wrote says whether this is the storage in which a version was written, under the id of today or one that was given up since; of
+// generation 0, whether it had that id. Where it is not, what another engine was asked to store is not here.
+func (r *Replica) Wrote(v change.Version) bool {
+	r.mu.Lock()
+	h := r.head
+	r.mu.Unlock()
+	if v.Device == h.device {
+		return v.Gen <= h.lastGen
+	}
+	return slices.ContainsFunc(h.aliases, func(a alias) bool { return a.Old == v.Device })
 }
 
 // Synced returns when the feed has passed all that was written before.

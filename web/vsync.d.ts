@@ -136,7 +136,8 @@ export type MergeRules = { [path: string]: 'latest' | 'counter' | 'set' | 'text'
  * An open database. When its engine is lost (its tab was closed, its worker killed), another one is started or found, and asked for what
  * was not answered: a write takes effect once, a subscription and a watcher go on where they were. What cannot go on (`scan` and
  * `history` that have begun, `Problem.retry` and `dismiss`) rejects with ENGINE_LOST. After `close()`, and once it was closed for another
- * reason (`Status.error`), every call rejects, and every iteration and subscription ends: with CLOSED, LOGGED_OUT, FORBIDDEN, ENGINE_LOST.
+ * reason (`Status.error`), every call rejects, and every iteration and subscription ends: with CLOSED, LOGGED_OUT, FORBIDDEN, STORAGE_LOST,
+ * ENGINE_LOST.
  */
 export interface Database extends AsyncDisposable {
   readonly name: string;
@@ -468,7 +469,11 @@ export interface Status {
    * another tab's shared worker of another build has it. `tab`: in a worker of this page alone. It changes when an engine is lost.
    */
   hosting: 'shared' | 'leader' | 'follower' | 'tab';
-  /** `memory`: the browser lets nothing be kept (as in some private windows); all is gone with the last tab. Bytes of the whole origin. */
+  /**
+   * `memory`: the browser lets nothing be kept (as in some private windows), and all is gone with the engine's worker: under hosting `shared` with
+   * the last tab, under `leader` and `tab` with the tab that has the worker. Other tabs then find the database closed with STORAGE_LOST.
+   * Bytes of the whole origin.
+   */
   storage: { mode: 'indexeddb' | 'memory'; usage: number; quota: number; persisted: boolean };
   /** What the exchange with the hub waits for, also where `phase` is `live`: own writes that are not confirmed. Not there: for nothing. */
   waiting?: Waiting;
@@ -555,7 +560,10 @@ export type ErrorCode =
   | 'BATCH_TOO_LARGE'
   /** The browser gives no more space: nothing was written, reading goes on. In `Status.error`: the hub has none, and what is unsent waits. */
   | 'QUOTA'
-  /** The browser took the storage away. Open again. */
+  /**
+   * The storage is gone, or another one than before: the browser took it away, it was cleared while no tab used it, or it was `memory`. What was
+   * confirmed may be gone, but for what the hub has. From `open` also: it cannot be opened, though there is one. Close and open again.
+   */
   | 'STORAGE_LOST'
   /** What is stored, here or (in `Status.error`) at the hub, is not what was written. */
   | 'CORRUPT'

@@ -98,6 +98,48 @@ func TestWritesAreAskedForAgain(t *testing.T) {
 	b.refused(0, "PROTOCOL")
 }
 
+// A page that an engine has told of a storage is let in by the next engine only where that has the same one, under whatever id.
+func TestAnotherStorage(t *testing.T) {
+	e, places := newEngine(t, nil)
+	a := e.tab(t)
+	device := a.hello("notes")
+	a.put("a", 1)
+	last := a.put("a", 2)
+	a.answer(a.say(port.Close))
+	next := New(Config{Storage: places, Clock: e.cfg.Clock, Rand: e.cfg.Rand})
+	had := func(had string) (*tab, uint64) {
+		b := next.tab(t)
+		return b, b.say(port.Hello, port.Protocol, helloOf("notes", "had", had))
+	}
+	for _, same := range []string{device, last} {
+		b, n := had(same)
+		b.answer(n)
+		b.answer(b.say(port.Close))
+	}
+	for _, other := range []string{device + ":3", strings.Repeat("0d", 16), strings.Repeat("0d", 16) + ":1"} {
+		b, n := had(other)
+		if text := b.refused(n, "STORAGE_LOST"); !strings.Contains(text, "open it again") {
+			t.Errorf("message: %s", text)
+		}
+	}
+	b, n := had(last)
+	b.answer(n)
+	if err := next.current().replica.Reenter(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	c, n := had(last)
+	if again := c.answer(n)[0]; again == device {
+		t.Error("it did not take another id")
+	}
+	d, n := had(strings.Repeat("0d", 16))
+	d.refused(n, "STORAGE_LOST")
+	if c.put("a", 3); b.put("a", 4) == "" {
+		t.Error("others were closed too")
+	}
+	f, _ := had("nonsense")
+	f.refused(0, "PROTOCOL")
+}
+
 func TestChecksAndSeen(t *testing.T) {
 	e, _ := newEngine(t, nil)
 	a := e.tab(t)

@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"vsync/core"
+	"vsync/core/change"
 	"vsync/core/fmt"
 	"vsync/core/store"
 	"vsync/core/watcher"
@@ -20,8 +21,9 @@ type options struct {
 	durability string // "relaxed" or "strict"
 	token      bool   // the page can be asked for a token
 	agent      string
-	paused     bool  // the exchange with the hub was, in the engine before
-	rules      ruled // of collections; of an open database what all pages have said
+	paused     bool           // the exchange with the hub was, in the engine before
+	had        change.Version // what the engine before has stored for this page last; of generation 0: nothing. Zero: there was none
+	rules      ruled          // of collections; of an open database what all pages have said
 }
 
 func (o *options) validate() error {
@@ -124,6 +126,12 @@ func (e *Engine) join(p *Port, o options) (*database, error) {
 		if db, err = e.open(p.ctx, o); err != nil {
 			return nil, err
 		}
+	}
+	if o.had != (change.Version{}) && !db.replica.Wrote(o.had) {
+		if !db.used() {
+			db.close(closed)
+		}
+		return nil, fail(core.StorageLost, "the storage of %q is another one than before: what was confirmed is gone, but for what the hub has; close the database and open it again", o.name)
 	}
 	db.adopt(o.rules)
 	db.add(p)

@@ -6,6 +6,7 @@ import (
 	"sync"
 
 	"vsync/core"
+	"vsync/core/change"
 	"vsync/core/wire/msgpack"
 	"vsync/wasm/port"
 )
@@ -231,6 +232,8 @@ func readOptions(r *port.Reader) (o options, wrong error) {
 			o.agent = r.Str()
 		case "paused":
 			o.paused = r.Bool()
+		case "had":
+			o.had = readHad(r)
 		case "collections":
 			o.rules = readRules(r, &wrong)
 		default:
@@ -238,6 +241,19 @@ func readOptions(r *port.Reader) (o options, wrong error) {
 		}
 	}
 	return o, wrong
+}
+
+// readHad reads an id of a device, or a version.
+func readHad(r *port.Reader) (v change.Version) {
+	text := r.Str()
+	v, err := change.ParseVersion(text)
+	if err != nil {
+		v.Device, err = change.ParseDeviceID(text)
+	}
+	if err != nil {
+		r.Fail("a device or a version")
+	}
+	return v
 }
 
 // close lets the page go, and answers when that is done.

@@ -1,5 +1,5 @@
 // Databases as wholes: opened, deleted, looked for.
-import { cancelled, corrupt, Failure, gone, missing, done, newer, noSpace, taken, unavailable } from './failure.js';
+import { cancelled, corrupt, failed, Failure, gone, missing, done, newer, noSpace, taken, unavailable } from './failure.js';
 
 export const rows = 'rows';
 export const version = 1;
@@ -7,7 +7,7 @@ export const version = 1;
 /** How long one waits for other programs that have the database open and were told to close it, in ms. */
 const patience = 5000;
 
-/** How often a connection that was closed is opened again, and how long is waited in between, in ms: the browser may be starting a process. */
+/** How often a database is tried to be opened, and how long is waited in between, in ms: the browser may be starting a process. */
 const attempts = 5;
 const pause = 200;
 
@@ -50,24 +50,35 @@ export async function connect(name: string, again = false): Promise<IDBDatabase>
   throw new Failure(corrupt, `the database ${name} is there, but has no ${rows}`);
 }
 
-/** Opens a database again whose connection the browser has closed. */
-export async function reconnect(name: string): Promise<IDBDatabase> {
+/** Opens the database as connect does, and tries again where that may have failed for the moment only: an empty one is no substitute. */
+export async function insist(name: string, signal?: AbortSignal, again = false): Promise<IDBDatabase> {
   for (let attempt = 1; ; attempt++) {
     try {
-      return await connect(name, true);
+      return await connect(name, again);
     } catch (err) {
-      if (attempt === attempts || !(err instanceof Failure) || err.status !== unavailable) throw err;
+      const passing = err instanceof Failure && (err.status === failed || (again && err.status === unavailable));
+      if (attempt === attempts || !passing || signal?.aborted) throw err;
       await new Promise((next) => setTimeout(next, pause));
     }
   }
 }
 
-/** What an error means that comes before a database is open. */
-function refusal(err: unknown): Failure {
+/**
+ * What an error means that comes before a database is open. `unavailable` are those alone by which browsers say that a page is to have no
+ * storage: SecurityError where it is blocked, InvalidStateError in private windows of Firefox before 115. All others may befall one that is there.
+ */
+export function refusal(err: unknown): Failure {
   const { name = '' } = (err ?? {}) as Partial<DOMException>;
-  const status = name === 'VersionError' ? newer : name === 'QuotaExceededError' ? noSpace : unavailable;
-  return new Failure(status, String(err));
+  return new Failure(refusals[name] ?? failed, String(err));
 }
+
+const refusals: Record<string, number> = {
+  VersionError: newer,
+  QuotaExceededError: noSpace,
+  SecurityError: unavailable,
+  InvalidStateError: unavailable,
+  NotSupportedError: unavailable,
+};
 
 /** Deletes the database, if there is one. Once the browser has been asked it cannot be told to stop. */
 export function remove(name: string, signal: AbortSignal): Promise<void> {

@@ -26,7 +26,10 @@
 //
 // # What goes wrong
 //
-//	no IndexedDB, no Web Locks, or the browser refuses     ErrUnavailable, from Open: there is memory instead
+//	no IndexedDB, no Web Locks, or the browser says that   ErrUnavailable, from Open: there is memory instead
+//	  a page is to have none
+//	it cannot be opened for any other reason               it is tried again for a second; then store.ErrIO, from Open: what is there
+//	                                                       is not to be taken for nothing
 //	the database belongs to a newer program                ErrVersion, from Open; one that comes later gets it: lost is called with that
 //	somebody else has it open                              store.ErrLocked, from Open and Delete
 //	no space                                               store.ErrQuota; nothing was applied

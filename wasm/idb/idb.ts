@@ -1,7 +1,7 @@
 // The half of package idb that speaks with IndexedDB. Its doc.go says what is stored and who owns it, pack.go how calls are packed.
 import { call, text, view } from '../seam.js';
 import type { GoInstance } from '../seam.js';
-import { available, connect, look, reconnect, remove, rows, version } from './database.js';
+import { available, look, insist, remove, rows, version } from './database.js';
 import { broken, cancelled, done, Failure, gone, missing, newer } from './failure.js';
 import { lock } from './lock.js';
 import { get, scan, select } from './read.js';
@@ -70,7 +70,7 @@ export function idb(go: GoInstance): WebAssembly.Imports {
     const release = await lock(name, version, signal, { stolen: () => lose(handle, gone), newer: () => refuse(handle, newer) });
     let db: IDBDatabase | undefined;
     try {
-      db = await connect('vsync:' + name);
+      db = await insist('vsync:' + name, signal);
       if (signal.aborted) throw new Failure(cancelled, 'cancelled');
     } catch (err) {
       db?.close();
@@ -125,7 +125,7 @@ export function idb(go: GoInstance): WebAssembly.Imports {
     const database = open.get(handle);
     if (!database || database.lost || database.db !== db || database.again) return;
     if (database.commits > 1) return lose(handle, gone);
-    database.again = reconnect(database.name).then(
+    database.again = insist(database.name, undefined, true).then(
       (fresh) => {
         if (open.get(handle) !== database || database.lost) return fresh.close();
         delete database.again;

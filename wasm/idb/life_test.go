@@ -246,9 +246,19 @@ func TestOpenRefused(t *testing.T) {
 		{"IndexedDB throws", func(t *testing.T, p place) {
 			replace(t, "IDBFactory.prototype", "open", `() => { throw new DOMException("no", "SecurityError"); }`)
 		}, idb.ErrUnavailable},
-		{"blocked storage", func(t *testing.T, p place) {
+		{"IndexedDB fails for the moment", func(t *testing.T, p place) {
+			replace(t, "IDBFactory.prototype", "open", fmt.Sprintf(`(() => {
+				const open = IDBFactory.prototype.open, fails = %s;
+				let times = 0;
+				return function (...args) { return ++times < 4 ? fails() : open.apply(this, args) };
+			})()`, failing("UnknownError")))
+		}, nil},
+		{"IndexedDB fails", func(t *testing.T, p place) {
 			replace(t, "IDBFactory.prototype", "open", failing("UnknownError"))
-		}, idb.ErrUnavailable},
+		}, store.ErrIO},
+		{"Web Locks fail", func(t *testing.T, p place) {
+			replace(t, "LockManager.prototype", "request", `() => Promise.reject(new DOMException("no", "AbortError"))`)
+		}, store.ErrIO},
 		{"private window", func(t *testing.T, p place) {
 			replace(t, "IDBFactory.prototype", "open", failing("InvalidStateError"))
 		}, idb.ErrUnavailable},
@@ -263,11 +273,15 @@ func TestOpenRefused(t *testing.T) {
 		p := newPlace(t)
 		t.Run(c.name, func(t *testing.T) {
 			c.prepare(t, p)
-			if _, err := idb.Open(within(t, soon), p.name, nil); !errors.Is(err, c.want) {
+			s, err := idb.Open(within(t, soon), p.name, nil)
+			if !errors.Is(err, c.want) {
 				t.Errorf("open: %v, want %v", err, c.want)
 			}
+			if err == nil {
+				s.Close()
+			}
 		})
-		if c.want == idb.ErrUnavailable || c.want == store.ErrQuota {
+		if c.want == nil || c.want == idb.ErrUnavailable || c.want == store.ErrQuota || c.want == store.ErrIO {
 			mustOpen(t, p, nil) // nothing was left behind, the lock least of all
 		}
 	}

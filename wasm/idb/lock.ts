@@ -2,6 +2,7 @@
 //
 //   'who'        asks;  'I'   is a living owner's answer;  a number   says that the lock was granted at that time
 //   {format: n}  asks for a program that stores another format: an owner that stores a lower one steps aside, and answers no more
+import { refusal } from './database.js';
 import { cancelled, Failure, taken, unavailable } from './failure.js';
 
 /** How long one waits for the lock of an owner that does not answer, in ms, and how often one asks. */
@@ -64,7 +65,7 @@ export async function lock(name: string, format: number, signal: AbortSignal, { 
   } catch (err) {
     release();
     if (err instanceof Failure) throw err;
-    throw new Failure(unavailable, String(err)); // a browser that refuses: an opaque origin, a document that is gone
+    throw refusal(err); // a browser that refuses: an opaque origin, a document that is gone
   }
   return release;
 }

@@ -39,11 +39,13 @@
 // Numbers of requests are the page's: 1, 2, 3 …, each once.
 //
 //	page ─▶ engine
-//	  1 HELLO    n, protocol (3), {"name" str, "place" str (in this browser's storage, if it is not the name: web/src/subject.ts),
+//	  1 HELLO    n, protocol (4), {"name" str, "place" str (in this browser's storage, if it is not the name: web/src/subject.ts),
 //	             "feed" str, "durability" str, "token" bool, "agent" str, "paused" bool (if it was in the engine before, and nobody
-//	             has it open), "collections" {COLLECTION rules bin …}}
-//	                                                        ─▶ OK device str. Comes first; STATUS comes before the OK
-//	  2 DESTROY  n, protocol (3), name str, force bool, and, if it is not the name, place str
+//	             has it open), "had" str (VERSION of what the engine before has stored for this page last, or the device, if that was
+//	             nothing), "collections" {COLLECTION rules bin …}}
+//	                                                        ─▶ OK device str. Comes first; STATUS comes before the OK.
+//	                                                           FAIL "STORAGE_LOST" where that was written in another storage
+//	  2 DESTROY  n, protocol (4), name str, force bool, and, if it is not the name, place str
 //	                                                        ─▶ OK. Comes first, instead of HELLO; nothing follows
 //	  3 GET      n, COLLECTION, KEY                         ─▶ OK value | nil
 //	  4 GETMANY  n, COLLECTION, [KEY …]                     ─▶ ITEMS [value | nil …] … of the first ones, where these are many
@@ -122,7 +124,7 @@
 package port
 
 // Protocol is the version of all this.
-const Protocol = 3
+const Protocol = 4
 
 // Window is how many ITEMS of a stream may be on the way.
 const Window = 4

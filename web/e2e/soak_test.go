@@ -255,21 +255,27 @@ func (l *lives) leaveAndComeBack(p *tab) {
 // comeBack goes back to the application, which the browser may have kept as it was; else it begins anew.
 func (l *lives) comeBack(p *tab) (kept bool) {
 	l.t.Helper()
-	if err := p.Back(soon(l.t)); err != nil {
-		l.t.Fatal(err)
-	}
-	for there := false; !there; {
-		err := p.Eval(soon(l.t), &there, "location.search !== ''")
-		if err != nil && !strings.Contains(err.Error(), "context") && !strings.Contains(err.Error(), "page") {
-			l.t.Fatal(err)
-		}
-	}
-	if err := p.Eval(soon(l.t), &kept, "Boolean(globalThis.e2e?.db)"); err != nil {
-		l.t.Fatal(err)
-	}
-	if !kept {
+	if kept = p.back(); !kept {
 		p.ready()
 		l.live(p)
+	}
+	return kept
+}
+
+// back goes back to the application, and says whether the browser has kept it as it was.
+func (p *tab) back() (kept bool) {
+	p.t.Helper()
+	if err := p.Back(soon(p.t)); err != nil {
+		p.t.Fatal(err)
+	}
+	for there := false; !there; {
+		err := p.Eval(soon(p.t), &there, "location.search !== ''")
+		if err != nil && !strings.Contains(err.Error(), "context") && !strings.Contains(err.Error(), "page") {
+			p.t.Fatal(err)
+		}
+	}
+	if err := p.Eval(soon(p.t), &kept, "Boolean(globalThis.e2e?.db)"); err != nil {
+		p.t.Fatal(err)
 	}
 	return kept
 }

@@ -48,7 +48,7 @@ export async function openDatabase(name: string, options: Options): Promise<Data
       name: subject.place,
       wanted: options.hosting,
       link,
-      first: (signal) => hello(link, subject, options, board.current.paused, signal),
+      first: (signal) => hello(link, subject, options, { paused: board.current.paused, had: database ? link.stored || board.device : '' }, signal),
       met: (hosting) => board.host(hosting),
       seeking: (why) => board.seek(why),
       closed: () => board.closed,
@@ -78,14 +78,23 @@ const boardOf = (link: Link): Board =>
     (fn) => link.later(fn),
   );
 
-/** Shakes hands. An engine that follows another one does not know that the exchange with the hub was paused; one that has other pages does. */
-async function hello(link: Link, { name, place }: Subject, options: Options, paused: boolean, signal: AbortSignal): Promise<void> {
+/** What the engine before has told this page. */
+interface Before {
+  paused: boolean;
+  had: string; // what it has stored, or its device; empty: there was none
+}
+
+/**
+ * Shakes hands. An engine that follows another one does not know that the exchange with the hub was paused; one that has other pages does. It
+ * refuses where it does not have the storage that the other one had.
+ */
+async function hello(link: Link, { name, place }: Subject, options: Options, { paused, had }: Before, signal: AbortSignal): Promise<void> {
   await link.first(
     HELLO,
     2,
     (w) => {
       w.int(PROTOCOL);
-      w.map(5 + Number(place !== name) + Number(paused) + Number(options.rules.length > 0));
+      w.map(5 + Number(place !== name) + Number(paused) + Number(had !== '') + Number(options.rules.length > 0));
       const field = (key: string, value: string): void => {
         w.str(key);
         w.str(value);
@@ -101,6 +110,7 @@ async function hello(link: Link, { name, place }: Subject, options: Options, pau
         w.str('paused');
         w.bool(true);
       }
+      if (had !== '') field('had', had);
       if (options.rules.length > 0) {
         w.str('collections');
         w.map(options.rules.length);

@@ -3,7 +3,7 @@ import { invalid } from './errors.js';
 import { Writer } from './writer.js';
 
 /** Of all that page and engine say to each other. */
-export const PROTOCOL = 3;
+export const PROTOCOL = 4;
 
 /** How many ITEMS of a stream may be on the way. */
 export const WINDOW = 4;

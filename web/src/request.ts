@@ -71,6 +71,8 @@ export interface Listener {
 }
 
 export class Link {
+  /** What was stored for this page last, a version; empty: nothing was. */
+  stored = '';
   #out = nowhere();
   #next = nowhere();
   readonly #listener: Listener;

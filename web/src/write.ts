@@ -172,6 +172,7 @@ export function synced(link: Link, version: string, options: { signal?: AbortSig
 }
 
 export function receipt(link: Link, version: string): Receipt {
+  link.stored = version;
   return {
     version,
     async synced(options) {

@@ -304,6 +304,33 @@ test("closing waits for writes while the next engine has not answered yet", asyn
   await closing;
 });
 
+test("an engine with another storage than the one before is not taken for it", async () => {
+  const browser = new Browser().install();
+  const { db, hello, page, worker } = await browser.open();
+  assert.equal(hello.fields[1].had, undefined);
+  const notes = db.collection("notes");
+  worker.letGo();
+  const second = await browser.met(1);
+  assert.equal(second.hello.fields[1].had, device, "nothing was stored, but the device was told");
+  const put = notes.put("a", 1);
+  second.page.ok(await second.page.next("WRITE"), version(7));
+  await put;
+  second.worker.letGo();
+  while (!browser.greeted[2]) await settle();
+  const third = browser.greeted[2].page;
+  const said = await third.next("HELLO");
+  assert.equal(said.fields[1].had, version(7));
+  const get = rejects(notes.get("a"), "STORAGE_LOST", "another one");
+  third.fail(said, "STORAGE_LOST", "it is another one");
+  await get;
+  const { phase, error } = db.status.current;
+  assert.deepEqual([phase, error.code], ["closed", "STORAGE_LOST"]);
+  assert.equal(db.device, device);
+  await settle();
+  assert.equal(browser.greeted.length, 3);
+  await db.close();
+});
+
 test("a database that was closed by the engine is not opened again behind the application's back", async () => {
   const browser = new Browser().install();
   const { db, page, worker } = await browser.open();
