@@ -17,9 +17,14 @@ import (
 
 func main() {
 	pages.open = map[int32]*page{}
-	pages.engine = engine.New(engine.Config{Storage: &storage{}, Dial: socket.Dial, Clock: clocks, Rand: random{}})
+	end := func() { syscall.Exit(anew) }
+	pages.engine = engine.New(engine.Config{Storage: &storage{}, Dial: socket.Dial, Clock: clocks, Rand: random{}, End: end})
 	select {}
 }
+
+// anew is the code by which the program asks for another worker to follow its own: that one's script may be of a newer build, and has
+// nothing under way in the storage. web/src/worker.ts knows it.
+const anew = 3
 
 // maxStack bounds what is printed of a program that has failed.
 const maxStack = 64 << 10

@@ -12,6 +12,8 @@ export interface Wire {
 export class Pages {
   #ports = new Map<number, Wire>();
   #due = new Set<number>();
+  /** Pages that have said something since the engine has last said something to them. */
+  #unanswered = new Set<number>();
   #go!: GoInstance;
   #last = 0;
 
@@ -25,6 +27,7 @@ export class Pages {
           this.#due.add(page);
         },
         post: (page: number, ptr: number, size: number) => {
+          this.#unanswered.delete(page);
           const packet = view(go, ptr, size).slice();
           this.#ports.get(page)?.postMessage(packet, [packet.buffer]);
         },
@@ -38,13 +41,17 @@ export class Pages {
     for (const page of due) ask(this.#go, 'vsync_pages_flush', page);
   }
 
-  /** Serves a page. The port's messages are the engine's from now on. */
-  open(port: Wire, gone: Promise<unknown>): void {
+  /**
+   * Serves a page. The port's messages are the engine's from now on. hangs is called when the page says so of the engine, and that has not
+   * answered what the page said before, though it could: it runs until all of it waits before the next message comes.
+   */
+  open(port: Wire, gone: Promise<unknown>, hangs: () => void): void {
     const page = ++this.#last;
     this.#ports.set(page, port);
     call(this.#go, 'vsync_pages_open', page);
     port.onmessage = ({ data }) => {
       if (data instanceof Uint8Array) this.#receive(page, data);
+      else if (data?.hangs && this.#unanswered.has(page)) hangs();
     };
     void gone.then(() => this.#close(page));
   }
@@ -52,6 +59,7 @@ export class Pages {
   #receive(page: number, packet: Uint8Array): void {
     const ptr = ask(this.#go, 'vsync_pages_room', packet.length);
     if (!this.#go.exports) return;
+    this.#unanswered.add(page);
     view(this.#go, ptr, packet.length).set(packet);
     call(this.#go, 'vsync_pages_receive', page, packet.length);
   }
@@ -60,6 +68,7 @@ export class Pages {
     const port = this.#ports.get(page);
     if (!port) return;
     this.#ports.delete(page);
+    this.#unanswered.delete(page);
     port.close();
     call(this.#go, 'vsync_pages_gone', page);
   }

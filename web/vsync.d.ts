@@ -133,7 +133,7 @@ export interface CollectionRules {
 export type MergeRules = { [path: string]: 'latest' | 'counter' | 'set' | 'text' | 'max' | 'min' };
 
 /**
- * An open database. When its engine is lost (its tab was closed, its worker killed), another one is started or found, and asked for what
+ * An open database. When its engine is lost (its tab was closed, its worker killed, or it gives no sign of life), another one is started or found, and asked for what
  * was not answered: a write takes effect once, a subscription and a watcher go on where they were. What cannot go on (`scan` and
  * `history` that have begun, `Problem.retry` and `dismiss`) rejects with ENGINE_LOST. After `close()`, and once it was closed for another
  * reason (`Status.error`), every call rejects, and every iteration and subscription ends: with CLOSED, LOGGED_OUT, FORBIDDEN, STORAGE_LOST,
@@ -475,7 +475,10 @@ export interface Status {
    * Bytes of the whole origin.
    */
   storage: { mode: 'indexeddb' | 'memory'; usage: number; quota: number; persisted: boolean };
-  /** What the exchange with the hub waits for, also where `phase` is `live`: own writes that are not confirmed. Not there: for nothing. */
+  /**
+   * What the exchange with the hub waits for, also where `phase` is `live`: own writes that are not confirmed. And what this page waits for
+   * itself: an engine, or the storage. Not there: for nothing.
+   */
   waiting?: Waiting;
   /** What the hub refused, and what damage cut off; listed until it is retried or dismissed. */
   problems: readonly Problem[];
@@ -483,14 +486,14 @@ export interface Status {
   error?: { code: ErrorCode; message: string };
 }
 
-/** What the exchange with the hub waits for. */
+/** What is waited for. */
 export interface Waiting {
   /**
-   * `token`: the application's token function. `connection`: the network. `welcome`: a hub that took the connection. `changes`: more
+   * `engine`: this page's engine is gone, and another one is looked for or started. `token`: the application's token function. `connection`: the network. `welcome`: a hub that took the connection. `changes`: more
    * of what the hub has. `confirmation`: the hub's answer to what was written here. `storage`: this device's own storage, which is
-   * slow. `attempt`: `nextAttemptAt`, or until what is held back is tried again. `resume`: resume().
+   * slow, also where there is no feed. `attempt`: `nextAttemptAt`, or until what is held back is tried again. `resume`: resume().
    */
-  for: 'token' | 'connection' | 'welcome' | 'changes' | 'confirmation' | 'storage' | 'attempt' | 'resume';
+  for: 'engine' | 'token' | 'connection' | 'welcome' | 'changes' | 'confirmation' | 'storage' | 'attempt' | 'resume';
   /** Since when it has come no further; ms since 1970. */
   since: number;
   /** It takes longer than it should, seconds in most cases. It is not given up: that is for the bounds of connections. */

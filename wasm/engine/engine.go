@@ -10,7 +10,7 @@
 // The first HELLO opens the database, the last CLOSE closes it. Pages that vanish are given a moment to come back, as a reload is
 // exactly that; the checkpoint is written at once.
 //
-// By file: life (open, close, lose), rules, port (frames in), requests, streams, conflicts, past, rows, status.
+// By file: life (open, close, lose), pulse, rules, port (frames in), requests, streams, conflicts, past, rows, status.
 package engine
 
 import (
@@ -34,6 +34,9 @@ const (
 	quietBytes   = 32 << 10              // of log that are worth a checkpoint
 	maxHistory   = 100_000               // versions of an object that one request may ask for
 	maxTokenTime = time.Minute           // for a page to give a token
+	beat         = 5 * time.Second       // between two looks at a store that works
+	slowBeats    = 2                     // looks since a call has ended, until it is said that pages wait for the storage
+	deadBeats    = 24                    // the same, until the program is ended: browsers end what it has under way with it
 )
 
 // Storage is where databases are kept.
@@ -45,12 +48,14 @@ type Storage interface {
 	Delete(ctx context.Context, name string) error
 }
 
-// Config is what an engine needs from outside. All of it is required.
+// Config is what an engine needs from outside. All of it is required but End.
 type Config struct {
 	Storage Storage
 	Dial    wire.Dialer
 	Clock   watcher.Clock
 	Rand    io.Reader // for ids
+	// End ends the program, so that pages find another one: what was confirmed is stored. nil: it cannot be ended.
+	End func()
 }
 
 // Engine holds the one database that is open in it, and the ports of the pages.
@@ -72,6 +77,13 @@ func New(cfg Config) *Engine {
 func (e *Engine) Online() {
 	if db := e.current(); db != nil && db.watcher != nil {
 		db.watcher.Nudge()
+	}
+}
+
+// end ends the program.
+func (e *Engine) end() {
+	if e.cfg.End != nil {
+		e.cfg.End()
 	}
 }
 

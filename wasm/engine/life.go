@@ -71,6 +71,7 @@ type database struct {
 	e       *Engine
 	opt     options
 	mode    string
+	pulse   *pulse
 	replica *core.Replica
 	watcher *watcher.Watcher // nil: local only
 	ctx     context.Context  // ends when it is closed
@@ -178,11 +179,11 @@ func (e *Engine) open(ctx context.Context, o options) (*database, error) {
 	if o.durability == "strict" {
 		cfg.Durability = store.Strict
 	}
-	db.replica, err = core.Open(ctx, st, cfg)
+	db.replica, err = core.Open(ctx, db.watched(st), cfg)
 	if errors.Is(err, &core.Error{Code: core.Corrupt}) { // what cannot be mended is set aside, and listed
 		cfg.Repair = true
 		if st, db.mode, err = e.cfg.Storage.Open(ctx, o.place, lose); err == nil {
-			db.replica, err = core.Open(ctx, st, cfg)
+			db.replica, err = core.Open(ctx, db.watched(st), cfg)
 		}
 	}
 	if err != nil {
@@ -206,6 +207,12 @@ func (e *Engine) open(ctx context.Context, o options) (*database, error) {
 	e.db = db
 	e.mu.Unlock()
 	return db, nil
+}
+
+// watched puts a watch over a store.
+func (db *database) watched(st store.Store) store.Store {
+	db.pulse = &pulse{Store: st, clock: db.e.cfg.Clock, told: db.tellStorage, dead: db.e.end}
+	return db.pulse
 }
 
 // taken says what it means that a database's storage is gone.

@@ -158,6 +158,8 @@ func (p *Port) frame(r *port.Reader, kind, n uint64) {
 		go p.db.checkpoint()
 	case port.Wake:
 		p.e.Online()
+	case port.Ping:
+		p.ok(n)
 	case port.Close:
 		p.close(n)
 	default:

@@ -132,6 +132,26 @@ func (db *database) tell() {
 	}
 }
 
+// tellStorage says that pages wait for the storage, or do not any more. All else that there is to be told may have to be read from it.
+func (db *database) tellStorage() {
+	since, stalled := db.pulse.stalled()
+	if !stalled {
+		db.board.mu.Lock()
+		db.board.told = status{}
+		db.board.mu.Unlock()
+		db.board.nudge()
+		return
+	}
+	s := status{waits: string(watcher.ForStorage), since: millis(since), stalled: true}
+	frame := s.appendWaiting(msgpack.AppendMap(port.Frame(nil, port.Status, 0, 1), 1))
+	db.mu.Lock()
+	ports := db.list()
+	db.mu.Unlock()
+	for _, p := range ports {
+		p.write(frame)
+	}
+}
+
 // status reads where the database stands; the board's mu is held.
 func (db *database) status() status {
 	state := db.replica.State()
@@ -145,6 +165,9 @@ func (db *database) status() status {
 		s.next, s.confirmed = millis(w.NextAttemptAt), millis(w.LastConfirmedAt)
 		s.waits, s.since, s.stalled = string(w.Waiting.For), millis(w.Waiting.Since), w.Waiting.Stalled
 		s.code, s.message = string(word(string(w.Fault.Code))), w.Fault.Message
+	}
+	if since, is := db.pulse.stalled(); is {
+		s.waits, s.since, s.stalled = string(watcher.ForStorage), millis(since), true
 	}
 	if s.code == "" && s.message == "" && db.board.wrong != nil {
 		var code core.Code
@@ -234,12 +257,16 @@ func (s *status) frame(problems []byte) []byte {
 		b = msgpack.AppendUint(msgpack.AppendStr(b, x.key), x.n)
 	}
 	b = msgpack.AppendBool(msgpack.AppendStr(b, "paused"), s.paused)
-	b = msgpack.AppendStr(msgpack.AppendArray(msgpack.AppendStr(b, "waiting"), 3), s.waits)
-	b = msgpack.AppendBool(msgpack.AppendUint(b, s.since), s.stalled)
+	b = s.appendWaiting(b)
 	if problems != nil {
 		b = append(msgpack.AppendStr(b, "problems"), problems...)
 	}
 	return b
+}
+
+func (s *status) appendWaiting(b []byte) []byte {
+	b = msgpack.AppendStr(msgpack.AppendArray(msgpack.AppendStr(b, "waiting"), 3), s.waits)
+	return msgpack.AppendBool(msgpack.AppendUint(b, s.since), s.stalled)
 }
 
 // checkpoint writes a checkpoint, if enough has been written since the last one to be worth it. It waits for readers that would lose

@@ -15,6 +15,7 @@
 //	                                           granted it (mode "shared") knows that the engine is dead
 //	page ◀─ {lost: TEXT}                       it cannot be started, or ended by itself; nothing else comes
 //	both    Uint8Array                         a packet
+//	page ─▶ {hangs: true}                      the engine has not answered a number of PINGs. The worker ends itself, unless the engine has
 //
 // A page that cannot have a port to the worker, because another tab leads or a worker of another build has the database, comes to the
 // engine's door, a BroadcastChannel "vsync:door:" and the database's name, and gets a channel of its own instead of a port:
@@ -84,6 +85,7 @@
 //	 20 HIDDEN   0: the page is being hidden, and may be gone soon: write a checkpoint
 //	 21 TOKEN    n of the ASK, token str | nil, why there is none str
 //	 22 WAKE     0: the page goes on after it was frozen or hidden, or the network is another: look whether the hub can be reached
+//	 23 PING     n                                          ─▶ OK, at once: the engine lives
 //	 30 CONFLICTS n, COLLECTION                             ─▶ ITEMS [CONFLICT …] …, END
 //	 31 LIVECONFLICTS n, COLLECTION                         ─▶ ITEMS part, [CONFLICT …], [KEY …] …, never END. Parts are those of LIVE
 //	       CONFLICT [KEY, base value | nil, [[VERSION, TIME, value | nil (deleted)] …]], the side that is shown first

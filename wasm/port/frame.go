@@ -29,6 +29,7 @@ const (
 	Hidden  = 20
 	Token   = 21
 	Wake    = 22
+	Ping    = 23
 
 	Conflicts     = 30
 	LiveConflicts = 31

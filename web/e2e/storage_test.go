@@ -62,3 +62,37 @@ func TestDataDeletedMeanwhile(t *testing.T) {
 	}
 	a.lost("auto", device)
 }
+
+// deaf goes in front of the worker's script: when a test says so, its engine goes on and hears nothing of its pages any more.
+const deaf = `{
+	let deaf = false;
+	(globalThis.deafen = new BroadcastChannel('deafen')).onmessage = () => { deaf = true };
+	const { get, set } = Object.getOwnPropertyDescriptor(MessagePort.prototype, 'onmessage');
+	Object.defineProperty(MessagePort.prototype, 'onmessage', { get, set(fn) {
+		set.call(this, fn && ((event) => { if (!deaf || !(event.data instanceof Uint8Array)) fn.call(this, event); }));
+	} });
+}
+`
+
+// hasty goes there too, and into the page: what counts time by timers counts ten times as fast.
+const hasty = `{
+	const set = setTimeout;
+	globalThis.setTimeout = (fn, ms, ...more) => set(fn, ms / 10, ...more);
+}
+`
+
+// TestEngineHangs: an engine lives and answers nothing. Its page says that it looks for another one, which does what was asked.
+func TestEngineHangs(t *testing.T) {
+	for _, hosting := range []string{"shared", "leader", "tab"} {
+		w := newWorld(t, nil)
+		w.site.before["/vsync-worker.js"] = deaf
+		w.site.before["/vsync.js"] = hasty
+		a := w.visit(anna)
+		a.js(nil, `await e2e.open({ hosting: args[0] }); await e2e.notes.put('1', 1)`, hosting)
+		a.js(nil, `const deafen = new BroadcastChannel('deafen'); deafen.postMessage(1); deafen.close();
+			await new Promise((next) => setTimeout(next, 1000));
+			e2e.put = notes.put('2', 2); e2e.put.catch(() => {});
+			await e2e.status((s) => s.waiting?.for === 'engine' && s.waiting.since > 0 && s.error?.code === 'ENGINE_LOST' && /no sign of life/.test(s.error.message))`)
+		a.js(nil, `await e2e.put; if (await notes.get('2') !== 2 || await notes.get('1') !== 1) throw new Error('it is not there'); await db.synced()`)
+	}
+}

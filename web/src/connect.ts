@@ -2,7 +2,7 @@
 import { follow, knock } from './door.js';
 import { VsyncError } from './errors.js';
 import { choose, dedicated, forget, runs, shared, wasm, type Host, type Wanted } from './host.js';
-import { DOOR, LEADER_SILENCE, SILENCE, WORKER_SILENCE } from './limits.js';
+import { DOOR, LEADER_SILENCE, OPENING, SILENCE, WORKER_SILENCE } from './limits.js';
 import { bounded, hold, random, whenFree } from './locks.js';
 import { aborted } from './request.js';
 
@@ -18,6 +18,8 @@ export interface Reached {
   host: Host;
   /** The lock that it holds. */
   engine: string;
+  /** It hangs: it is not used any more by who opens after this, and its worker, where that still works, ends it. */
+  hangs(): void;
   /** Lets go of everything. */
   release(): void;
 }
@@ -39,12 +41,15 @@ export async function reach(name: string, wanted: Wanted, not: readonly string[]
   try {
     if (signal.aborted) throw aborted(signal);
     if (not.length > 0) return await atDoor(name, not, greet, signal, letGo);
-    for (;;) {
+    for (let silent = 0; ; ) {
       const host = kind === 'leader' ? await elect(name, signal) : kind === 'tab' ? dedicated(name, 'tab') : shared(name);
       // A shared worker that is about to end takes pages and is gone; one of this page may be killed before it holds a lock that tells of
       // it; an engine that has answered at the door may be gone since.
-      const reached = await greet(host, kind === 'shared' ? SILENCE : host.engine === undefined ? WORKER_SILENCE : undefined);
+      const silence = kind === 'shared' ? SILENCE : host.engine === undefined ? WORKER_SILENCE : undefined;
+      const reached = await greet(host, silence);
       if (reached) return reached;
+      silent += silence ?? 0;
+      if (silent >= OPENING) throw lostEngine(`as its worker has said nothing for ${OPENING / 1000} s`);
     }
   } catch (err) {
     letGo();
@@ -133,7 +138,11 @@ async function greeted(name: string, host: Host, tab: string, letGo: () => void,
     return undefined;
   }
   const stopWaiting = whenFree(engine, () => lose(lostEngine()));
-  return { host, engine, release: () => (stopWaiting(), release(), letGo()) };
+  const hangs = (): void => {
+    port.postMessage({ hangs: true }, []);
+    forgetting(name, host);
+  };
+  return { host, engine, hangs, release: () => (stopWaiting(), release(), letGo()) };
 }
 
 /** A worker that failed is not used by those who open after this. */

@@ -33,9 +33,11 @@ export async function openDatabase(name: string, options: Options): Promise<Data
   const found = subject.find(options.signal);
   found.catch(() => undefined); // it is awaited below
   let database: Replica | undefined;
+  let session: Session | undefined;
   const link: Link = new Link({
     status: (r) => board.read(r),
     ask: (n) => answer(link, n, subject),
+    silent: () => session?.silent(),
     lost: (err) => database?.lost(err),
   });
   const board = boardOf(link);
@@ -44,7 +46,7 @@ export async function openDatabase(name: string, options: Options): Promise<Data
   ear.open();
   try {
     if (options.token !== undefined) await found; // else the place is the name, if it may be opened
-    const session = new Session({
+    const met = (session = new Session({
       name: subject.place,
       wanted: options.hosting,
       link,
@@ -53,13 +55,13 @@ export async function openDatabase(name: string, options: Options): Promise<Data
       seeking: (why) => board.seek(why),
       closed: () => board.closed,
       still: () => subject.still(() => database?.leaving ?? false),
-    });
-    await session.begin(options.signal);
+    }));
+    await met.begin(options.signal);
     await found.catch((err: unknown) => {
-      session.release();
+      met.release();
       throw err;
     });
-    database = new Replica(name, { subject, link, board, session, ear });
+    database = new Replica(name, { subject, link, board, session: met, ear });
   } catch (err) {
     ear.close();
     throw err;

@@ -7,7 +7,7 @@ import { bury, lastPlace } from './subject.js';
 /** Deletes the replica of a database, of who has opened it last, over a port of its own. */
 export async function destroyDatabase(name: string, force: boolean): Promise<void> {
   const place = await lastPlace(name);
-  const link = new Link({ status: (r) => r.skip(), ask: () => undefined, lost: () => undefined });
+  const link = new Link({ status: (r) => r.skip(), ask: () => undefined, silent: () => undefined, lost: () => undefined });
   const first = (signal: AbortSignal): Promise<void> =>
     link.first(
       DESTROY,

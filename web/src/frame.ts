@@ -30,6 +30,7 @@ export const MORE = 19;
 export const HIDDEN = 20;
 export const TOKEN = 21;
 export const WAKE = 22;
+export const PING = 23;
 
 export const CONFLICTS = 30;
 export const LIVECONFLICTS = 31;

@@ -73,5 +73,16 @@ export const LEADER_SILENCE = 30_000;
 /** How long, in ms, an engine may take to open a database. A large one is open within a second, one that has to be mended within many. */
 export const OPENING = 120_000;
 
+/**
+ * How often, in ms, a page looks whether the engine has said something since, while it waits for an answer, or for news alone. An engine that
+ * has not is asked for a sign, and after so many that did not come it is given up: after half a minute, which none works without a pause.
+ */
+export const SIGN_EVERY = 5_000;
+export const NEWS_EVERY = 30_000;
+export const SIGNS = 6;
+
+/** After how long, in ms, without an engine the status says that it takes too long. */
+export const SEEKING = 5_000;
+
 /** How long, in ms, a database whose user has logged out may take to write what it was asked to before. */
 export const LEAVING = 3_000;

@@ -5,7 +5,8 @@
 import type { ErrorCode } from '../vsync.js';
 import { VsyncError, again, report } from './errors.js';
 import { MAX_ENGINES } from './limits.js';
-import { ASK, CANCEL, END, FAIL, ITEMS, MORE, OK, Outbox, STATUS, type Fields } from './frame.js';
+import { ASK, CANCEL, END, FAIL, ITEMS, MORE, OK, Outbox, PING, STATUS, type Fields } from './frame.js';
+import { Pulse } from './pulse.js';
 import { Malformed, Reader } from './reader.js';
 import type { Writer } from './writer.js';
 
@@ -66,6 +67,8 @@ export interface Manner {
 export interface Listener {
   status(r: Reader): void;
   ask(n: number): void;
+  /** The engine gives no sign of life. */
+  silent(): void;
   /** The port is over; told once. */
   lost(err: VsyncError): void;
 }
@@ -87,8 +90,20 @@ export class Link {
   #later: (() => void)[] = [];
   #reading = false;
 
+  readonly #pulse = new Pulse({
+    waits: () => this.#waits(),
+    ask: () => this.#out.frame(PING, ++this.#last, 0),
+    silent: () => this.#listener.silent(),
+  });
+
   constructor(listener: Listener) {
     this.#listener = listener;
+  }
+
+  #waits(): 'answer' | 'news' | undefined {
+    if (!this.#live || this.#waiting.size === 0) return undefined;
+    for (const { standing } of this.#waiting.values()) if (!standing) return 'answer';
+    return 'news';
   }
 
   /** Takes the port to an engine. Nothing but first() is said to it until resume(). */
@@ -107,11 +122,13 @@ export class Link {
       this.#drop(n);
       waiting.fail(new VsyncError('ENGINE_LOST', 'the engine was lost in the middle of this, and another one cannot go on there: begin anew'));
     }
+    this.#pulse.begin();
   }
 
   /** The engine is gone, after it was sound perhaps. What another one cannot be asked for fails with this. */
   detach(err: VsyncError, sound: boolean): void {
     this.#live = false;
+    this.#pulse.end();
     this.#out = this.#next = nowhere();
     for (const [n, waiting] of [...this.#waiting]) {
       if (sound && waiting.standing) waiting.engines = 0;
@@ -165,9 +182,14 @@ export class Link {
           return true;
         };
       }
-      this.#waiting.set(n, waiting);
+      this.#wait(n, waiting);
       if (signal) this.#listen(n, waiting, signal, reject);
     });
+  }
+
+  #wait(n: number, waiting: Waiting): void {
+    this.#waiting.set(n, waiting);
+    this.#pulse.begin();
   }
 
   #listen(n: number, waiting: Waiting, signal: AbortSignal, reject: (err: VsyncError) => void): void {
@@ -195,7 +217,7 @@ export class Link {
       if (write) out.frame(kind, n, fields, write);
       return write !== undefined;
     };
-    this.#waiting.set(n, waiting);
+    this.#wait(n, waiting);
     return n;
   }
 
@@ -236,6 +258,7 @@ export class Link {
   /** Takes a packet from the port. */
   receive(packet: Uint8Array<ArrayBuffer>): void {
     if (this.#over) return;
+    this.#pulse.heard();
     this.#reading = true;
     try {
       const r = new Reader(packet);
@@ -345,7 +368,7 @@ export class Link {
     this.#out.frame(kind, n, 0);
     return new Promise((resolve, reject) => {
       const fail = (err: VsyncError): void => (err.code === 'CLOSED' || err.code === 'ENGINE_LOST' ? resolve() : reject(err));
-      this.#waiting.set(n, { ok: () => resolve(), fail, fields: 0, engines: 1 });
+      this.#wait(n, { ok: () => resolve(), fail, fields: 0, engines: 1 });
     });
   }
 
@@ -353,6 +376,7 @@ export class Link {
   end(err: VsyncError): void {
     if (this.#over) return;
     this.#over = err;
+    this.#pulse.end();
     for (const [n, waiting] of this.#waiting) {
       this.#drop(n);
       waiting.fail(again(err));

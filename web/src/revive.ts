@@ -5,7 +5,7 @@
 import { lostEngine, reach, type Reached } from './connect.js';
 import { VsyncError } from './errors.js';
 import type { Hosting, Wanted } from './host.js';
-import { MAX_REST, OPENING, REVIVALS, STEADY } from './limits.js';
+import { MAX_REST, OPENING, REVIVALS, SIGNS, SIGN_EVERY, STEADY } from './limits.js';
 import { aborted, type Link } from './request.js';
 
 export interface Meeting {
@@ -137,6 +137,13 @@ export class Session {
       }
     }
     this.#m.link.end(last instanceof VsyncError && last.code === 'LOCKED' ? lostEngine(`and another one cannot have the database (${last.message})`) : (last as VsyncError));
+  }
+
+  /** The engine gives no sign of life: another one is looked for. */
+  silent(): void {
+    if (this.#since === 0) return;
+    this.#reached?.hangs();
+    this.#lost(lostEngine(`as it has given no sign of life for ${(SIGNS * SIGN_EVERY) / 1000} s`));
   }
 
   /** The page is put aside: nobody else is to wait for it. What was asked for is asked again when it wakes. */

@@ -1,7 +1,7 @@
 import type { ErrorCode, Problem, Receipt, Status, StatusSource, Waiting } from '../vsync.js';
 import { checkFunction } from './arguments.js';
 import { VsyncError } from './errors.js';
-import { STORAGE_EVERY } from './limits.js';
+import { SEEKING, STORAGE_EVERY } from './limits.js';
 import type { Reader } from './reader.js';
 import { callback } from './request.js';
 import { decodeValue } from './value.js';
@@ -46,6 +46,7 @@ export class Board implements StatusSource {
   #problems: readonly Problem[] = Object.freeze([]);
   #storage: Storage = { usage: 0, quota: 0, persisted: false };
   #looked = -Infinity;
+  #late: ReturnType<typeof setTimeout> | undefined; // of an engine that is looked for
   #current: Status;
 
   /** later runs a function when no packet is being read. */
@@ -79,6 +80,7 @@ export class Board implements StatusSource {
   /** Takes the one field of STATUS. */
   read(r: Reader): void {
     const told = r.value() as Partial<Told>;
+    clearTimeout(this.#late);
     this.#told = { ...this.#told, ...told };
     if (told.problems) this.#problems = Object.freeze(told.problems.map((problem) => this.#problem(problem)));
     this.#show();
@@ -94,8 +96,15 @@ export class Board implements StatusSource {
 
   /** The engine is gone, and another one is looked for. */
   seek(why: VsyncError): void {
-    this.#told = { ...this.#told, phase: 'connecting', received: 0, expected: 0, next: 0, waiting: ['', 0, false], code: why.code, message: why.message };
-    this.#show();
+    const since = Date.now();
+    const say = (stalled: boolean): void => {
+      this.#told = { ...this.#told, waiting: ['engine', since, stalled] };
+      this.#show();
+    };
+    this.#told = { ...this.#told, phase: 'connecting', received: 0, expected: 0, next: 0, code: why.code, message: why.message };
+    say(false);
+    clearTimeout(this.#late);
+    this.#late = setTimeout(() => this.#told.waiting[1] === since && this.#told.waiting[0] === 'engine' && say(true), SEEKING);
   }
 
   /** Why the database is closed for this page, if the engine has said so. */
@@ -106,6 +115,7 @@ export class Board implements StatusSource {
 
   /** The last status: closed, and why. */
   close(err: VsyncError | undefined): void {
+    clearTimeout(this.#late);
     if (this.#told.phase === 'closed' && !err) return;
     this.#told = { ...this.#told, phase: 'closed', received: 0, expected: 0, next: 0, waiting: ['', 0, false], code: err?.code ?? '', message: err?.message ?? '' };
     this.#show();

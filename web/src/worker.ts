@@ -28,7 +28,12 @@ interface AtDoor extends First {
 interface Engine {
   pages: Pages;
   lock: string;
+  /** Ends it, and this worker with it, however it hangs; the next one is another worker's. */
+  end(why: string): void;
 }
+
+/** The code with which an engine ends that wants the next one to be another worker's: see wasm/main_js.go. */
+const ANEW = 3;
 
 /** The engine that runs, or is being started; none before the first page, and after one has ended. */
 let engine: Promise<Engine> | undefined;
@@ -38,13 +43,18 @@ async function start(wasm: string, open: boolean): Promise<Engine> {
   const lock = `vsync-engine:${crypto.randomUUID()}`;
   const [go, release] = await Promise.all([load(wasm).then((code) => run(code, [pages.part, clock, idb, socket])), hold(lock)]);
   const door = open ? openDoor(lock) : undefined;
-  go.onExit((code) => {
+  const over = (why: string): void => {
     engine = undefined;
     door?.close();
-    pages.lost(`the engine ended with code ${code}; what was confirmed is stored: open the database again`);
+    pages.lost(`the engine ended, ${why}; what was confirmed is stored: open the database again`);
     release();
-  });
-  return { pages, lock };
+  };
+  const end = (why: string): void => {
+    over(why);
+    globalThis.close();
+  };
+  go.onExit((code) => (code === ANEW ? end('to make room for another one') : over(`with code ${code}`)));
+  return { pages, lock, end };
 }
 
 /** Lets in pages that did not start this worker: see door.ts. */
@@ -79,10 +89,10 @@ async function serve(port: Wire, first: First): Promise<void> {
   port.onmessage = (event) => early.push(event);
   const starting = setInterval(() => port.postMessage({ starting: 'the engine' }), STARTING_EVERY);
   try {
-    const { pages, lock } = await (engine ??= start(first.wasm, first.door ?? true));
+    const { pages, lock, end } = await (engine ??= start(first.wasm, first.door ?? true));
     port.postMessage({ engine: lock });
     // The page holds a lock as long as it lives.
-    pages.open(port, navigator.locks.request(first.tab, () => undefined));
+    pages.open(port, navigator.locks.request(first.tab, () => undefined), () => end('as it hung'));
     for (const event of early) port.onmessage?.(event);
   } catch (err) {
     engine = undefined;

@@ -195,6 +195,8 @@ class Page {
   greeting;
   said = [];
   packets = 0;
+  /** How often the page has said that the engine hangs. */
+  hangs = 0;
   #waiting = [];
   answers = new Map();
 
@@ -202,6 +204,7 @@ class Page {
     ports.push(port);
     this.port = port;
     port.onmessage = ({ data }) => {
+      if (data.hangs) return void this.hangs++;
       if (!(data instanceof Uint8Array)) {
         this.greeting = data;
         this.onGreeting?.();
@@ -252,6 +255,13 @@ class Page {
     this.send([frame.STATUS, 0, fields]);
   }
 }
+
+// A page that waits for what a test never answers looks after its engine for as long: that is no reason for the process to go on.
+const set = globalThis.setTimeout;
+globalThis.setTimeout = (fn, ms, ...more) => {
+  const timer = set(fn, ms, ...more);
+  return ms >= 5000 ? timer.unref() : timer;
+};
 
 /** Everything a page finds in a browser that has to do with engines. */
 export class Browser {
