@@ -17,7 +17,10 @@ import (
 
 func main() {
 	pages.open = map[int32]*page{}
-	end := func() { syscall.Exit(anew) }
+	end := func() {
+		flushPages()
+		syscall.Exit(anew)
+	}
 	pages.engine = engine.New(engine.Config{Storage: &storage{}, Dial: socket.Dial, Clock: clocks, Rand: random{}, End: end})
 	select {}
 }

@@ -65,6 +65,15 @@ func (p *page) post() {
 	}
 }
 
+// flushPages posts what was to be posted when JavaScript's turn ends.
+func flushPages() {
+	pages.Lock()
+	defer pages.Unlock()
+	for _, p := range pages.open {
+		p.post()
+	}
+}
+
 //go:wasmexport vsync_pages_open
 func pagesOpen(id int32) {
 	defer ward()

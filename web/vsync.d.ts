@@ -18,7 +18,7 @@ export type Value = null | boolean | number | bigint | string | Date | Uint8Arra
  *
  * Rejects with INVALID for a wrong name or option, for options that differ from those it is open with already (another tab's, or
  * this page's own), or in a page that browsers give no Web Locks (neither https nor localhost); LOCKED if another engine has it;
- * VERSION if another tab runs another build; UNAUTHENTICATED if no token says whose replica is to be opened; LOGGED_OUT, CLOSED if that
+ * VERSION if another tab runs a newer build; UNAUTHENTICATED if no token says whose replica is to be opened; LOGGED_OUT, CLOSED if that
  * user leaves, or another page destroys it, meanwhile; STORAGE_LOST, CORRUPT; ENGINE_LOST if the engine could not be started; ABORTED.
  */
 export function open(name: string, options?: OpenOptions): Promise<Database>;
@@ -137,7 +137,7 @@ export type MergeRules = { [path: string]: 'latest' | 'counter' | 'set' | 'text'
  * was not answered: a write takes effect once, a subscription and a watcher go on where they were. What cannot go on (`scan` and
  * `history` that have begun, `Problem.retry` and `dismiss`) rejects with ENGINE_LOST. After `close()`, and once it was closed for another
  * reason (`Status.error`), every call rejects, and every iteration and subscription ends: with CLOSED, LOGGED_OUT, FORBIDDEN, STORAGE_LOST,
- * ENGINE_LOST.
+ * ENGINE_LOST; VERSION, as another tab has opened it with a newer build, which has the database from then on.
  */
 export interface Database extends AsyncDisposable {
   readonly name: string;

@@ -140,6 +140,39 @@ func TestAnotherStorage(t *testing.T) {
 	f.refused(0, "PROTOCOL")
 }
 
+// An engine refuses a page of an older build, and makes room for one of a newer build: its own pages are told.
+func TestAnotherBuild(t *testing.T) {
+	e, places := newEngine(t, nil)
+	a := e.tab(t)
+	a.hello("notes")
+	older := e.tab(t)
+	if text := older.refused(older.say(port.Hello, port.Protocol-1, helloOf("notes")), "VERSION"); !strings.Contains(text, "reload") {
+		t.Errorf("message: %s", text)
+	}
+	newer := e.tab(t)
+	newer.refused(newer.say(port.Hello, port.Protocol+1, helloOf("notes")), "VERSION") // it cannot end
+	a.put("a", 1)
+	ended := make(chan struct{})
+	e.cfg.End = func() { close(ended) }
+	newer = e.tab(t)
+	newer.say(port.Hello, port.Protocol+1, helloOf("notes"))
+	<-ended
+	fields := a.hear("the end", func(kind int, _ uint64, fields []any) bool {
+		return kind == port.Status && fields[0].(map[string]any)["phase"] == "closed"
+	})
+	if s := fields[0].(map[string]any); s["code"] != "VERSION" || !strings.Contains(s["message"].(string), "reload") {
+		t.Errorf("%v", s)
+	}
+	b := New(Config{Storage: places, Clock: e.cfg.Clock, Rand: e.cfg.Rand}).tab(t)
+	b.hello("notes")
+	if got := b.answer(b.say(port.Get, "docs", "a"))[0]; got != string(value(1)) {
+		t.Errorf("what was written before is %v", got)
+	}
+	if len(newer.frames) > 0 {
+		t.Errorf("the newer page was told %v", newer.frames)
+	}
+}
+
 func TestChecksAndSeen(t *testing.T) {
 	e, _ := newEngine(t, nil)
 	a := e.tab(t)

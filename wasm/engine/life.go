@@ -297,6 +297,15 @@ func (db *database) shut() {
 	}
 }
 
+// stepAside ends the program for a page of a newer build, which finds no engine that it understands as long as this one lives.
+func (e *Engine) stepAside() {
+	_ = e.enter(context.Background()) // for good
+	if db := e.current(); db != nil {
+		db.close(fail(core.VersionUnknown, "a newer version of this application has the database now, in another tab: reload the page to get that one"))
+	}
+	e.end()
+}
+
 // lose ends a database whose storage is gone.
 func (db *database) lose(why *core.Error) {
 	_ = db.e.enter(context.Background())

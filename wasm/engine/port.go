@@ -170,8 +170,12 @@ func (p *Port) frame(r *port.Reader, kind, n uint64) {
 // first answers the first frame of a page.
 func (p *Port) first(r *port.Reader, kind, n uint64) {
 	if protocol := r.Uint(); protocol != port.Protocol && r.Err() == nil {
-		p.fail(n, fail(core.VersionUnknown,
-			"the page and the engine are of different versions (%d and %d): close all other tabs of this site and reload this one", protocol, port.Protocol))
+		if protocol > port.Protocol && p.e.cfg.End != nil {
+			go p.e.stepAside()
+		} else {
+			p.fail(n, fail(core.VersionUnknown,
+				"the page and the engine, which another tab may have started, are of different versions (%d and %d): reload the page", protocol, port.Protocol))
+		}
 		p.cancel()
 		return
 	}

@@ -122,7 +122,9 @@
 // "closed", because another page destroyed it or its storage is gone), every request of it fails with CLOSED or STORAGE_LOST.
 //
 // A frame that cannot be read ends the port: FAIL 0, "PROTOCOL", and nothing follows. Page and engine come from one build, but a tab
-// may be older than the worker that another tab has started: HELLO with an unknown protocol is answered FAIL "VERSION".
+// may be older than the worker that another tab has started: HELLO with a lower protocol is answered FAIL "VERSION". With a higher one it
+// is not answered: the engine closes the database, which its pages are told with VERSION, and ends with its worker, so that one of the newer
+// page's build takes its place.
 package port
 
 // Protocol is the version of all this.

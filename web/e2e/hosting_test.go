@@ -403,3 +403,48 @@ func TestDeploy(t *testing.T) {
 		l.judge()
 	}
 }
+
+// nextPage goes in front of the SDK, and nextWorker in front of the worker's script, to make them those of a build in which page and engine
+// speak a protocol of a higher number: each HELLO says so, and where this build's engine would know it, it is the other one's that does.
+const (
+	nextPage = `for (const { prototype } of [MessagePort, BroadcastChannel]) {
+	const { postMessage } = prototype;
+	prototype.postMessage = function (data, ...more) {
+		if (data instanceof Uint8Array && data[0] === 0x94 && data[1] === 1) data[3]++;
+		return postMessage.call(this, data, ...more);
+	};
+}
+`
+	nextWorker = `for (const { prototype } of [MessagePort, BroadcastChannel]) {
+	const { get, set } = Object.getOwnPropertyDescriptor(prototype, 'onmessage');
+	Object.defineProperty(prototype, 'onmessage', { get, set(fn) {
+		set.call(this, fn && ((event) => {
+			const { data } = event;
+			if (data instanceof Uint8Array && data[0] === 0x94 && data[1] === 1) data[3]--;
+			fn.call(this, event);
+		}));
+	} });
+}
+`
+)
+
+// TestDeployOfAnotherProtocol: a new version is deployed whose pages do not understand the engine that an old tab has. That one steps aside, so
+// that no forgotten tab keeps the new version from its users; the old tab says that it is old, now and when it tries again.
+func TestDeployOfAnotherProtocol(t *testing.T) {
+	for _, as := range []struct{ hosting, address string }{{"shared", ""}, {"shared", "&sdk=/next/vsync.js"}, {"leader", ""}} {
+		w := newWorld(t, nil)
+		old := w.visit(anna)
+		old.js(nil, `await e2e.open({ hosting: args[0] }); e2e.db.pause(); await e2e.notes.put('1', 1)`, as.hosting)
+		w.site.mu.Lock()
+		w.site.before["/vsync.js"], w.site.before["/vsync-worker.js"] = nextPage, nextWorker
+		w.site.mu.Unlock()
+		next := anna.open(t, w.address(anna)+as.address, nil)
+		next.js(nil, `await e2e.open({ hosting: args[0] }); if (await e2e.notes.get('1') !== 1) throw new Error('it is not there'); await e2e.notes.put('2', 2)`, as.hosting)
+		old.js(nil, `await e2e.status((s) => s.phase === 'closed' && s.error?.code === 'VERSION' && /newer version/.test(s.error.message))`)
+		old.fails("VERSION", "reload", `await notes.get('1')`)
+		old.fails("VERSION", "reload", `await e2e.open({ hosting: args[0] })`, as.hosting)
+		next.js(nil, `if (await notes.get('2') !== 2) throw new Error('it is not there'); await notes.put('3', 3); await db.synced()`)
+		old.reload()
+		old.js(nil, `await e2e.open({ hosting: args[0] }); if (await e2e.notes.get('3') !== 3) throw new Error('it is not there')`, as.hosting)
+	}
+}

@@ -67,10 +67,12 @@ func TestDataDeletedMeanwhile(t *testing.T) {
 const deaf = `{
 	let deaf = false;
 	(globalThis.deafen = new BroadcastChannel('deafen')).onmessage = () => { deaf = true };
-	const { get, set } = Object.getOwnPropertyDescriptor(MessagePort.prototype, 'onmessage');
-	Object.defineProperty(MessagePort.prototype, 'onmessage', { get, set(fn) {
-		set.call(this, fn && ((event) => { if (!deaf || !(event.data instanceof Uint8Array)) fn.call(this, event); }));
-	} });
+	const begin = WebAssembly.instantiateStreaming;
+	WebAssembly.instantiateStreaming = async (...args) => {
+		const { instance } = await begin(...args), { vsync_pages_receive } = instance.exports;
+		const exports = { ...instance.exports, vsync_pages_receive: (...args) => deaf || vsync_pages_receive(...args) };
+		return { instance: Object.create(WebAssembly.Instance.prototype, { exports: { value: exports } }) };
+	};
 }
 `
 
