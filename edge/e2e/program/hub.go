@@ -26,6 +26,7 @@ type host interface {
 type Options struct {
 	Keys    *token.Keys // by which tokens are judged; nil: nobody is asked for one
 	Origins []string    // whose pages may connect beside the hub's own
+	Env     []string    // of its process, beside what it needs
 
 	OpenTo   string        // "everyone": a worker without keys serves more than its own machine
 	BodyTime time.Duration // how long a body may take to come; 0: as ever. Of a worker only

@@ -17,6 +17,7 @@ func (native) command(dir string, port int, o Options, flags []string) *exec.Cmd
 		args = append(args, "--origin", origin)
 	}
 	cmd := Command(append(args, flags...)...)
+	cmd.Env = append(cmd.Env, o.Env...)
 	if o.Keys != nil {
 		cmd.Env = append(cmd.Env, "VSYNC_KEYS="+string(o.Keys.Line()))
 	}

@@ -44,12 +44,12 @@ func (s Stats) Cuts() int { return s.Faults[Reset] + s.Faults[Finish] }
 // A Proxy passes connections on to one target. Its methods may be called from any goroutine.
 type Proxy struct {
 	listener net.Listener
-	target   string
 	script   Script
 	healed   chan struct{} // closed by Heal
 	group    sync.WaitGroup
 
 	mu     sync.Mutex
+	target string // of connections that come
 	stats  Stats
 	links  map[*link]bool
 	closed bool
@@ -105,6 +105,17 @@ func (p *Proxy) Deafen() {
 	}
 }
 
+// Turn leads those that come from now on to another target, and resets the connections that stand: the device is in another network.
+func (p *Proxy) Turn(target string) {
+	p.mu.Lock()
+	p.target = target
+	links := slices.Collect(maps.Keys(p.links))
+	p.mu.Unlock()
+	for _, l := range links {
+		l.reset()
+	}
+}
+
 // Close resets all connections and takes no more. When it returns, no socket and no goroutine is left.
 func (p *Proxy) Close() {
 	p.mu.Lock()
@@ -130,15 +141,16 @@ func (p *Proxy) accept() {
 
 // serve takes the n-th connection through its life.
 func (p *Proxy) serve(n int, client *net.TCPConn) {
-	p.count(func(s *Stats) { s.Connections++ })
-	conn, err := net.DialTimeout("tcp", p.target, dialTime)
+	var target string
+	p.count(func(s *Stats) { s.Connections++; target = p.target })
+	conn, err := net.DialTimeout("tcp", target, dialTime)
 	if err != nil {
 		p.count(func(s *Stats) { s.Refused++ })
 		reset(client)
 		return
 	}
 	l := &link{client: client, target: conn.(*net.TCPConn), over: make(chan struct{})}
-	if !p.enter(l) {
+	if !p.enter(l, target) {
 		l.reset()
 		return
 	}
@@ -149,10 +161,10 @@ func (p *Proxy) serve(n int, client *net.TCPConn) {
 	p.leave(l)
 }
 
-func (p *Proxy) enter(l *link) bool {
+func (p *Proxy) enter(l *link, target string) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.closed {
+	if p.closed || p.target != target {
 		return false
 	}
 	p.links[l] = true

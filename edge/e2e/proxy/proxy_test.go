@@ -202,6 +202,21 @@ func TestNobodyThere(t *testing.T) {
 	}
 }
 
+func TestTurn(t *testing.T) {
+	p := listen(t, "127.0.0.1:1", nil) // nobody is there
+	for range 2 {
+		p.Turn(echo(t))
+		conn := dial(t, p)
+		conn.Write([]byte{1})
+		if _, err := io.ReadFull(conn, make([]byte, 1)); err != nil {
+			t.Fatal(err)
+		}
+		p.Turn("127.0.0.1:1")
+		_, err := io.ReadFull(conn, make([]byte, 1))
+		wantError(t, err, false)
+	}
+}
+
 func TestCloseEndsConnections(t *testing.T) {
 	p := listen(t, echo(t), nil)
 	conn := dial(t, p)
