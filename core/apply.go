@@ -7,6 +7,7 @@ import (
 
 	"vsync/core/change"
 	"vsync/core/changelog"
+	"vsync/core/device"
 )
 
 // Arrival is one place of the feed, as it came from the hub.
@@ -90,10 +91,10 @@ func (s *stage) arrive(a *Arrival) error {
 	if err != nil {
 		return err
 	}
-	if e.Version.Gen != rec.Last+1 {
+	if e.Version.Gen != rec.Last+1 && e.Kind != change.EntryLost {
 		return errorf(WrongHash, "sequence %d brings %s, and the one before it was generation %d: the hub's feed is not in order", a.Seq, e.Version, rec.Last)
 	}
-	if b != nil {
+	if b != nil && !unknownEnd(&rec) {
 		if err := b.Follows(rec.Hash); err != nil {
 			return wrapf(WrongHash, err, "sequence %d brings %s", a.Seq, e.Version)
 		}
@@ -110,6 +111,9 @@ func (s *stage) arrive(a *Arrival) error {
 	}
 	return nil
 }
+
+// unknownEnd says of a device that the hub has lost its last batch, and knows no hash of it.
+func unknownEnd(rec *device.Record) bool { return rec.Last > 0 && rec.Hash.IsZero() }
 
 // settledBefore settles again what was refused and settled before the hub lost it.
 func (s *stage) settledBefore(v change.Version) error {
@@ -136,6 +140,10 @@ func (s *stage) read(a *Arrival) (it changelog.Item, e *change.Entry, b *change.
 	if err := s.notACopy(e); err != nil {
 		return it, nil, nil, err
 	}
+	it = changelog.Item{Kind: changelog.ItemEntry, Data: append(change.AppendUvarint(make([]byte, 0, binary.MaxVarintLen64+len(a.Entry)), a.Seq), a.Entry...)}
+	if e.Kind == change.EntryLost {
+		return it, e, nil, nil
+	}
 	if s.lostName == nil {
 		if s.lostName, err = s.nameTaken(e); err != nil {
 			return it, nil, nil, err
@@ -149,7 +157,6 @@ func (s *stage) read(a *Arrival) (it changelog.Item, e *change.Entry, b *change.
 		back := Arrival{Seq: a.Seq, Gen: e.Version.Gen, Ann: e.Annotation.Encode(), MAC: e.MAC, Void: e.Kind == change.EntryVoid}
 		return changelog.Item{Kind: changelog.ItemConfirm, Data: confirmData(&back, e.Version.Device)}, e, b, err
 	}
-	it = changelog.Item{Kind: changelog.ItemEntry, Data: append(change.AppendUvarint(make([]byte, 0, binary.MaxVarintLen64+len(a.Entry)), a.Seq), a.Entry...)}
 	return it, e, b, nil
 }
 
@@ -161,6 +168,9 @@ func (s *stage) notACopy(e *change.Entry) error {
 		return nil
 	}
 	if v.Gen <= s.state.lastGen {
+		if e.Kind == change.EntryLost && e.Hash.IsZero() {
+			return nil
+		}
 		own, err := s.isOwn(e)
 		if err != nil || own || !s.reads(v) { // what cannot be read comes from the hub
 			return err

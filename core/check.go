@@ -154,7 +154,9 @@ func (c *checker) item(commit uint64, it changelog.Item) error {
 			c.report.Batches++
 			return c.batch(commit, e.Body)
 		}
-		c.chain[e.Version.Device] = link{e.Version.Gen, e.Hash}
+		if e.Kind == change.EntryVoid || e.Version.Gen > c.chain[e.Version.Device].gen {
+			c.chain[e.Version.Device] = link{e.Version.Gen, e.Hash}
+		}
 	case changelog.ItemConfirm:
 		f := &fold{ctx: c.ctx, log: c.r.log}
 		seq, e, err := f.confirmOf(commit, it)
@@ -244,7 +246,7 @@ func (c *checker) batch(commit uint64, bytes []byte) error {
 	if b.Gen > last.gen+1 && !loose {
 		c.report.find(ScopeBatch, b.Version().String(), "commit %d brings it after generation %d", commit, last.gen)
 	}
-	if b.Gen == last.gen+1 && !loose {
+	if b.Gen == last.gen+1 && !loose && (last.gen == 0 || !last.hash.IsZero()) {
 		if err := b.Follows(last.hash); err != nil {
 			c.report.find(ScopeBatch, b.Version().String(), "commit %d: %v", commit, err)
 		}

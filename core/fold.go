@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
+	"slices"
 	"strings"
 
 	"vsync/core/change"
@@ -158,6 +159,9 @@ func (f *fold) mayBeOf(v change.Version, k change.Key) (bool, error) {
 // entry takes in one entry of the feed: everything but the place of the feed, which advance keeps. The batch is that of the entry,
 // if it was read already.
 func (f *fold) entry(e *change.Entry, b *change.Batch) (turns []turn, err error) {
+	if e.Kind == change.EntryLost {
+		return nil, f.lost(e)
+	}
 	if err := f.raise(e); err != nil {
 		return nil, err
 	}
@@ -226,6 +230,48 @@ func (f *fold) void(e *change.Entry) (turns []turn, err error) {
 		return true, err
 	})
 	return turns, err
+}
+
+// lost takes up that the hub has lost what a device wrote up to a generation. What of it is seen still comes behind it, under another name:
+// so of this device's own nothing is pending any more.
+func (f *fold) lost(e *change.Entry) error {
+	v := e.Version
+	rec, err := f.device(v.Device)
+	if err != nil {
+		return err
+	}
+	stale, err := f.rows.stale(f.rowOf(v.Device))
+	if err == nil && !stale && v.Gen > rec.Last {
+		err = f.raise(e)
+	}
+	if err != nil || v.Device != f.head.device && !slices.ContainsFunc(f.head.aliases, func(a alias) bool { return a.Old == v.Device }) {
+		return err
+	}
+	for v.Gen = 1; v.Gen <= e.Version.Gen && err == nil; v.Gen++ { // what of before is confirmed is not pending
+		err = f.expect(v)
+	}
+	f.reshown = true
+	return err
+}
+
+// expect says of an own batch that it is not pushed again.
+func (f *fold) expect(v change.Version) error {
+	batch, _, ok, err := f.log.FindAt(f.ctx, v, f.head.commit+1)
+	if err != nil || !ok || v.Device != f.head.device && !f.isAlias(v) {
+		return unlessDamaged(err)
+	}
+	b, err := change.DecodeTrusted(batch)
+	if err != nil {
+		return err
+	}
+	return f.each(b, nil, func(m *change.Mutation) (bool, error) {
+		if !f.obj.IsPending(v) {
+			return false, nil
+		}
+		f.obj.Expect(v)
+		f.later(m.Key)
+		return true, nil
+	})
 }
 
 // list keeps a refusal of this device's batch as a problem.

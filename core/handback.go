@@ -141,7 +141,7 @@ func (r *Replica) TakeBack(ctx context.Context, entries [][]byte, orphans *Orpha
 
 func (r *Replica) takeBack(s *stage, bytes []byte, o *Orphans) (bool, error) {
 	e, b, err := change.DecodeEntryBatch(bytes)
-	if err != nil || e.VerifyMAC(r.cfg.HubKey, s.state.lineage) != nil || b != nil && b.IsPartial {
+	if err != nil || e.Kind == change.EntryLost || e.VerifyMAC(r.cfg.HubKey, s.state.lineage) != nil || b != nil && b.IsPartial {
 		return false, nil
 	}
 	v := e.Version

@@ -139,6 +139,9 @@ func (b *stretch) add(ctx context.Context, r *Replica, s *stage, bytes []byte) e
 	if err := b.refused(s, e.Version, e.Kind); err != nil {
 		return err
 	}
+	if e.Kind == change.EntryLost {
+		return b.unlost(r, s, e.Version)
+	}
 	if e.Kind == change.EntryVoid {
 		rows := []string{versionRow(tableSettled, e.Version)}
 		if problem := versionRow(tableProblems, e.Version); s.isAlias(e.Version) { // nobody pushes it again, to be refused again
@@ -166,4 +169,22 @@ func (b *stretch) add(ctx context.Context, r *Replica, s *stage, bytes []byte) e
 		return true
 	})
 	return err
+}
+
+// unlost adds what was pending before the feed said that the hub had lost it.
+func (b *stretch) unlost(r *Replica, s *stage, upTo change.Version) error {
+	own := func(v change.Version) bool { return v.Device == s.state.device || s.isAlias(v) }
+	for v := (change.Version{Device: upTo.Device, Gen: 1}); v.Gen <= upTo.Gen && own(v); v.Gen++ {
+		batch, _, ok, err := r.log.Find(s.ctx, v)
+		if unlessDamaged(err) != nil {
+			return err
+		}
+		if err != nil || !ok {
+			continue
+		}
+		if _, err := change.Walk(batch, func(m change.Mutation) bool { b.touched[objectRow(m.Key)] = true; return true }); err != nil {
+			return err
+		}
+	}
+	return nil
 }

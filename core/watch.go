@@ -298,6 +298,9 @@ func (w *watch) event(commit uint64, it changelog.Item, outcome []byte, anew boo
 		if err != nil {
 			return e, err
 		}
+		if entry.Kind == change.EntryLost {
+			return e, nil
+		}
 		batch, plain = entry.Body, entry.Kind == change.EntryBatch
 		if !plain {
 			batch, _, _, err = w.r.log.FindAt(w.ctx, entry.Version, commit)

@@ -37,7 +37,7 @@ func (at *cursor) fits(entries, bytes int) bool {
 
 // has reports whether the reader has the bytes of the entry's batch.
 func (at *cursor) has(e *core.FeedEntry) bool {
-	return e.Device == at.device && e.Gen >= at.held && e.Gen <= at.ownHigh
+	return e.Device == at.device && e.Gen >= at.held && e.Gen <= at.ownHigh && e.Kind != change.EntryLost
 }
 
 // typeOf is the message that the entry travels in.

@@ -26,6 +26,7 @@ type EntryKind uint8
 const (
 	EntryBatch EntryKind = 1 // a batch that the hub accepted
 	EntryVoid  EntryKind = 2 // the name of a batch that the hub refused for good
+	EntryLost  EntryKind = 3 // what stood here is lost in a hole of the hub's log: up to where a device's chain has come in it
 )
 
 func (k EntryKind) String() string {
@@ -34,6 +35,8 @@ func (k EntryKind) String() string {
 		return "batch"
 	case EntryVoid:
 		return "void"
+	case EntryLost:
+		return "lost"
 	}
 	return fmt.Sprintf("kind %d", uint8(k))
 }
@@ -63,11 +66,12 @@ type Entry struct {
 	Kind       EntryKind
 	Annotation Annotation
 	MAC        Hash   // the hub's, see Seal
-	Body       []byte // EntryBatch: the batch's bytes, whole or partial; EntryVoid: its name
+	Body       []byte // EntryBatch: the batch's bytes, whole or partial; EntryVoid, EntryLost: its name
 
-	// What the body names: filled in by NewBatchEntry, NewVoidEntry and DecodeEntry.
+	// What the body names: filled in by NewBatchEntry, NewVoidEntry, NewLostEntry and DecodeEntry.
 	Version Version
-	Hash    Hash // the batch's hash
+	Hash    Hash // the batch's hash; EntryLost: zero where it is not known, and what follows on it is believed
+	Running Hash // EntryLost: the running hash of the feed after it, where what was lost cannot say it; else zero
 }
 
 // NewBatchEntry returns an entry, not yet sealed, for a batch with these bytes.
@@ -85,6 +89,15 @@ func NewVoidEntry(v Version, hash Hash, ann Annotation) *Entry {
 	body = AppendUvarint(body, uint64(v.Gen))
 	body = append(body, hash[:]...)
 	return &Entry{Kind: EntryVoid, Annotation: ann, Body: body, Version: v, Hash: hash}
+}
+
+// NewLostEntry returns an entry, not yet sealed, that stands where entries were lost, among them those of a device up to a version. Accepted
+// is when that one was, as far as it is known.
+func NewLostEntry(v Version, hash Hash, accepted uint64, running Hash) *Entry {
+	body := append(make([]byte, 0, 64), v.Device[:]...)
+	body = AppendUvarint(body, uint64(v.Gen))
+	body = append(append(body, hash[:]...), running[:]...)
+	return &Entry{Kind: EntryLost, Annotation: Annotation{Accepted: accepted}, Body: body, Version: v, Hash: hash, Running: running}
 }
 
 // Append adds the bytes of the entry to dst. The annotation is held against the rules first; on an
@@ -136,8 +149,8 @@ func DecodeEntry(b []byte) (*Entry, error) {
 	if err != nil {
 		return nil, err
 	}
-	if e.Kind == EntryVoid {
-		err = e.readVoid()
+	if e.Kind != EntryBatch {
+		err = e.readName()
 	} else {
 		var h Header
 		if h, _, err = DecodeHeader(e.Body); err == nil {
@@ -157,8 +170,8 @@ func DecodeEntryBatch(b []byte) (*Entry, *Batch, error) {
 		return nil, nil, err
 	}
 	var batch *Batch
-	if e.Kind == EntryVoid {
-		err = e.readVoid()
+	if e.Kind != EntryBatch {
+		err = e.readName()
 	} else if batch, err = DecodeAny(e.Body); err == nil {
 		err = e.fits(&batch.Header)
 	}
@@ -176,8 +189,8 @@ func openEntry(b []byte) (*Entry, error) {
 	}
 	r.format(entryFormat)
 	e := &Entry{Kind: EntryKind(r.byte("kind"))}
-	if r.err == nil && e.Kind != EntryBatch && e.Kind != EntryVoid {
-		r.failAt(1, ErrReserved, "kind 1 or 2", fmt.Sprint(uint8(e.Kind)))
+	if r.err == nil && (e.Kind < EntryBatch || e.Kind > EntryLost) {
+		r.failAt(1, ErrReserved, "kind 1 to 3", fmt.Sprint(uint8(e.Kind)))
 	}
 	ann := r.bytes(MaxAnnotation, "annotation")
 	annEnd := r.off
@@ -209,16 +222,25 @@ func (e *Entry) fits(h *Header) error {
 	return nil
 }
 
-func (e *Entry) readVoid() error {
-	r := reader{b: e.Body, what: "void"}
+// readName reads the body of an entry that holds no batch.
+func (e *Entry) readName() error {
+	r := reader{b: e.Body, what: e.Kind.String()}
 	e.Version.Device = DeviceID(r.array16("device"))
 	if r.err == nil && e.Version.Device.IsZero() {
 		r.failAt(0, ErrTooSmall, "a device", "zero")
 	}
 	e.Version.Gen = Generation(r.positive("generation"))
 	e.Hash = Hash(r.array16("batch hash"))
+	if e.Kind == EntryLost {
+		e.Running = Hash(r.array16("running hash"))
+	}
 	r.end()
 	a := &e.Annotation
+	if lost := e.Kind == EntryLost; r.err == nil && lost && (a.Reason != nil || a.Stamp != 0 || a.EParents != nil) {
+		return encodeError("annotation", "nothing but a time, for what is lost", "", ErrAnnotation)
+	} else if lost {
+		return r.err
+	}
 	if r.err == nil && (a.Reason == nil || a.Stamp != 0 || a.EParents != nil) {
 		return encodeError("annotation", "a reason, and neither stamp nor parents, for a void", "", ErrAnnotation)
 	}
@@ -254,6 +276,9 @@ func (a *Annotation) EffectiveParents(m *Mutation) []Version {
 // FeedHash returns the running hash of the feed after this entry, where prev is the one before it:
 // zero at the beginning of the first epoch, the fork point's at the beginning of a later one.
 func (e *Entry) FeedHash(prev Hash) Hash {
+	if !e.Running.IsZero() {
+		return e.Running
+	}
 	buf := append(make([]byte, 0, 256), prev[:]...)
 	return sum(e.appendName(buf))
 }
@@ -264,7 +289,11 @@ func (e *Entry) appendName(dst []byte) []byte {
 	dst = e.Annotation.Append(dst)
 	dst = append(dst, e.Version.Device[:]...)
 	dst = binary.BigEndian.AppendUint64(dst, uint64(e.Version.Gen))
-	return append(dst, e.Hash[:]...)
+	dst = append(dst, e.Hash[:]...)
+	if e.Kind == EntryLost {
+		dst = append(dst, e.Running[:]...)
+	}
+	return dst
 }
 
 // ComputeMAC returns the MAC of the entry by a hub's key: proof, to that hub after a loss, that it
