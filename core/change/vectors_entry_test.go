@@ -90,7 +90,9 @@ func sampleEntries(t testing.TB) []sampleEntry {
 	v := Version{device(0x22), 300}
 	return append(list,
 		sampleEntry{"a void", NewVoidEntry(v, Hash(device(9)), Annotation{Accepted: 1767322986000, Reason: &Reason{"FORBIDDEN", "Kein Recht für „cities“"}})},
-		sampleEntry{"a void without message", NewVoidEntry(v, Hash{}, Annotation{Reason: &Reason{"INVALID", ""}})})
+		sampleEntry{"a void without message", NewVoidEntry(v, Hash{}, Annotation{Reason: &Reason{"INVALID", ""}})},
+		sampleEntry{"lost, with a hash", NewLostEntry(v, Hash(device(9)), 1767322987000, Hash{})},
+		sampleEntry{"lost, the last of them", NewLostEntry(v, Hash{}, 0, Hash(device(8)))})
 }
 
 func entryVectors(t *testing.T) vectorFile {
@@ -161,7 +163,7 @@ func badEntries(t *testing.T) []badEntry {
 	return []badEntry{
 		{"nothing", "truncated", nil},
 		{"format 2", "unknown_format", []byte{2, 1}},
-		{"kind 3", "reserved", entry(3, []byte{0, 0}, batch)},
+		{"kind 4", "reserved", entry(4, []byte{0, 0}, batch)},
 		{"kind 0", "reserved", entry(0, []byte{0, 0}, batch)},
 		{"no MAC", "truncated", []byte{1, 1, 2, 0, 0, 1, 2}},
 		{"annotation length in two bytes", "not_minimal", []byte{1, 1, 0x82, 0, 0, 0}},

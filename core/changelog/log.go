@@ -26,7 +26,8 @@ type Log struct {
 	name   Name     // its name
 	next   *pending
 	cache  cache
-	size   int64 // bytes appended since opening
+	fills  map[uint64]uint64 // holes that are filled, by their first commit: the commit that holds what stands for them
+	size   int64             // bytes appended since opening
 }
 
 // pending is a commit that was formed and is not confirmed.
@@ -389,6 +390,7 @@ func (l *Log) segment(ctx context.Context, pick func(*index) int) (*decoded, err
 		return nil, nil
 	}
 	name, last := l.index.segs[i].name, l.index.segs[i].last
+	fill, filled := l.fills[name.First]
 	var tail []byte
 	if name == l.name {
 		tail = l.tail
@@ -396,6 +398,9 @@ func (l *Log) segment(ctx context.Context, pick func(*index) int) (*decoded, err
 	l.mu.RUnlock()
 	if d, ok := l.cache.get(name, last); ok {
 		return d, nil
+	}
+	if filled {
+		return l.filled(ctx, name, last, fill)
 	}
 	d, err := l.decode(ctx, name, last, tail)
 	if _, is := errors.AsType[*CorruptError](err); is { // what was only read wrong is right the next time: nobody gives up a batch for that

@@ -3,6 +3,7 @@ package changelog
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 
 	"vsync/core/fmt"
 	"vsync/core/order"
@@ -108,9 +109,7 @@ func (v *salvage) row(r store.Row) {
 
 // records reads what can be read. What a later incarnation has written instead does not count: that begins with its first segment.
 func (v *salvage) records() {
-	names := order.KeysBy(v.segs, func(a, b Name) int {
-		return bytes.Compare(a.row(0), b.row(0))
-	})
+	names := order.KeysBy(v.segs, compareNames)
 	for _, name := range names {
 		b, void := v.segs[name], ^uint64(0)
 		for _, other := range names {
@@ -132,23 +131,31 @@ func (v *salvage) records() {
 	}
 }
 
-// recordsOf reads the records of a segment; false if there is none that counts, and it is not void.
+func compareNames(a, b Name) int { return bytes.Compare(a.row(0), b.row(0)) }
+
+// recordsOf reads the records of a segment, those behind one that is damaged too, if that says its length; false if there is none that
+// counts before such a one, and it is not void.
 func (v *salvage) recordsOf(b *broken, void uint64) bool {
-	off := b.seg.records
+	off, good := b.seg.records, false
 	for c := b.name.First; off < len(b.seg.data) && c < void; c++ {
 		rec, n, err := readRecord(b.name, c, b.seg.data[off:])
 		if err != nil {
 			b.problem = err.(*CorruptError).Problem
-			return c > b.name.First
+			size, w := binary.Uvarint(b.seg.data[off:])
+			if w <= 0 || size > uint64(len(b.seg.data)) {
+				return good
+			}
+			off += w + 4 + int(size)
+			continue
 		}
-		off += n
+		off, good = off+n, good || c == b.name.First
 		v.recs[c] = found{rec, Position{b.name, uint32(off)}}
 	}
 	if off == b.seg.records && b.name.First < void {
 		b.problem = "it holds no commit"
 		return false
 	}
-	return true
+	return good || b.name.First >= void
 }
 
 // cut finds the hole.

@@ -21,7 +21,7 @@
 //	 its checksum covers the key too. A segment with batches of very many devices has several summaries, pieces,
 //	 in rows of their own. A run of generations that is empty, (device, g, g−1), is a cut: the device's id was given
 //	 up (ItemReentry), and what earlier segments hold of it from g on does not count any more. A segment of size 0 is a
-//	 hole: its rows are lost, and nobody reads them.
+//	 hole: its rows are lost, and nobody reads them, but what a later commit puts in their place (ItemFill).
 //
 // A commit is appended to the last segment as long as that stays small (TailMax), by rewriting its row, and starts a segment
 // otherwise. A commit larger than a row takes a segment of its own with as many parts as it needs, in one transaction.
@@ -220,6 +220,7 @@ const (
 	ItemSubject  ItemKind = 42 // device 16 ‖ subject: whose device it is, at a hub
 	ItemSettled  ItemKind = 43 // device 16 ‖ gen BE64 ‖ why it was refused: a problem that was dismissed or written anew
 	ItemBase     ItemKind = 44 // rows of the tables as they are: behind a hole in the log, what is folded begins here
+	ItemFill     ItemKind = 45 // records that stand for those of a hole: see Fill
 )
 
 // Item is one thing that a commit holds.
@@ -243,17 +244,40 @@ func bodyLen(items []Item) (n int) {
 	return n
 }
 
-func appendRecord(b []byte, inc, commit uint64, body int, items []Item) []byte {
-	b = change.AppendUvarint(b, uint64(body))
-	at := len(b)
-	b = append(b, 0, 0, 0, 0)
+func appendItems(b []byte, items []Item) []byte {
 	for _, it := range items {
 		b = change.AppendUvarint(b, uint64(it.Kind))
 		b = change.AppendUvarint(b, uint64(len(it.Data)))
 		b = append(b, it.Data...)
 	}
+	return b
+}
+
+func appendRecord(b []byte, inc, commit uint64, body int, items []Item) []byte {
+	b = change.AppendUvarint(b, uint64(body))
+	at := len(b)
+	b = append(b, 0, 0, 0, 0)
+	b = appendItems(b, items)
 	binary.LittleEndian.PutUint32(b[at:], recordSum(inc, commit, b[at+4:]))
 	return b
+}
+
+// itemsOf reads the body of a record.
+func itemsOf(rest []byte) (items []Item, ok bool) {
+	for len(rest) > 0 {
+		kind, w1 := binary.Uvarint(rest)
+		if w1 <= 0 {
+			return nil, false
+		}
+		size, w2 := binary.Uvarint(rest[w1:])
+		if w2 <= 0 || size > uint64(len(rest)-w1-w2) {
+			return nil, false
+		}
+		data := rest[w1+w2 : w1+w2+int(size) : w1+w2+int(size)]
+		items = append(items, Item{ItemKind(kind), data})
+		rest = rest[w1+w2+int(size):]
+	}
+	return items, true
 }
 
 func recordSum(inc, commit uint64, body []byte) uint32 {
@@ -277,18 +301,9 @@ func readRecord(name Name, commit uint64, b []byte) (Record, int, error) {
 		return bad("the checksum of its record does not fit")
 	}
 	rec := Record{Commit: commit, Incarnation: name.Incarnation}
-	for rest := body; len(rest) > 0; {
-		kind, w1 := binary.Uvarint(rest)
-		if w1 <= 0 {
-			return bad("an item is cut short")
-		}
-		size, w2 := binary.Uvarint(rest[w1:])
-		if w2 <= 0 || size > uint64(len(rest)-w1-w2) {
-			return bad("an item is cut short")
-		}
-		data := rest[w1+w2 : w1+w2+int(size) : w1+w2+int(size)]
-		rec.Items = append(rec.Items, Item{ItemKind(kind), data})
-		rest = rest[w1+w2+int(size):]
+	var ok bool
+	if rec.Items, ok = itemsOf(body); !ok {
+		return bad("an item is cut short")
 	}
 	return rec, w + 4 + int(n), nil
 }

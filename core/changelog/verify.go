@@ -98,12 +98,12 @@ func (s *summary) hole() bool { return s.size == 0 }
 // Hole is a run of commits that are lost.
 type Hole struct{ First, Last uint64 }
 
-// Holes returns what is lost of the log, in order.
+// Holes returns what is lost of the log, in order, and not filled.
 func (l *Log) Holes() (out []Hole) {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
 	for _, s := range l.index.segs {
-		if s.hole() {
+		if _, filled := l.fills[s.name.First]; s.hole() && !filled {
 			out = append(out, Hole{s.name.First, s.last})
 		}
 	}

@@ -421,17 +421,18 @@ export function readEntry(bytes) {
   const r = new Reader(bytes);
   refuse("unknown_format", r.byte() !== 1);
   const kind = r.byte();
-  refuse("reserved", kind !== 1 && kind !== 2);
+  refuse("reserved", kind < 1 || kind > 3);
   const ann = r.counted(MAX.annotation);
   const mac = hex(r.take(16));
   const body = r.take(r.left);
   const annotation = readAnnotation(ann);
-  const { device, gen, hash } = kind === 1 ? nameOfBatch(body, annotation) : nameOfVoid(body, annotation);
+  const { device, gen, hash, running = "" } = (kind === 1 ? nameOfBatch : kind === 2 ? nameOfVoid : nameOfLost)(body, annotation);
   const big = Buffer.alloc(8);
   big.writeBigUInt64BE(BigInt(gen));
   return {
-    entry: { kind: kind === 1 ? "batch" : "void", version: `${device}:${gen}`, hash, mac, annotation, body: hex(body) },
-    name: concat(Uint8Array.of(kind), ann, unhex(device), big, unhex(hash)),
+    entry: { kind: ["batch", "void", "lost"][kind - 1], version: `${device}:${gen}`, hash, mac, annotation, body: hex(body) },
+    name: concat(Uint8Array.of(kind), ann, unhex(device), big, unhex(hash), unhex(running)),
+    running: /[^0]/.test(running) ? running : undefined,
   };
 }
 
@@ -448,6 +449,14 @@ function nameOfVoid(body, annotation) {
   const name = { device: r.device(), gen: r.positive(), hash: hex(r.take(16)) };
   r.end();
   refuse("annotation", !annotation.reason || annotation.stamp !== undefined || annotation.eparents !== undefined);
+  return name;
+}
+
+function nameOfLost(body, annotation) {
+  const r = new Reader(body);
+  const name = { device: r.device(), gen: r.positive(), hash: hex(r.take(16)), running: hex(r.take(16)) };
+  r.end();
+  refuse("annotation", annotation.reason !== undefined || annotation.stamp !== undefined || annotation.eparents !== undefined);
   return name;
 }
 
