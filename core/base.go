@@ -129,8 +129,11 @@ func (h *head) beginsAt() uint64 { return max(h.base, 1) }
 // passOver gives up the segments of a device's log that a check has found damaged: behind a base nothing is folded from them, and their rows
 // go into quarantine. It is so too for segments before the last base: what came behind that may refer to their batches.
 func (r *Replica) passOver(ctx context.Context, c *checker) error {
-	if r.cfg.Role != RoleDevice || !c.broken {
+	if !c.broken {
 		return nil
+	}
+	if r.cfg.Role == RoleHub {
+		return r.fillHoles(ctx, c.holes, c.why)
 	}
 	if err := r.submit(ctx, &request{whole: r.writeBase}); err != nil {
 		return err

@@ -32,6 +32,8 @@ type refolding struct {
 
 	cut func(changelog.Record) changelog.Record // what of a commit is folded; nil: all
 
+	instead map[uint64][]changelog.Item // what stands for commits that are lost
+
 	rows map[string][]byte
 }
 
@@ -71,7 +73,7 @@ func (g *refolding) run(ctx context.Context) (map[string][]byte, head, error) {
 	}
 	upTo := min(g.upTo, g.log.Last())
 	for next := from; next <= upTo; {
-		recs, err := g.log.Records(ctx, next)
+		recs, err := recordsOf(ctx, g.log, next, g.instead)
 		if err != nil {
 			return nil, h, err
 		}

@@ -29,7 +29,7 @@ func (r *Replica) Repair(ctx context.Context) (Report, error) {
 	}
 	last := first
 	for range repairRounds {
-		if len(last.report.Findings) == 0 || last.broken && r.cfg.Role == RoleHub {
+		if len(last.report.Findings) == 0 {
 			break
 		}
 		if err := r.repair(ctx, last); err != nil {

@@ -84,7 +84,12 @@ func (r *Replica) replayOnce(ctx context.Context, sb *superblock, open opening) 
 	var read int64
 	p := &replaying{r: r, ctx: ctx}
 	var unheld []rewind
+	fills := fillsOf(r.head.fills)
 	l, err := open(func(l *changelog.Log, rec changelog.Record) error {
+		if fills != nil {
+			l.SetFills(fills)
+			fills = nil
+		}
 		if rec.Commit <= from {
 			return nil
 		}
@@ -119,6 +124,9 @@ func (r *Replica) replayOnce(ctx context.Context, sb *superblock, open opening) 
 			r.stuck = u.commit
 			return errorf(Corrupt, "commit %d of the log confirms a batch, at sequence %d, whose bytes it does not hold; nothing was changed", u.commit, u.seq)
 		}
+	}
+	if fills != nil {
+		l.SetFills(fills)
 	}
 	r.log, r.cpAt, r.cpDone, r.cpSize = l, -read, from, -read
 	r.tables.StandAt(stampOf(&r.head))
@@ -188,6 +196,8 @@ func (f *fold) item(it changelog.Item, renaming **device.Mapping) error {
 		return f.goBack(it.Data)
 	case changelog.ItemBase:
 		return f.base(it.Data)
+	case changelog.ItemFill:
+		return f.filled(it.Data)
 	case changelog.ItemIdentity:
 		copy(f.head.lineage[:], it.Data)
 	case changelog.ItemReentry:

@@ -129,6 +129,7 @@ type head struct {
 	settled  []change.Version // RoleDevice: former ids, up to where they were handed back or written again
 	revived  []revived        // RoleDevice: what it wrote again of former ids, in the order of commits
 	rules    []ruling         // in force, by collection
+	fills    []fill           // RoleHub: holes of the log that are filled
 	tabs     []tab            // RoleDevice: the tabs that wrote last, the latest last; at most maxTabs
 }
 
@@ -180,9 +181,6 @@ func open(ctx context.Context, st store.Store, cfg Config) (*Replica, error) {
 	if err == nil && r.head.commit < r.super.upTo {
 		err = errorf(Corrupt, "the log ends at commit %d, and there are pages of commit %d: the end of the log is lost; nothing was changed: open the store with repair", r.head.commit, r.super.upTo)
 	}
-	if err == nil && cfg.Repair && cfg.Role == RoleHub {
-		err = r.wholeFeed(ctx)
-	}
 	var over *salvaged
 	if err != nil && cfg.Repair && (errors.Is(err, store.ErrCorrupt) || errors.Is(err, &Error{Code: Corrupt})) {
 		over, err = r.salvage(ctx, sb, err)
@@ -193,10 +191,18 @@ func open(ctx context.Context, st store.Store, cfg Config) (*Replica, error) {
 	if err := r.identified(); err != nil {
 		return nil, err
 	}
-	if err := r.loadVoided(ctx); err != nil || over == nil {
-		return r, err
+	if err := r.loadVoided(ctx); err != nil {
+		return nil, err
 	}
-	return r, r.goOn(ctx, over)
+	if over != nil {
+		if err := r.goOn(ctx, over); err != nil {
+			return nil, err
+		}
+	}
+	if cfg.Repair && cfg.Role == RoleHub {
+		_, err = r.mendFeed(ctx)
+	}
+	return r, err
 }
 
 // begun stores the new incarnation before anything is read: whatever an engine before this one still had under way is over. Where nothing

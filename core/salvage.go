@@ -57,9 +57,6 @@ func (r *Replica) salvage(ctx context.Context, sb *superblock, bad error) (*salv
 // cutTo opens the log at the latest cut that is possible, as far as is known, and returns it even where that fails.
 func (r *Replica) cutTo(ctx context.Context, sb *superblock, bad error) (*changelog.Salvage, error) {
 	start := sb.start
-	if r.cfg.Role == RoleHub && start.First > 0 { // the feed is wanted from its beginning
-		start = changelog.Name{}
-	}
 	found, err := r.readDamaged(ctx, sb, start)
 	if err == nil && found.At == (changelog.Position{}) && found.Over == nil && start.First > 0 { // the cut is in an earlier segment
 		if start, err = r.startBefore(ctx, start); err != nil {
@@ -95,37 +92,18 @@ func missingBehind(found *changelog.Salvage) []changelog.Damaged {
 	return []changelog.Damaged{{Row: row, Problem: fmt.Sprintf("the segment of commit %d is missing; the incarnation that wrote it is not known", found.Cut+1)}}
 }
 
-// readDamaged reads a log as far as it can be read. A device's pages stand for what its log held up to the checkpoint; a hub, whose log is
-// the feed, is cut at the hole wherever it is, and gets what it lost back from the devices.
+// readDamaged reads a log as far as it can be read. The pages stand for what it held up to the checkpoint.
 func (r *Replica) readDamaged(ctx context.Context, sb *superblock, start changelog.Name) (*changelog.Salvage, error) {
-	known := sb.head.commit
-	if r.cfg.Role == RoleHub {
-		known = 0
-	}
-	return changelog.Read(ctx, r.st, start, known, r.stuck)
+	return changelog.Read(ctx, r.st, start, sb.head.commit, r.stuck)
 }
 
 // startBefore is where to read for a cut right before a segment: in the one before it if nothing else is wrong than that a commit cannot be
 // taken up, else at the beginning.
 func (r *Replica) startBefore(ctx context.Context, start changelog.Name) (changelog.Name, error) {
-	if r.stuck != start.First {
+	if r.stuck != start.First && r.cfg.Role == RoleDevice {
 		return changelog.Name{}, nil
 	}
 	return changelog.Before(ctx, r.st, start)
-}
-
-// wholeFeed looks for the first segment of a hub's log that cannot be read.
-func (r *Replica) wholeFeed(ctx context.Context) error {
-	var first error
-	err := r.log.Verify(ctx, func(bad *changelog.CorruptError) {
-		if first == nil && scopeOfRow(bad.Row) == ScopeSegment {
-			first = bad
-		}
-	})
-	if err == nil {
-		err = first
-	}
-	return err
 }
 
 func (r *Replica) setAsideSegments(ctx context.Context, rows []changelog.Damaged, bad error) error {
@@ -226,7 +204,7 @@ func (r *Replica) goOn(ctx context.Context, s *salvaged) error {
 	if err == nil && s.lost {
 		err = r.reenter(ctx, 0, false)
 	}
-	if err == nil && len(r.log.Holes()) > 0 {
+	if err == nil && r.cfg.Role == RoleDevice && len(r.log.Holes()) > 0 {
 		if err = r.submit(ctx, &request{whole: r.writeBase}); errors.Is(err, &Error{Code: Quota}) {
 			err = nil // Repair does it when there is room
 		}

@@ -20,8 +20,11 @@ import (
 // names of a re-entry, as with every device that went back in time together with its hub.
 
 // serviceDevice returns the id under which the hub writes for a subject.
-func (r *Replica) serviceDevice(subject string) (d change.DeviceID) {
-	lineage := r.Lineage()
+func (r *Replica) serviceDevice(subject string) change.DeviceID {
+	return r.serviceDeviceOf(r.Lineage(), subject)
+}
+
+func (r *Replica) serviceDeviceOf(lineage change.Lineage, subject string) (d change.DeviceID) {
 	mac := digest.NewMAC(r.cfg.HubKey)
 	mac.Write([]byte("vsync service 1"))
 	mac.Write(lineage[:])

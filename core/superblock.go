@@ -34,6 +34,7 @@ import (
 //	        46: where the device went back to an earlier place of the feed: n uv × (commit uv ‖ seq uv)
 //	        49: the rules in force: see rules.go
 //	        51: the commit at which the log says anew what the tables hold uv: see base.go
+//	        53: RoleHub: holes of the log that are filled: n uv × (first commit uv ‖ commit that holds what stands there uv)
 //	        45: the tables that have a last page, so that one that is missing is missed
 //	        52: the latest commit that a page may be of uv: a log that ends before it has lost its end
 //
@@ -62,6 +63,7 @@ const (
 	moreBack    = 50
 	moreBase    = 51
 	moreUpTo    = 52
+	moreFills   = 53
 )
 
 var (
@@ -308,6 +310,13 @@ func (sb *superblock) appendMore(b []byte) []byte {
 	if h.base > 0 {
 		b = appendField(b, moreBase, change.AppendUvarint(nil, h.base))
 	}
+	if len(h.fills) > 0 {
+		x := change.AppendUvarint(nil, uint64(len(h.fills)))
+		for _, f := range h.fills {
+			x = change.AppendUvarint(change.AppendUvarint(x, f.first), f.commit)
+		}
+		b = appendField(b, moreFills, x)
+	}
 	if sb.lasts != "" {
 		b = appendField(b, moreLasts, []byte(sb.lasts))
 	}
@@ -362,6 +371,10 @@ func (sb *superblock) readMore(r *cutter) error {
 			h.back = c.place()
 		case moreBase:
 			h.base = c.uvarint()
+		case moreFills:
+			for range c.count(2) {
+				h.fills = append(h.fills, fill{first: c.uvarint(), commit: c.uvarint()})
+			}
 		case moreLasts:
 			sb.lasts = string(c.take(len(c.b)))
 		case moreUpTo:

@@ -110,6 +110,17 @@ func (l *Log) Holes() (out []Hole) {
 	return out
 }
 
+// LastOf is the last commit of a segment; false where there is none of that name, or it is lost.
+func (l *Log) LastOf(n Name) (last uint64, is bool) {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	i := l.index.at(n.First)
+	if i < 0 || l.index.segs[i].name != n || l.index.segs[i].hole() {
+		return 0, false
+	}
+	return l.index.segs[i].last, true
+}
+
 // Lose makes a hole of the segment that holds a commit: it cannot be read, and nobody looks for it from now on. The next Summaries say so. The
 // last segment is none.
 func (l *Log) Lose(commit uint64) bool {
