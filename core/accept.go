@@ -148,6 +148,11 @@ func (r *Replica) judgeOne(s *stage, in *Incoming) (Verdict, error) {
 	if err := change.DecodeBody(b, in.Bytes, body); err != nil {
 		return r.void(s, &h, nil, nil, Invalid, err.Error())
 	}
+	if known, err := r.knownAgain(s, h.Version()); err != nil {
+		return Verdict{}, err
+	} else if known != nil && known.hash == h.Hash {
+		return Verdict{Kind: Voided, Gen: h.Gen, Seq: s.state.marker.Seq + 1, Code: keptCode}, r.keep(s, b, known.now)
+	}
 	if gap, err := s.unknownParent(b, &change.Annotation{}); err != nil {
 		return Verdict{}, err
 	} else if gap != (change.Version{}) {
@@ -276,6 +281,10 @@ func (r *Replica) loadVoided(ctx context.Context) error {
 			r.voided[v] = true
 		}
 	}
+	for _, err := range s.Scan(ctx, tableAgain, "", "", false) {
+		r.rejoined = true
+		return err
+	}
 	return nil
 }
 
@@ -349,13 +358,9 @@ func (r *Replica) void(s *stage, h *change.Header, b *change.Batch, eparents []c
 	message = clip(message, change.MaxReasonMessage)
 	ann := change.Annotation{Accepted: r.acceptedAt(s), Reason: &change.Reason{Code: string(code), Message: message}}
 	e := change.NewVoidEntry(h.Version(), h.Hash, ann)
-	row := encodeVoid(h.Hash, b, eparents)
-	s.set(versionRow(tableVoids, h.Version()), row)
-	s.voided = append(s.voided, h.Version())
-	if err := r.place(s, e, nil); err != nil {
+	if err := r.placeVoid(s, e, encodeVoid(h.Hash, b, eparents)); err != nil {
 		return Verdict{}, err
 	}
-	s.add(changelog.ItemVoided, append([]byte(versionKey(h.Version())), row...))
 	return Verdict{Kind: Voided, Gen: h.Gen, Seq: s.state.marker.Seq, Code: string(code), Message: message}, nil
 }
 

@@ -20,6 +20,7 @@ const (
 	tableObjects  = 'o' // encoded change.Key → objects.Object
 	tableDevices  = 'd' // device 16 → deviceRecord
 	tableVoids    = 'v' // RoleHub: device 16 ‖ gen BE64 → what a voided batch had as parents
+	tableAgain    = 'k' // RoleHub: device 16 ‖ gen BE64 → what is known of a name that may come again: see rejoin.go
 	tableProblems = 'p' // device 16 ‖ gen BE64 → problemRecord
 	tableSettled  = 's' // device 16 ‖ gen BE64 → problemRecord of one that is not listed any more
 )
@@ -216,6 +217,10 @@ func (f *fold) void(e *change.Entry) (turns []turn, err error) {
 	b, err := change.DecodeTrusted(batch)
 	if err != nil || b.Hash != e.Hash {
 		return nil, err
+	}
+	if e.Annotation.Reason.Code == keptCode {
+		f.reshown = true
+		return nil, f.expect(e.Version)
 	}
 	if err := f.list(e); err != nil { // first: what is made anew below looks for what was refused
 		return nil, err

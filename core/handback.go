@@ -174,6 +174,14 @@ func (r *Replica) takeBack(s *stage, bytes []byte, o *Orphans) (bool, error) {
 	if gap, err := s.unknownParent(b, &e.Annotation); err != nil || gap != (change.Version{}) {
 		return false, err
 	}
+	switch known, err := r.knownAgain(s, v); {
+	case err != nil:
+		return false, err
+	case known != nil && known.hash == e.Hash:
+		return true, r.keep(s, b, known.now)
+	case known != nil:
+		known.replacedAlready(b, &e.Annotation)
+	}
 	return true, r.place(s, e, b)
 }
 
@@ -181,12 +189,5 @@ func (r *Replica) takeVoidBack(s *stage, e *change.Entry, rec device.Record) (bo
 	if e.Version.Gen != rec.Last+1 {
 		return false, nil
 	}
-	row := encodeVoid(e.Hash, nil, nil)
-	s.set(versionRow(tableVoids, e.Version), row)
-	s.voided = append(s.voided, e.Version)
-	if err := r.place(s, e, nil); err != nil {
-		return false, err
-	}
-	s.add(changelog.ItemVoided, append([]byte(versionKey(e.Version)), row...))
-	return true, nil
+	return true, r.placeVoid(s, e, encodeVoid(e.Hash, nil, nil))
 }

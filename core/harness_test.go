@@ -326,7 +326,7 @@ func (n *node) pull() {
 		var as []Arrival
 		for _, e := range es {
 			a := Arrival{Seq: e.Seq, Entry: e.Entry}
-			if e.Device == held.Device && e.Gen >= held.Held {
+			if e.Device == held.Device && e.Gen >= held.Held && e.Kind != change.EntryLost {
 				a = Arrival{Seq: e.Seq, Gen: e.Gen, Ann: e.Ann, MAC: e.MAC, Void: e.Kind == change.EntryVoid}
 			}
 			as = append(as, a)

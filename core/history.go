@@ -78,6 +78,7 @@ func (r *Replica) version(ctx context.Context, key change.Key, v change.Version)
 	i := itemOf(&rec, batch)
 	ann, err := r.annotationOf(ctx, v, rec.Items[i])
 	h.Parents = slices.Clone(ann.EffectiveParents(&change.Mutation{Index: index, Parents: h.Parents}))
+	h.Parents = slices.DeleteFunc(h.Parents, func(p change.Version) bool { return p == v }) // one that came back replaced
 	return h, rec.Commit<<20 | uint64(i), true, err
 }
 

@@ -15,7 +15,7 @@ func (n *node) tableRows() map[string]string {
 	out := map[string]string{}
 	s := n.tables.Snapshot()
 	defer s.Release()
-	for _, table := range []byte{tableObjects, tableDevices, tableVoids, tableProblems, tableSettled} {
+	for _, table := range []byte(allTables) {
 		for kv, err := range s.Scan(n.w.ctx, table, "", "", false) {
 			if err != nil {
 				n.w.t.Fatal(err)

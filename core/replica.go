@@ -101,6 +101,8 @@ type Replica struct {
 	ending   sync.Once      // Close
 	ended    error
 
+	rejoined bool // RoleHub: there are names that may come again
+
 	folds int   // see maxFolds
 	spare spare // the leader's
 

@@ -32,8 +32,10 @@ import (
 
 // salvaged is what opening takes over the hole.
 type salvaged struct {
-	again [][]byte // own batches to be written again
-	lost  bool     // there were others
+	again  [][]byte           // own batches to be written again
+	lost   bool               // there were others
+	cut    uint64             // the last commit before the hole
+	behind []changelog.Record // RoleHub: what takes new places in the feed
 }
 
 // salvage opens the store at the cut. bad is what opening failed with.
@@ -51,7 +53,11 @@ func (r *Replica) salvage(ctx context.Context, sb *superblock, bad error) (*salv
 		putAside(tx, quarantined{inc: r.inc, number: r.harm.number(), Finding: Finding{Scope: ScopeBatch, Row: rec.row, Reason: rec.reason,
 			Time: r.cfg.Now(), Commit: r.head.commit, Bytes: rec.batch}})
 	}
-	return &salvaged{again, len(lost) > 0}, r.st.Commit(ctx, tx)
+	over := &salvaged{again: again, lost: len(lost) > 0, cut: found.Cut}
+	if r.cfg.Role == RoleHub {
+		over.behind = found.Behind
+	}
+	return over, r.st.Commit(ctx, tx)
 }
 
 // cutTo opens the log at the latest cut that is possible, as far as is known, and returns it even where that fails.
@@ -179,6 +185,29 @@ func (r *Replica) ownBehind(recs []changelog.Record) (again [][]byte, lost []beh
 	return again, lost
 }
 
+// rejoinBehind takes up what stands behind the hole of a hub's log, whose rows are gone with that commit.
+func (r *Replica) rejoinBehind(st *stage, s *salvaged) error {
+	if r.cfg.Role != RoleHub {
+		return nil
+	}
+	left, err := changelog.ReadRemains(st.ctx, r.st, s.cut+1, change.MaxNumber)
+	if err != nil {
+		return err
+	}
+	tx := &store.Tx{}
+	for _, d := range left.Rows {
+		if d.Problem != "" {
+			if err := r.setAside(st.ctx, tx, d.Row, d.Problem); err != nil {
+				return err
+			}
+		}
+		tx.Delete(d.Row)
+	}
+	st.beside = append(st.beside, tx.Ops...)
+	r.rejoined = true
+	return r.rejoin(st, s.behind)
+}
+
 // goOn writes the commit that makes the cut so for ever; before it the pages that were built anew, as replay would take those that are
 // there for current beyond commits that are written from now on.
 func (r *Replica) goOn(ctx context.Context, s *salvaged) error {
@@ -186,6 +215,9 @@ func (r *Replica) goOn(ctx context.Context, s *salvaged) error {
 		return err
 	}
 	err := r.submit(ctx, &request{alone: true, strict: true, form: func(st *stage) error {
+		if err := r.rejoinBehind(st, s); err != nil {
+			return err
+		}
 		for _, batch := range s.again {
 			b, err := change.DecodeTrusted(batch)
 			if err != nil {

@@ -13,7 +13,7 @@ import (
 )
 
 // allTables are the tables of a replica, in their order.
-const allTables = "dopsv"
+const allTables = "dkopsv"
 
 // checkBytes is how much of the tables is folded anew at a time: all of it may be more than memory holds.
 const checkBytes = 16 << 20

@@ -64,7 +64,7 @@ type Object struct {
 func (o *Object) IsEmpty() bool { return len(o.Confirmed)+len(o.Pending) == 0 }
 
 // Graft takes a version from the feed into the confirmed layer. The parents are those in force: the
-// hub's effective parents where it named some, else the batch's own. If it is pending, it leaves that layer; if it was folded, it
+// hub's effective parents where it named some, else the batch's own. One that is among its own parents is replaced already. If it is pending, it leaves that layer; if it was folded, it
 // goes on being hidden by what replaced it.
 //
 // Known is what is a leaf now. That a version came before and was replaced since cannot be seen here:
@@ -82,7 +82,9 @@ func (o *Object) Graft(v Leaf, parents []change.Version) dag.Result {
 	before := len(o.Confirmed)
 	kept := subtract(o.Confirmed, parents)
 	result := dag.Outcome(before, len(kept), len(parents))
-	o.Confirmed = add(kept, v)
+	if o.Confirmed = kept; len(kept) == 0 || !slices.Contains(parents, v.Version) { // else it came back after those that replaced it
+		o.Confirmed = add(kept, v)
+	}
 	return result
 }
 
