@@ -75,7 +75,7 @@ func (r *Replica) Accept(ctx context.Context, in []Incoming) ([]Verdict, error) 
 		weight += len(in[i].Bytes) + 64
 	}
 	var out []Verdict
-	err := r.submit(ctx, &request{weight: weight, strict: true, form: func(s *stage) (err error) {
+	err := r.mendingSubmit(ctx, &request{weight: weight, strict: true, form: func(s *stage) (err error) {
 		out, err = r.judge(s, in)
 		return err
 	}})

@@ -31,7 +31,12 @@ func (r *Replica) OnFeed(fn func([]FeedEntry)) {
 }
 
 // ReadFeed returns the entries after a sequence, about maxBytes of them and at least one if there is any.
-func (r *Replica) ReadFeed(ctx context.Context, after uint64, maxBytes int) ([]FeedEntry, error) {
+func (r *Replica) ReadFeed(ctx context.Context, after uint64, maxBytes int) (out []FeedEntry, err error) {
+	err = r.mending(ctx, func() error { out, err = r.readFeed(ctx, after, maxBytes); return err })
+	return out, err
+}
+
+func (r *Replica) readFeed(ctx context.Context, after uint64, maxBytes int) ([]FeedEntry, error) {
 	if err := r.readable(); err != nil {
 		return nil, err
 	}
@@ -96,6 +101,14 @@ func eachEntry(recs []changelog.Record, visit func(seq uint64, e *change.Entry, 
 // Settlement finds what a device's hello and the hub have in common: the highest generation named in the hello that the hub
 // has too, and the hub's last one with its hash.
 func (r *Replica) Settlement(ctx context.Context, d change.DeviceID, base change.Generation, baseHash change.Hash, own []change.Hash) (common, last change.Generation, lastHash change.Hash, err error) {
+	err = r.mending(ctx, func() error {
+		common, last, lastHash, err = r.settlement(ctx, d, base, baseHash, own)
+		return err
+	})
+	return common, last, lastHash, err
+}
+
+func (r *Replica) settlement(ctx context.Context, d change.DeviceID, base change.Generation, baseHash change.Hash, own []change.Hash) (common, last change.Generation, lastHash change.Hash, err error) {
 	rec, err := readDevice(ctx, r.tables, d)
 	if err != nil {
 		return 0, 0, change.Hash{}, typed(err, "looking a device up")

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"sync"
 
 	"vsync/core/change"
 	"vsync/core/changelog"
@@ -45,10 +46,15 @@ func fillsOf(list []fill) map[uint64]uint64 {
 	return out
 }
 
+// withFill adds one, in the place of an older one of the same hole.
+func withFill(list []fill, n fill) []fill {
+	return append(slices.DeleteFunc(slices.Clone(list), func(f fill) bool { return f.first == n.first }), n)
+}
+
 // filled takes up that a hole was filled. Where the log is being opened, it is told.
 func (f *fold) filled(data []byte) error {
 	commit := f.head.commit + 1
-	f.head.fills = append(f.head.fills[:len(f.head.fills):len(f.head.fills)], fill{changelog.FillsOf(data), commit})
+	f.head.fills = withFill(f.head.fills, fill{changelog.FillsOf(data), commit})
 	if f.unheld == nil {
 		return nil
 	}
@@ -66,9 +72,63 @@ func recordsOf(ctx context.Context, l *changelog.Log, from uint64, instead map[u
 // damagedRun is a stretch of the log that is whole segments, of which some commits cannot be read.
 type damagedRun struct {
 	changelog.Hole
-	why   string
-	items map[uint64][]changelog.Item // what can be read
-	rows  []changelog.Damaged
+	why    string
+	filled bool                        // it is a hole already
+	items  map[uint64][]changelog.Item // what can be read
+	rows   []changelog.Damaged
+}
+
+// feedMends is how a hub's log is mended when damage of it is met.
+type feedMends struct {
+	mu   sync.Mutex
+	over bool // it could not be; or there was nothing: it is not tried again
+	told int  // findings that were told
+}
+
+// mending repeats what met a damaged segment of a hub's log, or one that is lost, once that is filled.
+func (r *Replica) mending(ctx context.Context, do func() error) error {
+	err := do()
+	if r.cfg.Role != RoleHub || !errors.Is(err, &Error{Code: Corrupt}) && !errors.Is(err, store.ErrCorrupt) {
+		return err
+	}
+	r.feedMends.mu.Lock()
+	defer r.feedMends.mu.Unlock()
+	if r.feedMends.over {
+		return err
+	}
+	if err := do(); !errors.Is(err, &Error{Code: Corrupt}) && !errors.Is(err, store.ErrCorrupt) { // another was faster
+		return err
+	}
+	ctx = context.WithoutCancel(ctx) // nobody who goes stops it for the others
+	done, failed := r.mendFeed(ctx)
+	if r.feedMends.over = !done || failed != nil; r.feedMends.over {
+		return err
+	}
+	return do()
+}
+
+// mendingSubmit is submit within mending.
+func (r *Replica) mendingSubmit(ctx context.Context, q *request) error {
+	return r.mending(ctx, func() error { return r.submit(ctx, q) })
+}
+
+// tell says what was set aside since the store was opened, and not said yet.
+func (r *Replica) tell(ctx context.Context) error {
+	if r.cfg.OnDamage == nil {
+		return nil
+	}
+	all, err := readQuarantine(ctx, r.st)
+	n := 0
+	for _, q := range all {
+		if q.inc != r.inc {
+			continue
+		}
+		if n++; n > r.feedMends.told {
+			r.cfg.OnDamage(q.Finding)
+		}
+	}
+	r.feedMends.told = n
+	return err
 }
 
 // mendFeed looks through a hub's log, and fills what is damaged of it. It says whether there was anything.
@@ -83,7 +143,10 @@ func (r *Replica) mendFeed(ctx context.Context) (done bool, err error) {
 	if err != nil || len(names)+len(r.log.Holes()) == 0 {
 		return false, err
 	}
-	return true, r.fillHoles(ctx, names, why)
+	if err := r.fillHoles(ctx, names, why); err != nil {
+		return true, err
+	}
+	return true, r.tell(ctx)
 }
 
 // fillHoles fills what a check has found damaged of a hub's log, and what was lost at opening.
@@ -104,10 +167,11 @@ func (r *Replica) fillHoles(ctx context.Context, damaged []changelog.Name, why m
 	if len(runs) == 0 {
 		return nil
 	}
-	for i := range runs {
+	for i := 0; i < len(runs); i++ {
 		if err := r.readRun(ctx, &runs[i]); err != nil {
 			return err
 		}
+		runs = append(runs, r.emptied(&runs[i])...)
 	}
 	var commit uint64
 	var fillings []changelog.Item
@@ -125,6 +189,22 @@ func (r *Replica) fillHoles(ctx context.Context, damaged []changelog.Name, why m
 		}
 	}
 	return r.Checkpoint(ctx)
+}
+
+// emptied are the holes whose filling is lost in a run: they are filled anew.
+func (r *Replica) emptied(run *damagedRun) (again []damagedRun) {
+	r.mu.Lock()
+	fills := r.head.fills
+	r.mu.Unlock()
+	for _, f := range fills {
+		if _, is := run.items[f.commit]; is || f.commit < run.First || f.commit > run.Last {
+			continue
+		}
+		if last, is := r.log.LastFrom(f.first); is {
+			again = append(again, damagedRun{Hole: changelog.Hole{First: f.first, Last: last}, filled: true})
+		}
+	}
+	return again
 }
 
 // readRun reads what can be read: in the store, or of what stands in memory still.
@@ -160,7 +240,7 @@ func (r *Replica) fill(s *stage, runs []damagedRun) (fillings []changelog.Item, 
 		it := changelog.Filling(run.First, recs)
 		fillings = append(fillings, it)
 		s.add(it.Kind, it.Data)
-		s.state.fills = append(s.state.fills[:len(s.state.fills):len(s.state.fills)], fill{run.First, s.state.commit + 1})
+		s.state.fills = withFill(s.state.fills, fill{run.First, s.state.commit + 1})
 		if err := r.runAside(s, &run); err != nil {
 			return nil, err
 		}
@@ -178,7 +258,7 @@ func (r *Replica) fill(s *stage, runs []damagedRun) (fillings []changelog.Item, 
 func (r *Replica) runAside(s *stage, run *damagedRun) error {
 	tx := &store.Tx{}
 	key := changelog.Name{First: run.First}.Key()[:9]
-	if !slices.ContainsFunc(run.rows, func(d changelog.Damaged) bool { return bytes.HasPrefix(d.Row, key) }) {
+	if !run.filled && !slices.ContainsFunc(run.rows, func(d changelog.Damaged) bool { return bytes.HasPrefix(d.Row, key) }) {
 		if err := r.setAside(s.ctx, tx, changelog.Name{First: run.First}.Key(), run.why); err != nil {
 			return err
 		}
@@ -372,7 +452,14 @@ type unlikeRow struct {
 	is, says []byte // in the tables, by the log; nil: there is none
 }
 
-// unlike holds the tables against the log, with what stands for its holes.
+// asStreamed is a commit without what devices do not get of it.
+func asStreamed(rec changelog.Record) changelog.Record {
+	rec.Items = slices.DeleteFunc(slices.Clone(rec.Items), func(it changelog.Item) bool { return it.Kind == changelog.ItemBase })
+	return rec
+}
+
+// unlike holds the tables against the log, with what stands for its holes, as a new device would fold it: what an earlier repair has
+// patched does not count.
 func (r *Replica) unlike(s *stage, instead map[uint64][]changelog.Item) (out []unlikeRow, then head, err error) {
 	snap := s.tables.Snapshot()
 	defer snap.Release()
@@ -382,7 +469,7 @@ func (r *Replica) unlike(s *stage, instead map[uint64][]changelog.Item) (out []u
 	}
 	for _, p := range passes {
 		g := r.refoldingOf(s.state.commit)
-		g.want, g.instead = p.want, instead
+		g.want, g.instead, g.cut = p.want, instead, asStreamed
 		rows, h, err := g.run(s.ctx)
 		if err != nil {
 			return nil, then, err
@@ -493,13 +580,12 @@ func (u *unlikeRow) shown() (out []shown, err error) {
 		}
 	}
 	leaves := slices.Clone(is.Confirmed)
-	if is.State != nil || len(leaves) == 0 {
-		state, deleted, ok := is.ConfirmedState()
-		whole := objects.Leaf{Deleted: deleted || !ok, Value: state.Value}
-		for _, l := range leaves {
-			whole.Stamp = max(whole.Stamp, l.Stamp)
-		}
-		leaves = append(leaves[:0], whole)
+	slices.SortStableFunc(leaves, func(a, b objects.Leaf) int { return cmp.Compare(rankOf(a), rankOf(b)) })
+	if len(leaves) == 0 {
+		leaves = append(leaves, objects.Leaf{Deleted: true})
+	}
+	if last := &leaves[len(leaves)-1]; is.State != nil && !last.Deleted { // what is written without changes counts as a whole
+		last.Value = is.State.Value
 	}
 	for i := range leaves {
 		l := shown{key: key, leaf: leaves[i]}
@@ -512,6 +598,14 @@ func (u *unlikeRow) shown() (out []shown, err error) {
 		out = append(out, l)
 	}
 	return out, nil
+}
+
+// rankOf lets deletions come first.
+func rankOf(l objects.Leaf) int {
+	if l.Deleted {
+		return 0
+	}
+	return 1
 }
 
 // renamedTo says of versions what they are now, by object.

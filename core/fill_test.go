@@ -108,3 +108,234 @@ func TestHoleInAFeedIsFilled(t *testing.T) {
 		}
 	}
 }
+
+// flipped damages a row of a copy of a node's store.
+func (n *node) flipped(t *testing.T, key []byte) *node {
+	t.Helper()
+	copied := &node{w: n.w, st: n.st.Clone(), role: n.role, feed: n.feed}
+	if is, err := store.Damage(n.w.ctx, copied.st, key, store.Fault{Do: store.FlipBit, Bit: 3000}); err != nil || !is {
+		t.Fatal(is, err)
+	}
+	return copied
+}
+
+// mixedWorld is two devices and a hub with segments before and behind its checkpoint, with rules, conflicts, refusals and deletions.
+func mixedWorld(t *testing.T) (w *world, a, b *node, parts []*store.Memory) {
+	w = newWorld(t)
+	a, b = w.device(), w.device()
+	if _, _, err := a.SetRules(w.ctx, "c", value(map[string]any{"version": 1, "conflict": map[string]any{"n": "counter"}})); err != nil {
+		t.Log("no rules: ", err)
+	}
+	w.sync(a, b)
+	write := func(from, to int) {
+		for i := from; i < to; i++ {
+			n := []*node{a, b}[i/2%2]
+			n.put(fmt.Sprint("k", i%13), map[string]any{"n": i, "s": strings.Repeat("x", 200)})
+			switch {
+			case i%11 == 0: // both write it
+				a.put("both", map[string]any{"n": i})
+				b.put("both", map[string]any{"n": -i})
+			case i%17 == 0: // not of what is counted: a deletion that comes back later begins another life of the object later
+				b.put("gone", i)
+				b.del("gone")
+			case i%19 == 0:
+				gen := a.hello()
+				a.put("refused", map[string]any{"n": i})
+				a.refuse(gen)
+			}
+			if i%3 == 0 {
+				w.sync(a, b)
+			}
+		}
+		w.sync(a, b)
+	}
+	write(1, 60)
+	if err := w.hub.Checkpoint(w.ctx); err != nil {
+		t.Fatal(err)
+	}
+	reader := w.device()
+	for i := 60; i < 120; i += 10 {
+		write(i, i+10)
+		reader.pull()
+		parts = append(parts, reader.st.Clone())
+	}
+	return w, a, b, parts
+}
+
+// A hub's engine dies at each commit of a repair, before it is stored or behind it: the next repair goes on, and in the end all is as with
+// one that went through; to repair once more changes nothing.
+func TestRepairOfAHubDies(t *testing.T) {
+	w, a, b, _ := mixedWorld(t)
+	want, hub := w.hub.values(), w.hub
+	rows := segmentsOf(t, hub)
+	hub.Kill()
+	start := string(hub.startOf(t))
+	died := 0
+	for i, r := range rows {
+		if len(r.Value) < 500 || i%3 > 0 && string(r.Key) != start {
+			continue
+		}
+		damaged := hub.flipped(t, r.Key)
+		for at, fired := 1, true; fired; at++ {
+			fired = false
+			for _, do := range []store.FaultKind{store.CrashBefore, store.CrashAfter} {
+				inner := damaged.st.Clone()
+				broken := store.NewFaulty(inner, store.Fault{On: store.Commits, N: at, Do: do})
+				c := damaged.config()
+				c.Repair = true
+				if r, err := Open(w.ctx, broken, c); err == nil {
+					r.Kill()
+				}
+				if broken.Fired() == 0 {
+					continue
+				}
+				fired = true
+				died++
+				n := &node{w: w, st: inner.Clone(), role: RoleHub, feed: true}
+				n.mendedOpen(t)
+				n.check()
+				n.refolded()
+				shown := n.values()
+				n.Kill()
+				n.st = n.st.Clone()
+				n.mendedOpen(t)
+				if got := n.values(); got != shown {
+					t.Fatalf("row %d, commit %d: repaired once more it shows\n%s\nand before\n%s", i, at, got, shown)
+				}
+				w.hub = n
+				c2 := w.device()
+				c2.pull()
+				if got := c2.values(); got != shown {
+					t.Fatalf("row %d, commit %d: a new device shows\n%s\nand the hub\n%s", i, at, got, shown)
+				}
+				if string(r.Key) < start && shown != want {
+					t.Fatalf("row %d, commit %d: it shows\n%s\nand not\n%s", i, at, shown, want)
+				}
+				a2 := &node{w: w, st: a.st.Clone(), feed: true}
+				a2.open()
+				b2 := &node{w: w, st: b.st.Clone(), feed: true}
+				b2.open()
+				w.sync(a2, b2, c2)
+				if got := n.values(); got != want {
+					t.Fatalf("row %d, commit %d: with all who were there it shows\n%s\nand not\n%s", i, at, got, want)
+				}
+				n.Kill()
+			}
+		}
+	}
+	if died < 10 {
+		t.Errorf("it died %d times", died)
+	}
+	w.hub = hub
+}
+
+// One segment after the other is damaged, the one with what was put in the place of the first among them.
+func TestHubIsDamagedAgain(t *testing.T) {
+	w, a, b, _ := mixedWorld(t)
+	if err := w.hub.Checkpoint(w.ctx); err != nil {
+		t.Fatal(err)
+	}
+	want := w.hub.values()
+	for round := range 12 {
+		w.hub.Kill()
+		rows := segmentsOf(t, w.hub)
+		at := round * 7 % len(rows)
+		if round%4 == 3 {
+			at = len(rows) - 2
+		}
+		w.hub = w.hub.flipped(t, rows[at].Key)
+		w.hub.mendedOpen(t)
+		w.hub.check()
+		w.hub.refolded()
+		if got := w.hub.values(); got != want {
+			t.Fatalf("round %d: it shows\n%s\nand not\n%s", round, got, want)
+		}
+		c := w.device()
+		w.sync(a, b, c)
+		c.crash()
+	}
+	// All summaries are lost besides.
+	w.hub.Kill()
+	w.hub.st = w.hub.st.Clone()
+	tx := &store.Tx{}
+	tx.DeleteRange([]byte{'M'}, []byte{'N'})
+	if err := w.hub.st.Commit(w.ctx, tx); err != nil {
+		t.Fatal(err)
+	}
+	w.hub.mendedOpen(t)
+	w.hub.check()
+	w.sync(a, b, w.device())
+}
+
+// A hub meets damage of its log while it is open: it mends it and goes on, and says what it has set aside.
+func TestHubMendsWhatItMeets(t *testing.T) {
+	w, a, rows := feedWorld(t)
+	want := w.hub.values()
+	w.hub.Kill()
+	for _, i := range []int{0, len(rows) / 2} {
+		hub := w.hub.flipped(t, rows[i].Key)
+		c := hub.config()
+		var told []Finding
+		c.OnDamage = func(f Finding) { told = append(told, f) }
+		r, err := Open(w.ctx, hub.st, c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		hub.Replica = r
+		was := w.hub
+		w.hub = hub
+		b := w.device()
+		b.pull()
+		w.sync(a, b)
+		if got := b.values(); got != want {
+			t.Fatalf("it shows\n%s\nand not\n%s", got, want)
+		}
+		if len(told) == 0 || told[0].Scope != ScopeSegment || len(told[0].Bytes) == 0 {
+			t.Errorf("told was %v", told)
+		}
+		hub.check()
+		hub.Kill()
+		w.hub = was
+	}
+}
+
+// Devices come back one after the other, each with a part of what the hub has lost behind its checkpoint.
+func TestPartsAreHandedBack(t *testing.T) {
+	w, a, _, parts := mixedWorld(t)
+	want, hub := w.hub.values(), w.hub
+	hub.Kill()
+	defer func() { w.hub = hub }()
+	rows := segmentsOf(t, hub)
+	start := string(hub.startOf(t))
+	for i, r := range rows {
+		if string(r.Key) < start || len(r.Value) < 1000 {
+			continue
+		}
+		w.hub = &node{w: w, st: hub.st.Clone(), role: RoleHub, feed: true}
+		tx := &store.Tx{}
+		tx.Delete(r.Key)
+		if err := w.hub.st.Commit(w.ctx, tx); err != nil {
+			t.Fatal(err)
+		}
+		w.hub.mendedOpen(t)
+		c := w.device()
+		c.pull()
+		c.put("new", i)
+		for _, st := range parts {
+			n := &node{w: w, st: st.Clone(), feed: true}
+			n.open()
+			w.sync(n, c)
+			n.check()
+		}
+		a2 := &node{w: w, st: a.st.Clone(), feed: true}
+		a2.open()
+		w.sync(a2, c)
+		c.del("new")
+		w.sync(a2, c)
+		if got := w.hub.values(); got != want {
+			t.Errorf("row %d: it shows\n%s\nand not\n%s", i, got, want)
+		}
+		w.hub.check()
+		w.hub.refolded()
+	}
+}

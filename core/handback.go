@@ -28,7 +28,12 @@ type Whereabouts struct {
 // its trail that this feed has. The marker that it returns is of the epoch in force.
 //
 // Errors: UNKNOWN_MARKER where the marker is unknown and there is no trail, or what was handed back is lost again.
-func (r *Replica) Locate(ctx context.Context, at Whereabouts) (change.Marker, error) {
+func (r *Replica) Locate(ctx context.Context, at Whereabouts) (m change.Marker, err error) {
+	err = r.mending(ctx, func() error { m, err = r.locate(ctx, at); return err })
+	return m, err
+}
+
+func (r *Replica) locate(ctx context.Context, at Whereabouts) (change.Marker, error) {
 	m, trail := at.Marker, at.Trail
 	if err := r.readable(); err != nil {
 		return m, err
@@ -122,7 +127,7 @@ func (r *Replica) TakeBack(ctx context.Context, entries [][]byte, orphans *Orpha
 	for _, e := range entries {
 		weight += len(e) + 64
 	}
-	err = r.submit(ctx, &request{weight: weight, strict: true, form: func(s *stage) error {
+	err = r.mendingSubmit(ctx, &request{weight: weight, strict: true, form: func(s *stage) error {
 		taken = 0
 		for _, bytes := range entries {
 			took, err := r.takeBack(s, bytes, orphans)

@@ -43,8 +43,8 @@ func (n *node) refolded() {
 	for k := range rows {
 		n.w.t.Errorf("the row %q exists only when folded anew", k)
 	}
-	if got, want := fmt.Sprintf("%+v", h), fmt.Sprintf("%+v", n.head); got != want {
-		n.w.t.Errorf("the head is\n%s\nand folded anew\n%s", want, got)
+	if !sameHead(&h, &n.head) {
+		n.w.t.Errorf("the head is\n%+v\nand folded anew\n%+v", n.head, h)
 	}
 }
 

@@ -106,7 +106,7 @@ func (j *rejoining) item(rec changelog.Record, it changelog.Item) error {
 		return err
 	case changelog.ItemEntry:
 		_, e, err := entryOf(it)
-		if err == nil {
+		if err == nil && s.state.lineage == lineageOf(j.r.cfg.HubKey, j.r.cfg.Database) { // else the key is another by now
 			err = e.VerifyMAC(j.r.cfg.HubKey, s.state.lineage)
 		}
 		var b *change.Batch

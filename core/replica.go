@@ -41,9 +41,11 @@ type Config struct {
 	Repair bool
 	// Alone says that nobody else has the store, and that nothing of an engine before this one can come to it late: opening then writes
 	// nothing into a store that is there. What marks the life of this engine comes before its first write.
-	Alone  bool
-	HubKey []byte // RoleHub: key of the entries' MAC, at least 16 bytes
-	Feed   bool   // RoleDevice: there is a hub
+	Alone bool
+	// OnDamage is told, at the end of an opening with Repair, and of a hub's log also when damage is met, each thing that was set aside.
+	OnDamage func(Finding)
+	HubKey   []byte // RoleHub: key of the entries' MAC, at least 16 bytes
+	Feed     bool   // RoleDevice: there is a hub
 }
 
 func (c *Config) validate() error {
@@ -101,7 +103,8 @@ type Replica struct {
 	ending   sync.Once      // Close
 	ended    error
 
-	rejoined bool // RoleHub: there are names that may come again
+	rejoined  bool // RoleHub: there are names that may come again
+	feedMends feedMends
 
 	folds int   // see maxFolds
 	spare spare // the leader's
@@ -202,7 +205,12 @@ func open(ctx context.Context, st store.Store, cfg Config) (*Replica, error) {
 		}
 	}
 	if cfg.Repair && cfg.Role == RoleHub {
-		_, err = r.mendFeed(ctx)
+		if _, err := r.mendFeed(ctx); err != nil {
+			return nil, err
+		}
+	}
+	if cfg.Repair {
+		err = r.tell(ctx)
 	}
 	return r, err
 }

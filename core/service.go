@@ -49,7 +49,7 @@ func (r *Replica) WriteAs(ctx context.Context, subject string, w Write) (Receipt
 	}
 	device := r.serviceDevice(subject)
 	var rec Receipt
-	err := r.submit(ctx, &request{weight: w.weight(), strict: true, form: func(s *stage) (err error) {
+	err := r.mendingSubmit(ctx, &request{weight: w.weight(), strict: true, form: func(s *stage) (err error) {
 		rec.Version, err = r.serve(s, device, subject, &w)
 		return err
 	}})

@@ -121,6 +121,17 @@ func (l *Log) LastOf(n Name) (last uint64, is bool) {
 	return l.index.segs[i].last, true
 }
 
+// LastFrom is the last commit of the segment, or of the hole, that begins with a commit.
+func (l *Log) LastFrom(first uint64) (last uint64, is bool) {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	i := l.index.at(first)
+	if i < 0 || l.index.segs[i].name.First != first {
+		return 0, false
+	}
+	return l.index.segs[i].last, true
+}
+
 // Lose makes a hole of the segment that holds a commit: it cannot be read, and nobody looks for it from now on. The next Summaries say so. The
 // last segment is none.
 func (l *Log) Lose(commit uint64) bool {

@@ -129,7 +129,7 @@ func (ds *databases) reserve(name string) (*database, found, error) {
 // open opens a database that reserve has entered.
 func (ds *databases) open(d *database) {
 	defer close(d.ready)
-	replica, err := openHub(filepath.Join(ds.dir, d.name+".db"), d.name, ds.key, false)
+	replica, err := ds.openMending(d.name)
 	ds.mu.Lock()
 	defer ds.mu.Unlock()
 	if err != nil {
@@ -144,8 +144,20 @@ func (ds *databases) open(d *database) {
 	d.hub = edge.NewHub(replica, edge.Config{Database: d.name, Connections: ds.cfg.Connections, Auth: ds.cfg.auth(d.name)})
 }
 
+// openMending opens a database, with repair where it is damaged: what is set aside is told.
+func (ds *databases) openMending(name string) (*core.Replica, error) {
+	path := filepath.Join(ds.dir, name+".db")
+	told := func(f core.Finding) { ds.cfg.Log("database " + name + " is damaged: " + f.String()) }
+	replica, err := openHub(path, name, ds.key, false, told)
+	if errors.Is(err, &core.Error{Code: core.Corrupt}) {
+		ds.cfg.Log("database " + name + " is damaged, and is mended: " + err.Error())
+		replica, err = openHub(path, name, ds.key, true, told)
+	}
+	return replica, err
+}
+
 // openHub opens the store of a database as a hub: what it accepts, it has.
-func openHub(path, name string, key []byte, repair bool) (*core.Replica, error) {
+func openHub(path, name string, key []byte, repair bool, damaged func(core.Finding)) (*core.Replica, error) {
 	ctx := context.Background() // opening is not left half done because one client went
 	st, err := sqlite.Open(ctx, path, sqlite.Options{})
 	if err != nil {
@@ -153,7 +165,7 @@ func openHub(path, name string, key []byte, repair bool) (*core.Replica, error) 
 	}
 	return core.Open(ctx, st, core.Config{
 		Role: core.RoleHub, Database: name, Now: Now, Rand: Random, Durability: store.Strict, HubKey: key,
-		Repair: repair,
+		Repair: repair, OnDamage: damaged,
 	})
 }
 

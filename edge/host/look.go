@@ -30,7 +30,7 @@ func Look(data, name string, repair bool) (r *core.Replica, closing func() error
 	}
 	key, err := readKey(data, func(string) {})
 	if err == nil {
-		r, err = openHub(path, name, key, repair)
+		r, err = openHub(path, name, key, repair, nil)
 	}
 	if err != nil {
 		held.Release()

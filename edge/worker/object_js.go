@@ -103,15 +103,11 @@ func begin() error {
 
 func open() error {
 	ctx := context.Background()
-	st, err := rows.Open(ctx)
-	if err != nil {
-		return err
+	replica, err := openStore(ctx, false)
+	if errors.Is(err, &core.Error{Code: core.Corrupt}) { // what cannot be read is set aside, and listed
+		fmt.Fprintf(os.Stderr, "vsync: the database %s is damaged, and is mended: %v\n", object.name, err)
+		replica, err = openStore(ctx, true)
 	}
-	replica, err := core.Open(ctx, st, core.Config{
-		Role: core.RoleHub, Database: object.name, Now: now, Rand: rand.Reader, Durability: store.Strict, HubKey: object.key,
-		CheckpointBytes: checkpointBytes, StepBytes: stepBytes, Go: behindOthers,
-		Alone: true, // the platform has one object, and what it did not store before it ended is gone
-	})
 	if err != nil {
 		return err
 	}
@@ -120,6 +116,21 @@ func open() error {
 		Database: object.name, Auth: auth(), Connections: connections, Credit: credit, Recent: recentBytes, Joining: joiningBytes, Beats: true,
 	})
 	return nil
+}
+
+func openStore(ctx context.Context, repair bool) (*core.Replica, error) {
+	st, err := rows.Open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return core.Open(ctx, st, core.Config{
+		Role: core.RoleHub, Database: object.name, Now: now, Rand: rand.Reader, Durability: store.Strict, HubKey: object.key,
+		CheckpointBytes: checkpointBytes, StepBytes: stepBytes, Go: behindOthers, Repair: repair,
+		Alone: true, // the platform has one object, and what it did not store before it ended is gone
+		OnDamage: func(f core.Finding) {
+			fmt.Fprintf(os.Stderr, "vsync: the database %s is damaged: %v\n", object.name, f)
+		},
+	})
 }
 
 // auth is what judges tokens; nil where there are no keys, and so no tokens.
