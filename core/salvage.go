@@ -40,9 +40,12 @@ type salvaged struct {
 
 // salvage opens the store at the cut. bad is what opening failed with.
 func (r *Replica) salvage(ctx context.Context, sb *superblock, bad error) (*salvaged, error) {
-	found, err := r.cutTo(ctx, sb, bad)
+	found, err := r.cutTo(ctx, sb, bad, sb.start)
+	if err != nil && len(sb.head.fills) > 0 { // without summaries nothing says what is filled: all up to the checkpoint is passed over, and filled anew
+		found, err = r.cutTo(ctx, sb, bad, changelog.Name{First: 1})
+	}
 	for err != nil && found != nil && r.stuck > 0 && r.stuck <= found.Cut { // a commit needs what lies in the hole: further back
-		found, err = r.cutTo(ctx, sb, err)
+		found, err = r.cutTo(ctx, sb, err, sb.start)
 	}
 	if err != nil {
 		return nil, err
@@ -61,8 +64,7 @@ func (r *Replica) salvage(ctx context.Context, sb *superblock, bad error) (*salv
 }
 
 // cutTo opens the log at the latest cut that is possible, as far as is known, and returns it even where that fails.
-func (r *Replica) cutTo(ctx context.Context, sb *superblock, bad error) (*changelog.Salvage, error) {
-	start := sb.start
+func (r *Replica) cutTo(ctx context.Context, sb *superblock, bad error, start changelog.Name) (*changelog.Salvage, error) {
 	found, err := r.readDamaged(ctx, sb, start)
 	if err == nil && found.At == (changelog.Position{}) && found.Over == nil && start.First > 0 { // the cut is in an earlier segment
 		if start, err = r.startBefore(ctx, start); err != nil {
@@ -141,6 +143,10 @@ func (r *Replica) replayTo(ctx context.Context, sb *superblock, start changelog.
 	l, err := openAt(func(*changelog.Log, changelog.Record) error { return nil })
 	if err != nil {
 		return err
+	}
+	if over := found.Over; over != nil {
+		sb.head.fills = slices.DeleteFunc(slices.Clone(sb.head.fills), func(f fill) bool { return over.Lost.First <= f.first && f.first <= over.Last })
+		l.SetFills(fillsOf(sb.head.fills))
 	}
 	r.newTables(sb)
 	r.log = l

@@ -1,9 +1,11 @@
 package changelog
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
 	"maps"
+	"slices"
 
 	"vsync/core/change"
 	"vsync/core/fmt"
@@ -123,6 +125,17 @@ func ReadRemains(ctx context.Context, st store.Store, first, last uint64) (*Rema
 	for c, f := range v.recs {
 		if c <= last {
 			out.Records[c] = f.rec.Items
+		}
+	}
+	for _, c := range slices.Backward(order.KeysBy(out.Records, cmp.Compare[uint64])) { // what a later one has filled counts
+		for _, it := range out.Records[c] {
+			if recs, ok := filling(it.Data); it.Kind == ItemFill && ok {
+				for _, rec := range recs {
+					if _, is := out.Records[rec.Commit]; !is && first <= rec.Commit && rec.Commit <= last {
+						out.Records[rec.Commit] = rec.Items
+					}
+				}
+			}
 		}
 	}
 	for _, name := range order.KeysBy(v.segs, compareNames) {

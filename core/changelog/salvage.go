@@ -190,8 +190,10 @@ func (v *salvage) run() {
 // OpenOver is OpenAt for a log with a hole that is passed over. What lies in it is known by its commits alone.
 func OpenOver(ctx context.Context, st store.Store, inc uint64, over Over, end Position, visit func(*Log, Record) error) (*Log, error) {
 	l := &Log{st: st, inc: inc, index: newIndex()}
-	if err := l.index.load(ctx, st, over.Lost); err != nil {
-		return nil, err
+	if over.Lost.First > 1 { // else there is nothing to know of what lies before
+		if err := l.index.load(ctx, st, over.Lost); err != nil {
+			return nil, err
+		}
 	}
 	l.index.extend(summary{name: over.Lost, last: over.Last})
 	l.read = Position{Name: over.Lost}
