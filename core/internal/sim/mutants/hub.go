@@ -55,16 +55,10 @@ var hub = []Mutant{
 		Rule:   "refusals",
 	},
 	{
-		Name: "voids forgotten at opening",
-		File: "core/accept.go",
-		Old: `			r.voided[v] = true
-		}
-	}
-	return nil`,
-		New: `			_ = v
-		}
-	}
-	return nil`,
+		Name:   "voids forgotten at opening",
+		File:   "core/accept.go",
+		Old:    `			r.voided[v] = true`,
+		New:    `			_ = v`,
 		Breaks: "a hub that was opened again does not know what it voided",
 		Rule:   "refusals",
 	},
@@ -87,8 +81,8 @@ var hub = []Mutant{
 	{
 		Name:   "hub's commits not strict",
 		File:   "core/accept.go",
-		Old:    `	err := r.submit(ctx, &request{weight: weight, strict: true, form: func(s *stage) (err error) {`,
-		New:    `	err := r.submit(ctx, &request{weight: weight, form: func(s *stage) (err error) {`,
+		Old:    `	err := r.mendingSubmit(ctx, &request{weight: weight, strict: true, form: func(s *stage) (err error) {`,
+		New:    `	err := r.mendingSubmit(ctx, &request{weight: weight, form: func(s *stage) (err error) {`,
 		Breaks: "a power cut at the hub takes what devices were told is there",
 		Rule:   "the hub commits to the disk before it answers; promise 1",
 	},
