@@ -38,7 +38,8 @@
 //
 // Damage is mended at the smallest scope. Pages, large values and summaries are built anew from the log when they are met, one
 // superblock from the other, both from the log; what a row held before is in quarantine, and listed. Where the log itself has lost a segment,
-// a device says in it anew what its tables hold (base.go), and a hub is cut there. Check holds everything against everything, Repair mends
+// a device says in it anew what its tables hold (base.go), and a hub, whose log is the feed, fills the hole from what they hold (fill.go); what
+// they do not hold yet is cut out, and what is behind it goes on (rejoin.go). Check holds everything against everything, Repair mends
 // what it finds, Config.Repair what stands in the way of opening.
 //
 // The steps, by file: write, nonces, commit, fold, rules, merging, apply, settle, rewind (device), accept, trial, service, feed,

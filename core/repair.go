@@ -18,10 +18,10 @@ const repairRounds = 16
 //
 //	check ─▶ rows unlike the log ─▶ their pages built anew ─▶ checkpoint ─▶ check …
 //	      ├▶ stray rows ─▶ quarantine
-//	      └▶ segments of a device's log ─▶ quarantine; what the tables hold ─▶ the log (base.go)
+//	      ├▶ segments of a device's log ─▶ quarantine; what the tables hold ─▶ the log (base.go)
+//	      └▶ segments of a hub's log ────▶ quarantine; the hole is filled (fill.go)
 //
-// A segment that a hub has lost cannot be mended while the replica is open: that is done at opening, by Config.Repair, and so is one that
-// opening needs.
+// A segment that opening needs is mended at opening, by Config.Repair.
 func (r *Replica) Repair(ctx context.Context) (Report, error) {
 	first, err := r.check(ctx)
 	if err != nil {

@@ -27,8 +27,9 @@ import (
 // written again under another name: the hub may have it already, and it comes back with the feed then.
 
 // Where the hole of a device's log lies before the checkpoint, the pages stand for what was there: it is passed over, and what is lost is
-// history. What the tables hold is written anew behind it (base.go); what was not sent yet is written again from the pages (lost.go). A hub is cut at the hole even so, as if it had lost
-// what came after: its devices hand that back.
+// history. What the tables hold is written anew behind it (base.go); what was not sent yet is written again from the pages (lost.go). A hub fills
+// the hole from them (fill.go); what lies behind the checkpoint and cannot be read is lost until a device hands it back, and what is behind that
+// takes new places in the feed (rejoin.go).
 
 // salvaged is what opening takes over the hole.
 type salvaged struct {

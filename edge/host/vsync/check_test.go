@@ -59,3 +59,45 @@ func TestCheckAndRepair(t *testing.T) {
 	}
 	s.fails(exitNotFound, "NOT_FOUND", "check", "--data", "hub", "--hub", "--db", "other")
 }
+
+// A hub's log is damaged while it is not served: served again it mends itself, and who comes new gets all; so it does by command, and a
+// device's log, after which it syncs. Large values and summaries are built anew.
+func TestRepairOfALog(t *testing.T) {
+	s := newShell(t)
+	hub := s.serve("--data", "hub")
+	s.in = "[" + strings.Repeat(`"some value that takes its room",`, 2000) + "0]"
+	s.ok("import", "--data", "a", "--feed", hub.Feed, "c", "-")
+	s.in = `"` + strings.Repeat("large", 20_000) + `"`
+	s.ok("put", "--data", "a", "c", "x", "-")
+	s.in = ""
+	hub.end(syscall.SIGTERM)
+	for _, file := range []string{"a/replicas/main.db", "hub/databases/main.db"} {
+		args := []string{"check", "--data", strings.Split(file, "/")[0]}
+		if strings.HasPrefix(file, "hub") {
+			args = append(args, "--hub")
+		}
+		for _, kind := range []byte{'O', 'M', 'L'} {
+			s.harm(file, kind, false)
+			if kind == 'L' {
+				s.fails(exitCorrupt, "CORRUPT", args...)
+			}
+			if out := s.ok(append(args, "--repair")...); !strings.Contains(out, "ok: 2,002 objects") {
+				t.Errorf("%c of %s: %s", kind, file, out)
+			}
+			if out := s.ok(args...); !strings.Contains(out, "in quarantine: ") || !strings.Contains(out, "ok: 2,002 objects") {
+				t.Errorf("%c of %s, again: %s", kind, file, out)
+			}
+		}
+	}
+	s.harm("hub/databases/main.db", 'L', true) // its tail, and the beginning
+	hub = s.serve("--data", "hub")
+	s.ok("sync", "--data", "b", "--feed", hub.Feed)
+	s.ok("put", "--data", "a", "--feed", hub.Feed, "c", "y", "1")
+	s.ok("sync", "--data", "b", "--feed", hub.Feed)
+	hub.end(syscall.SIGTERM)
+	for _, data := range [][]string{{"--data", "a"}, {"--data", "b"}, {"--data", "hub", "--hub"}} {
+		if out := s.ok(append([]string{"check"}, data...)...); !strings.Contains(out, "ok: 2,003 objects") {
+			t.Errorf("%v: %s", data, out)
+		}
+	}
+}
