@@ -28,6 +28,10 @@ import (
 // S is the hub's own device, that it writes as for services of no subject. A row of S names as its parents the leaves of both, so it is the
 // only leaf for both; sides of an open conflict that no field rules fold stay sides.
 //
+// An entry for what is lost names the last generation of a device that is lost there: the next of that device follows on it, whatever its
+// chain says where the hash is zero. One that names what is known already says nothing. A device to which its own batches are named so does not
+// push them again: they are not pending any more.
+//
 // The commit holds, in this order: what stands for the hole; the rows as the tables have them, for whoever folds the log; S; and, of a
 // lost version that was a leaf, that it is S's now, for those who have seen it and write later. The damaged rows go into quarantine with it.
 
