@@ -379,6 +379,11 @@ hosting_of() {
   esac
 }
 
+# What browsers do that the hub has most to do with: what they see of each other, whole batches, markers, and hubs that refuse them, are
+# others, or have lost what they had.
+browsers_of_worker='^(TestLive|TestConflict|TestBothOffline|TestTwoTabs|TestAllRulesAtOnce|TestLogout|TestHubRefusesOrigin'
+browsers_of_worker+='|TestBatchIsWhole|TestWatcherFromMarker|TestDatabases|TestOtherHub|TestHubLosesItsData)$'
+
 # The hub in the program in which Cloudflare runs it, with storage on disk: the same tests as of the program, and its own; and browsers that
 # sync through it. `edge dev` among them runs what the dry run has built.
 test_worker() {
@@ -386,8 +391,7 @@ test_worker() {
   build_worker_tests
   export VSYNC_BIN=$out/vsync VSYNC_WORKER=$out/worker-tests VSYNC_WORKERD=$workerd VSYNC_BUILT=yes
   go test -tags workerd -count=1 -v -timeout=5m ./edge/e2e -run '^(TestScenarios|TestThroughCuts|TestHTTP|TestAttack.*|TestKills|TestWorker.*)$' -args -host worker -for 5s
-  go test -count=1 -v -timeout=5m ./web/e2e \
-    -run '^(TestLive|TestConflict|TestBothOffline|TestTwoTabs|TestAllRulesAtOnce|TestLogout|TestHubRefusesOrigin)$' -args -host worker
+  go test -count=1 -v -timeout=5m ./web/e2e -run "$browsers_of_worker" -args -host worker
 }
 
 # Builds the Worker as wrangler has it built, and puts together what would be deployed.

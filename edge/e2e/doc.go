@@ -19,5 +19,5 @@
 //
 //	go test -tags workerd ./edge/e2e -run 'TestScenarios|TestThroughCuts|TestHTTP|TestAttack|TestKills|TestWorker' -args -host worker
 //
-// TestKills kills it three times; -args -kills 20 more often.
+// TestKills kills it 20 times; -args -kills 1000 more often.
 package e2e

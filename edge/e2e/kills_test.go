@@ -16,7 +16,7 @@ import (
 	"vsync/edge/e2e/program"
 )
 
-var killsFlag = flag.Int("kills", 3, "how often TestKills kills the hub")
+var killsFlag = flag.Int("kills", 20, "how often TestKills kills the hub")
 
 // TestKills: services write while the hub is killed, again and again, and repeat what was not answered. What was acknowledged is there, each
 // write once.
