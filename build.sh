@@ -356,7 +356,8 @@ test_browsers() {
 # What differs between engines: the store, hosting, and the whole way from page to page. Not all of it, as it takes its time; see the README.
 # The store's suite, and what becomes of it when connections end and others come; not what bends Chromium's own ways.
 store_of_others='^(TestStore|TestFailedCommitAppliesNothing|TestConnectionDead|TestConnectionOpenedAgain|TestConnectionEndsInCommits|TestExistsAndDelete|TestDatabaseDeleted'
-store_of_others+='|TestConnectionWithoutWhatWasConfirmed|TestNewerProgramTakesOver|TestManyOpenAtOnce|TestLockGrantedTwice)$'
+store_of_others+='|TestConnectionWithoutWhatWasConfirmed|TestNewerProgramTakesOver|TestManyOpenAtOnce|TestLockGrantedTwice'
+store_of_others+='|TestStoredFormat|TestConnectionEndsInACommit|TestDurability|TestForeignRow|TestReadGivenUp|TestBlocked)$'
 
 test_other_browsers() {
   local browser
@@ -370,12 +371,12 @@ test_other_browsers() {
   unset VSYNC_BROWSER
 }
 
-# Firefox's engines end in shared workers, and where a tab leads; WebKit's pages come back out of the back/forward cache. Its engines end by
-# hand only: rarely it leaves a transaction behind that nobody gets past for minutes.
+# Firefox's engines end in shared workers, where a tab leads, and in the only tab; WebKit's pages come back out of the back/forward cache. Its
+# engines end by hand only: rarely it leaves a transaction behind that nobody gets past for minutes. In both: two tabs, two devices, two users.
 hosting_of() {
   case $1 in
-    firefox) say '^(TestLive|TestHostingShared|TestHostingLeader)$' ;;
-    webkit) say '^(TestLive|TestBackForwardCache)$' ;;
+    firefox) say '^(TestLive|TestHostingShared|TestHostingLeader|TestHostingTab|TestTwoTabs|TestConflict|TestLogout|TestUnsent|TestStorageOfAnotherVersion)$' ;;
+    webkit) say '^(TestLive|TestBackForwardCache|TestTwoTabs|TestConflict|TestLogout|TestUnsent|TestStorageOfAnotherVersion)$' ;;
   esac
 }
 
