@@ -372,11 +372,11 @@ test_other_browsers() {
 }
 
 # Firefox's engines end in shared workers, where a tab leads, and in the only tab; WebKit's pages come back out of the back/forward cache. Its
-# engines end by hand only: rarely it leaves a transaction behind that nobody gets past for minutes. In both: two tabs, two devices, two users.
+# engines end by hand only: rarely it leaves a transaction behind that nobody gets past for minutes.
 hosting_of() {
   case $1 in
-    firefox) say '^(TestLive|TestHostingShared|TestHostingLeader|TestHostingTab|TestTwoTabs|TestConflict|TestLogout|TestUnsent|TestStorageOfAnotherVersion)$' ;;
-    webkit) say '^(TestLive|TestBackForwardCache|TestTwoTabs|TestConflict|TestLogout|TestUnsent|TestStorageOfAnotherVersion)$' ;;
+    firefox) say '^(TestLive|TestHostingShared|TestHostingLeader|TestHostingTab|TestConflict|TestStorageOfAnotherVersion)$' ;;
+    webkit) say '^(TestLive|TestBackForwardCache)$' ;;
   esac
 }
 
