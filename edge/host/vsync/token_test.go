@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"encoding/json"
 	"io"
 	"net/http"
@@ -144,12 +145,27 @@ func TestReaderBeforeThereIsAnything(t *testing.T) {
 	if files, err := os.ReadDir(filepath.Join(s.dir, "hub", "databases")); err != nil || len(files) != 0 {
 		t.Errorf("there are %v, %v", files, err)
 	}
-	w := s.start(append([]string{"watch", "--from", "now"}, b...)...)
-	s.ok("put", "--data", "a", "--feed", hub.Feed, "c", "1", "1", "--token", writes)
-	if line := w.next(); line != "put    c 1 1" {
-		t.Errorf("watch printed %q", line)
+	watch := s.command(append([]string{"watch", "--from", "now"}, b...)...)
+	out, err := watch.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
 	}
-	if r := w.end(os.Interrupt); r.code != 0 || !strings.Contains(r.err, "there is no database") {
-		t.Errorf("watch: %+v", r)
+	said, err := watch.StderrPipe()
+	if err == nil {
+		err = watch.Start()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	end := func() { watch.Process.Kill() }
+	defer time.AfterFunc(2*patience, end).Stop()
+	defer watch.Wait()
+	defer end()
+	if line := bufio.NewScanner(said); !line.Scan() || !strings.Contains(line.Text(), "there is no database") {
+		t.Errorf("watch said %q", line.Text())
+	}
+	s.ok("put", "--data", "a", "--feed", hub.Feed, "c", "1", "1", "--token", writes)
+	if line := bufio.NewScanner(out); !line.Scan() || line.Text() != "put    c 1 1" {
+		t.Errorf("watch printed %q", line.Text())
 	}
 }
