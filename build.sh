@@ -391,7 +391,7 @@ test_worker() {
   need_workerd
   build_worker_tests
   export VSYNC_BIN=$out/vsync VSYNC_WORKER=$out/worker-tests VSYNC_WORKERD=$workerd VSYNC_BUILT=yes
-  go test -tags workerd -count=1 -v -timeout=5m ./edge/e2e -run '^(TestScenarios|TestThroughCuts|TestHTTP|TestAttack.*|TestKills|TestWorker.*)$' -args -host worker -for 5s
+  go test -tags workerd -count=1 -v -timeout=5m -parallel=6 ./edge/e2e -run '^(TestScenarios|TestThroughCuts|TestHTTP|TestAttack.*|TestKills|TestWorker.*)$' -args -host worker -for 5s
   go test -count=1 -v -timeout=5m ./web/e2e -run "$browsers_of_worker" -args -host worker
 }
 

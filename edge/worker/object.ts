@@ -209,10 +209,10 @@ export class Database {
 
   /** Counts bytes of a body, if there is room for them: of all, and of the subject, where there are any. */
   #hold(subject: string, bytes: number): boolean {
-    const of = (this.#bodiesOf.get(subject) ?? 0) + bytes;
-    if (this.#bodies + bytes > bodiesLimit || (subject && of > bodiesShare + 1)) return false;
+    const of = this.#bodiesOf.get(subject) ?? 0; // a body that is too large has its share alone, and is told so
+    if (this.#bodies + bytes > bodiesLimit || (subject && of > bodiesShare)) return false;
     this.#bodies += bytes;
-    this.#bodiesOf.set(subject, of);
+    this.#bodiesOf.set(subject, of + bytes);
     return true;
   }
 
