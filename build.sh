@@ -92,7 +92,7 @@ bundle() {
 # What the engine stands on has to compile in any case.
 build_engine() {
   if compgen -G 'wasm/*.go' >/dev/null; then
-    link "$1" ./wasm
+    link "$1" ./wasm -tags device
   else
     rm -f "$1"
     GOOS=js GOARCH=wasm go build ./core/...
