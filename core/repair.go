@@ -24,6 +24,9 @@ const repairRounds = 16
 // A segment that opening needs is mended at opening, by Config.Repair.
 func (r *Replica) Repair(ctx context.Context) (Report, error) {
 	first, err := r.check(ctx)
+	if err == nil && first.broken { // what was only read wrong is right the next time: nobody gives up a segment for that
+		first, err = r.check(ctx)
+	}
 	if err != nil {
 		return Report{}, err
 	}
@@ -81,10 +84,8 @@ func (r *Replica) repair(ctx context.Context, c *checker) error {
 			r.cpDone = ^uint64(0) // the next checkpoint writes it
 			r.mu.Unlock()
 		case ScopePage:
-			if len(f.Row) > 3 {
-				if err := r.tables.Distrust(ctx, f.Row[1], string(f.Row[3:]), f.Reason); err != nil {
-					return err
-				}
+			if err := r.distrust(ctx, f); err != nil {
+				return err
 			}
 		}
 	}
@@ -95,6 +96,17 @@ func (r *Replica) repair(ctx context.Context, c *checker) error {
 		return err
 	}
 	return r.Checkpoint(ctx)
+}
+
+// distrust builds a page anew that was found damaged. It may be whole in memory, so that nobody else meets that.
+func (r *Replica) distrust(ctx context.Context, f Finding) error {
+	switch {
+	case len(f.Row) > 3:
+		return r.tables.Distrust(ctx, f.Row[1], string(f.Row[3:]), f.Reason)
+	case len(f.Row) == 3:
+		return r.tables.DistrustLast(ctx, f.Row[1], f.Reason)
+	}
+	return nil
 }
 
 // sweep puts rows that nothing names into quarantine.

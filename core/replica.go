@@ -113,8 +113,9 @@ type Replica struct {
 	stuck uint64 // at opening: commit of the log that can be read, and not taken up; 0: none
 	said  said   // for History
 
-	helloEnd  change.Generation // highest own generation that the last hello named
-	helloBase change.Generation // what hellos have shown to be common with the hub, beyond what the feed confirmed
+	helloEnd   change.Generation // highest own generation that the last hello named
+	helloShort bool              // the one behind it cannot be read
+	helloBase  change.Generation // what hellos have shown to be common with the hub, beyond what the feed confirmed
 }
 
 // head is the small part of the state; it changes with each commit, and is stored in the superblock at checkpoints.

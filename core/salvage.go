@@ -76,15 +76,21 @@ func (r *Replica) cutTo(ctx context.Context, sb *superblock, bad error, start ch
 	if err != nil {
 		return nil, err
 	}
-	gone := len(found.Behind) > 0 || found.Cut < sb.head.commit
+	gone := len(found.Behind) > 0 || found.Cut < max(sb.head.commit, r.super.upTo)
 	if r.cfg.Role == RoleHub && found.Cut < sb.head.commit {
 		sb.head, sb.lasts = originOf(RoleHub, &sb.head), ""
 	}
-	if found.Cut < sb.head.commit || len(found.Damaged)+len(found.Behind) == 0 && found.Cut == 0 {
+	if found.Cut < sb.head.commit || len(found.Damaged)+len(found.Behind) == 0 && found.Cut == 0 && (r.super.upTo == 0 || r.cfg.Role == RoleHub) {
 		return nil, bad
 	}
-	if gone && found.Over == nil && r.stuck != found.Cut+1 {
-		found.Damaged = append(found.Damaged, missingBehind(found)...)
+	if hole := holeOf(found); (gone || found.Over != nil && r.cfg.Role == RoleDevice) && r.stuck != hole {
+		found.Damaged = append(found.Damaged, missingFrom(hole, found)...)
+	}
+	if seg, is := errors.AsType[*changelog.CorruptError](bad); is && r.stuck > 0 && seg.Segment.First > 0 && seg.Segment.First <= found.Cut {
+		found.Partly = append(found.Partly, changelog.Damaged{Row: seg.Segment.Key(), Problem: seg.Problem}) // which a check gives up
+	}
+	if err := r.keepPartly(ctx, found); err != nil {
+		return nil, err
 	}
 	if err := r.setAsideSegments(ctx, found.Damaged, bad); err != nil {
 		return nil, err
@@ -92,13 +98,21 @@ func (r *Replica) cutTo(ctx context.Context, sb *superblock, bad error, start ch
 	return found, r.replayTo(ctx, sb, start, found)
 }
 
-// missingBehind is the segment behind the cut, if there is nothing of it.
-func missingBehind(found *changelog.Salvage) []changelog.Damaged {
-	row := changelog.Name{First: found.Cut + 1}.Key()
+// holeOf is the first commit that cannot be read.
+func holeOf(found *changelog.Salvage) uint64 {
+	if found.Over != nil {
+		return found.Over.Hole
+	}
+	return found.Cut + 1
+}
+
+// missingFrom is the segment at a hole, if there is nothing of it.
+func missingFrom(hole uint64, found *changelog.Salvage) []changelog.Damaged {
+	row := changelog.Name{First: hole}.Key()
 	if slices.ContainsFunc(found.Damaged, func(d changelog.Damaged) bool { return bytes.HasPrefix(d.Row, row[:9]) }) {
 		return nil
 	}
-	return []changelog.Damaged{{Row: row, Problem: fmt.Sprintf("the segment of commit %d is missing; the incarnation that wrote it is not known", found.Cut+1)}}
+	return []changelog.Damaged{{Row: row, Problem: fmt.Sprintf("the segment of commit %d is missing; the incarnation that wrote it is not known", hole)}}
 }
 
 // readDamaged reads a log as far as it can be read. The pages stand for what it held up to the checkpoint.
@@ -113,6 +127,23 @@ func (r *Replica) startBefore(ctx context.Context, start changelog.Name) (change
 		return changelog.Name{}, nil
 	}
 	return changelog.Before(ctx, r.st, start)
+}
+
+// keepPartly puts copies of segments into quarantine whose end cannot be read: the rest of them stays where it is.
+func (r *Replica) keepPartly(ctx context.Context, found *changelog.Salvage) error {
+	if r.cfg.Role == RoleHub { // which takes up what stands behind, and sets the row aside with that
+		return nil
+	}
+	tx := &store.Tx{}
+	for _, d := range found.Partly {
+		if err := r.setAside(ctx, tx, d.Row, d.Problem); err != nil {
+			return err
+		}
+	}
+	if len(tx.Ops) == 0 {
+		return nil
+	}
+	return r.st.Commit(ctx, tx)
 }
 
 func (r *Replica) setAsideSegments(ctx context.Context, rows []changelog.Damaged, bad error) error {
@@ -222,6 +253,13 @@ func (r *Replica) goOn(ctx context.Context, s *salvaged) error {
 		return err
 	}
 	err := r.submit(ctx, &request{alone: true, strict: true, form: func(st *stage) error {
+		if len(s.again) > 0 { // what they were written over may come behind them: who reads the history looks for the order
+			data := rewindData(st.state.marker, nil, nil, nil, nil, st.state.rules, nil)
+			st.add(changelog.ItemRewind, data)
+			if err := st.goBack(data); err != nil {
+				return err
+			}
+		}
 		if err := r.rejoinBehind(st, s); err != nil {
 			return err
 		}

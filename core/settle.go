@@ -30,7 +30,7 @@ func (r *Replica) Hello(ctx context.Context) (HelloState, error) {
 		return HelloState{}, err
 	}
 	r.mu.Lock()
-	h, base := r.head, r.helloBase
+	h, base, short := r.head, r.helloBase, false
 	r.mu.Unlock()
 	s := HelloState{Device: h.device, Lineage: h.lineage, Marker: h.marker, Held: r.log.Held(h.device, h.lastGen)}
 	if h.owing() {
@@ -54,6 +54,7 @@ func (r *Replica) Hello(ctx context.Context) (HelloState, error) {
 			if err != nil {
 				return s, err
 			}
+			short = true
 			break
 		}
 		if err != nil {
@@ -62,7 +63,7 @@ func (r *Replica) Hello(ctx context.Context) (HelloState, error) {
 		s.Own = append(s.Own, hash)
 	}
 	r.mu.Lock()
-	r.helloEnd = s.Base + change.Generation(len(s.Own))
+	r.helloEnd, r.helloShort = s.Base+change.Generation(len(s.Own)), short
 	r.mu.Unlock()
 	return s, nil
 }
@@ -124,7 +125,9 @@ func (r *Replica) Settle(ctx context.Context, w Welcome) (Settled, error) {
 	if w.Last <= h.lastGen {
 		own, err := r.ownHashOrConfirmed(ctx, h, w.Last)
 		same := own == w.LastHash
-		if IsLost(err) {
+		if named, _ := r.helloNamed(); IsLost(err) && w.Common < named {
+			same, err = false, nil
+		} else if IsLost(err) {
 			same, err = r.sameWay(ctx, &h, w)
 		}
 		if err != nil {
@@ -143,7 +146,7 @@ func (r *Replica) Settle(ctx context.Context, w Welcome) (Settled, error) {
 	if w.Common > h.lastGen {
 		return Settled{}, errorf(Protocol, "the hub shares generation %d with this device, which has written %d", w.Common, h.lastGen)
 	}
-	if common == r.helloNamed() && common < h.lastGen && w.Last > common {
+	if named, short := r.helloNamed(); common == named && !short && common < h.lastGen && w.Last > common {
 		r.setHelloFrom(common) // all that the hello named is common, and there is more by now, or than one hello can name
 		return Settled{Again: true}, nil
 	}
@@ -151,10 +154,11 @@ func (r *Replica) Settle(ctx context.Context, w Welcome) (Settled, error) {
 	return Settled{Reentered: true}, r.reenter(ctx, common, false)
 }
 
-func (r *Replica) helloNamed() change.Generation {
+// helloNamed is up to where the last hello named own batches, and whether the next one cannot be read, so that no hello names more.
+func (r *Replica) helloNamed() (end change.Generation, short bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.helloEnd
+	return r.helloEnd, r.helloShort
 }
 
 func (r *Replica) setHelloFrom(g change.Generation) {

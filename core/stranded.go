@@ -125,7 +125,11 @@ func (r *Replica) retryStranded(ctx context.Context, v change.Version) (rec Rece
 		for i := range ops {
 			ops[i].Seen = nil
 		}
-		rec.Version, err = r.form(s, &Write{Ops: ops})
+		h, _, err := change.DecodeHeader(was.Bytes)
+		if err != nil {
+			return wrapf(Corrupt, err, "the batch %s, which was set aside, cannot be read", v)
+		}
+		rec.Version, err = r.form(s, &Write{Ops: ops, Note: h.Note})
 		return err
 	}})
 	if err == nil {

@@ -139,6 +139,11 @@ func (c *checker) superblock() (each func(h *head), err error) {
 			c.report.add(f)
 		}
 	}
+	if _, twice, err := c.r.st.Get(c.ctx, superblockTwo); err != nil {
+		return nil, err
+	} else if sb != nil && !twice && !unwritten { // opening writes it
+		c.report.add(Finding{Scope: ScopeSuperblock, Row: superblockTwo, Reason: "it is missing", Missing: true})
+	}
 	if sb == nil && !unwritten && len(read.bad) == 0 {
 		c.report.add(Finding{Scope: ScopeSuperblock, Row: superblockRow, Reason: "it is missing", Missing: true})
 	}

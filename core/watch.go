@@ -12,6 +12,7 @@ import (
 	"vsync/core/changelog"
 	"vsync/core/fmt"
 	"vsync/core/pages"
+	"vsync/core/store"
 )
 
 // Where a watch begins, beside a marker of an earlier event.
@@ -199,6 +200,11 @@ func (w *watch) follow() error {
 			next = w.at.commit
 		}
 		recs, err := w.r.log.Records(w.ctx, next)
+		if errors.Is(err, store.ErrCorrupt) && !w.known() { // a repair has given up what comes next
+			if err = w.present(true); err == nil {
+				continue
+			}
+		}
 		if err != nil {
 			return err
 		}

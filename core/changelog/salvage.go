@@ -19,6 +19,7 @@ type Salvage struct {
 	Over    *Over     // there is a hole before a commit that is known otherwise: Cut is where the next one begins
 	Behind  []Record  // in their order
 	Damaged []Damaged // rows that hold nothing that counts
+	Partly  []Damaged // rows of which the end cannot be read, and the beginning counts
 }
 
 // Damaged is one row of a damaged segment.
@@ -32,6 +33,7 @@ type Damaged struct {
 //	summaries │ Lost … Last │ Next …
 type Over struct {
 	Lost Name   // segment in which the hole begins
+	Hole uint64 // the first commit that cannot be read
 	Last uint64 // commit up to which nothing is read
 	Next Name   // segment of the commit behind it; zero where there is none
 }
@@ -136,11 +138,17 @@ func compareNames(a, b Name) int { return bytes.Compare(a.row(0), b.row(0)) }
 // recordsOf reads the records of a segment, those behind one that is damaged too, if that says its length; false if there is none that
 // counts before such a one, and it is not void.
 func (v *salvage) recordsOf(b *broken, void uint64) bool {
-	off, good := b.seg.records, false
+	off, good, partly := b.seg.records, false, false
 	for c := b.name.First; off < len(b.seg.data) && c < void; c++ {
 		rec, n, err := readRecord(b.name, c, b.seg.data[off:])
 		if err != nil {
 			b.problem = err.(*CorruptError).Problem
+			if c > b.name.First && !partly {
+				partly = true
+				for _, row := range b.rows {
+					v.out.Partly = append(v.out.Partly, Damaged{row, b.problem})
+				}
+			}
 			size, w := binary.Uvarint(b.seg.data[off:])
 			if w <= 0 || size > uint64(len(b.seg.data)) {
 				return good
@@ -162,8 +170,8 @@ func (v *salvage) recordsOf(b *broken, void uint64) bool {
 func (v *salvage) cut(from Name, known uint64) {
 	v.run()
 	if next, is := v.recs[known+1]; v.out.Cut < known && from.First > 0 {
+		v.out.Over = &Over{Lost: from, Hole: v.out.Cut + 1, Last: known}
 		v.out.Cut, v.out.At = known, Position{}
-		v.out.Over = &Over{Lost: from, Last: known}
 		if is && next.at.First == known+1 && v.stuck != known+1 { // else the segment that holds it cannot be read to there
 			v.out.Over.Next = next.at.Name
 			v.run()

@@ -172,6 +172,14 @@ func (v *verifier) close() {
 	v.open = false
 }
 
+// DistrustLast is Distrust for the last page of a table, of which no key need be known.
+func (t *Tables) DistrustLast(ctx context.Context, table byte, why string) error {
+	t.mu.RLock()
+	flushes := t.flushes
+	t.mu.RUnlock()
+	return t.mend(ctx, &CorruptError{Row: lastRow(table), Problem: why}, flushes)
+}
+
 // Distrust builds the page of a key anew from the log, though it can be read: what it holds is not what the log says.
 func (t *Tables) Distrust(ctx context.Context, table byte, key, why string) error {
 	p, err := t.page(ctx, table, key)

@@ -133,6 +133,9 @@ func (d *device) overlay(m *model, layer map[string][]leaf, merges map[string]*m
 	rules := m.rulesAt(st.Marker.Seq)
 	for from := st.ConfirmedGen + 1; from <= st.LastGen; {
 		gens, batches, err := d.r.Unsent(d.s.ctx, from, 1<<20)
+		if core.IsLost(err) && (len(d.unread) > 0 || d.hurt != nil) {
+			return false // only the pages know
+		}
 		if err != nil {
 			d.mayFail(err, "unsent")
 			return false
@@ -313,8 +316,9 @@ func (d *device) receipts() {
 		d.mayFail(err, "problems")
 		return
 	}
-	listed := map[string]bool{}
+	listed, named := map[string]bool{}, map[change.Version]bool{}
 	for _, p := range problems {
+		named[p.Version] = true
 		for _, o := range p.Ops {
 			listed[note(o.Value)] = true
 		}
@@ -325,12 +329,12 @@ func (d *device) receipts() {
 		err := d.r.WaitSynced(&parking{Context: context.Background(), park: func() bool { return false }}, w.version)
 		refused := errors.As(err, &refusal) && refusal.Gen > 0
 		switch {
-		case err != nil && !refused && !d.orphans():
+		case err != nil && !refused && !d.orphans() && !d.cutOff[n]:
 			s.fail("promise 4: %s: the receipt of %s as %s: %v", d.name, n, w.version, err)
 		case refused && s.plan.maxBatch == 0 && refusal.Code == core.Invalid:
 			s.fail("promise 5: %s: the hub refuses %s as %s, and nothing is wrong with it: %v", d.name, n, w.version, refusal)
 		case w.seq > 0:
-		case w.dismissed || listed[n] || s.displaced(n) || d.orphans():
+		case w.dismissed || listed[n] || named[w.version] || s.displaced(n) || d.orphans():
 		default:
 			s.fail("promise 5: %s was confirmed as %s at %s, and is neither in the feed nor among the problems (receipt: %v)", n, w.version, d.name, err)
 		}
@@ -351,6 +355,10 @@ func (d *device) values() {
 				found[m.Key] = d.historyOf(m.Key)
 			}
 			h, ok := found[m.Key][b.Version()]
+			if !ok && d.gapIn(m.Key) {
+				d.s.count("not in the history any more")
+				continue
+			}
 			if !ok || !bytes.Equal(h.Value, m.Value) {
 				d.s.fail("promise 5: %s: the history of %s does not have what %s wrote as %s (there %v); it has %v", d.name, m.Key, noteOf(b), b.Version(), ok, slices.Collect(maps.Keys(found[m.Key])))
 			}
@@ -365,7 +373,7 @@ func (s *Sim) damageOne() {
 	if d := s.running(); d != nil {
 		n = &d.node
 	}
-	if n.r == nil || n.lost() {
+	if n.r == nil || n.lost() || n.hurt != nil {
 		return
 	}
 	before, ok := n.dump()

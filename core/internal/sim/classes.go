@@ -18,6 +18,12 @@ var classes = []string{
 	"late commit", "late commit of the log", "damage",
 	"crash", "power cut", "uncommitted lost", "hub crash", "hub power cut",
 	"checkpoint", "backup", "restore", "clone", "device joined", "reentry", "clock skew", "clock jump", "void",
+	"damage P flipped", "damage P truncated", "damage P missing", "damage P swapped", "damage P older",
+	"damage M flipped", "damage M truncated", "damage M missing", "damage M swapped", "damage M older",
+	"damage O flipped", "damage O truncated", "damage O missing", "damage O swapped",
+	"damage S flipped", "damage S truncated", "damage S missing", "damage S swapped", "damage S older",
+	"damage Q flipped", "damage Q truncated", "damage Q missing", "damage Q swapped",
+	"damage of a closed store", "damage of an open store", "repaired",
 	"hub backup", "hub restored", "hub rolled back", "hub emptied", "unknown place", "handed back", "went back", "void handed back",
 }
 

@@ -33,6 +33,10 @@ type device struct {
 	tab        *tab                         // nil: none that numbers what it writes
 
 	backup *backup
+	older  *store.Memory           // a copy of the store, of which rows are put back; nil: none
+	cutOff map[string]bool         // notes of what a damaged log does not hold any more, though the hub has it, or it is listed
+	unread map[change.Version]bool // batches that stood in segments that were damaged
+
 	feed   *model // that its store stands in, as far as is known
 	at     uint64 // its place there
 	commit uint64 // its last then
@@ -61,6 +65,10 @@ type backup struct {
 	maybe map[string]bool
 	owes  []stood
 
+	cutOff     map[string]bool
+	unread     map[change.Version]bool
+	holed      bool
+	unsummed   bool
 	dismissals map[change.Version]dismissal
 }
 
@@ -76,7 +84,8 @@ func (s *Sim) newDevice() {
 
 func (s *Sim) addDevice(mem *store.Memory, holds map[string]uint64, maybe map[string]bool) *device {
 	s.names++
-	d := &device{node: node{s: s, name: fmt.Sprintf("d%d", s.names), mem: mem, cp: s.plan.checkBytes}, holds: holds, maybe: maybe, dismissals: map[change.Version]dismissal{}}
+	d := &device{node: node{s: s, name: fmt.Sprintf("d%d", s.names), mem: mem, cp: s.plan.checkBytes}, holds: holds, maybe: maybe, dismissals: map[change.Version]dismissal{},
+		cutOff: map[string]bool{}, unread: map[change.Version]bool{}}
 	d.dialAt = s.now + uint64(s.rnd.IntN(3000))
 	if s.plan.skew {
 		d.skew = int64(s.rnd.IntN(300_000)) - 150_000
@@ -98,8 +107,11 @@ func (d *device) pump() {
 	s := d.s
 	d.noticed()
 	if d.r == nil && s.now >= d.upAt {
-		d.start()
-		d.reopened()
+		if d.start(); d.r == nil {
+			d.beginEmpty()
+		} else {
+			d.reopened()
+		}
 		d.begun()
 	}
 	switch {
@@ -210,6 +222,9 @@ func (d *device) heal() {
 	d.upAt = d.s.now
 	d.disk.Release()
 	d.pump()
+	if d.hurt != nil && d.r != nil {
+		d.mend()
+	}
 }
 
 func (d *device) quiet() bool {
@@ -263,12 +278,12 @@ func (s *Sim) crashOne() {
 	if s.chance(30) {
 		_ = d.r.Close() // a checkpoint, if it can be had
 	}
-	unsettled := d.unsettled()
+	unsettled, cut := d.unsettled(), d.cutBack()
 	d.again(0)
 	if d.r == nil { // and again
 		return
 	}
-	if after, can := d.dump(); ok && !unsettled && can && before != after {
+	if after, can := d.dump(); ok && !unsettled && can && before != after && !cut {
 		s.fail("promise 1: %s shows after a crash\n%s\nand showed before it\n%s", d.name, after, before)
 	}
 	if !d.lost() {
@@ -279,7 +294,7 @@ func (s *Sim) crashOne() {
 
 // powerCut takes the end of what was not synced.
 func (s *Sim) powerCut() {
-	if s.chance(25) {
+	if s.chance(25) && !s.plan.hurtLog {
 		s.did("hub power cut")
 		s.hub.down(1 + s.rnd.IntN(8))
 		return
@@ -292,12 +307,14 @@ func (s *Sim) powerCut() {
 
 func (s *Sim) cloneOne() {
 	d := s.running()
-	if d == nil || len(s.devices) >= maxDevices {
+	if d == nil || d.hurt != nil || d.remains() || len(s.devices) >= maxDevices {
 		return
 	}
 	b := d.copy()
 	s.did("clone")
 	e := s.addDevice(b.mem, b.holds, b.maybe)
+	e.holed, e.unsummed = d.holed, d.unsummed
+	e.cutOff, e.unread = maps.Clone(d.cutOff), maps.Clone(d.unread)
 	e.feed, e.at, e.commit, e.owes, e.dismissals = d.feed, d.at, d.commit, b.owes, b.dismissals
 	s.logf("%s is a copy of %s", e.name, d.name)
 	e.start()
@@ -306,13 +323,17 @@ func (s *Sim) cloneOne() {
 
 // copy takes a copy of the store while it is in use.
 func (d *device) copy() *backup {
-	return &backup{mem: d.mem.Clone(), holds: maps.Clone(d.holds), maybe: maps.Clone(d.maybe), owes: slices.Clone(d.owes), dismissals: maps.Clone(d.dismissals)}
+	return &backup{mem: d.mem.Clone(), holds: maps.Clone(d.holds), maybe: maps.Clone(d.maybe), owes: slices.Clone(d.owes), dismissals: maps.Clone(d.dismissals),
+		cutOff: maps.Clone(d.cutOff), unread: maps.Clone(d.unread), holed: d.holed, unsummed: d.unsummed}
 }
 
 // restoreOne takes a backup, or goes back to one: what was written since is lost, unless it was sent.
 func (s *Sim) restoreOne() {
 	d := s.running()
 	if d == nil {
+		return
+	}
+	if d.hurt != nil || d.remains() {
 		return
 	}
 	if d.backup == nil || s.chance(40) {
@@ -328,7 +349,8 @@ func (s *Sim) restoreOne() {
 	b := d.backup
 	d.mem = b.mem.Clone()
 	d.holds, d.maybe, d.owes, d.dismissals = maps.Clone(b.holds), maps.Clone(b.maybe), slices.Clone(b.owes), maps.Clone(b.dismissals)
-	d.held, d.late, d.tab = nil, nil, nil
+	d.cutOff, d.unread, d.older = maps.Clone(b.cutOff), maps.Clone(b.unread), nil
+	d.held, d.late, d.tab, d.holed, d.unsummed = nil, nil, nil, b.holed, b.unsummed
 	if s.chance(50) { // else the application keeps its marker elsewhere, and has seen what is gone
 		d.watch = newObserver(d)
 	}
@@ -399,6 +421,9 @@ func (d *device) reopened() {
 	defer d.stand()
 	d.read = nil // the application has begun anew, too; and what it had read may be lost, and its name another's by now
 	d.undismissed()
+	if d.hurt != nil {
+		d.survived()
+	}
 	st := d.r.State()
 	for _, n := range slices.Sorted(maps.Keys(d.holds)) {
 		commit := d.holds[n]
@@ -407,7 +432,7 @@ func (d *device) reopened() {
 		// Power may have taken a write, and a transaction of the engine before, which landed late, may have its place. Of a group that
 		// was split, all say the last commit.
 		never := w.version.Device == st.Device && w.version.Gen > st.LastGen || d.lostTo(w)
-		if known && note == n || !known && !never && commit <= st.Commit {
+		if d.cutOff[n] || known && note == n || !known && !never && commit <= st.Commit {
 			continue
 		}
 		if w.strict || d.s.plan.power == 0 {

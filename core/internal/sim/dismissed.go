@@ -56,6 +56,9 @@ func (d *device) dismiss() {
 			w.dismissed = true
 		}
 	}
+	if w := d.s.writes[d.s.unreadable[p.Version]]; p.Code == string(core.Corrupt) && w != nil { // also of one that only deletes
+		w.dismissed = true
+	}
 }
 
 // retriable is the write that a problem lists, where the model can follow what becomes of it: no copy and no backup was made that may list it too.
@@ -64,7 +67,11 @@ func (d *device) retriable(p core.Problem) *write {
 		return nil
 	}
 	for _, o := range p.Ops {
-		if w := d.s.writes[note(o.Value)]; w != nil {
+		w := d.s.writes[note(o.Value)]
+		if w != nil && w.came && p.Code == string(core.Corrupt) {
+			return nil // who waits for the feed sees that the hub has it
+		}
+		if w != nil {
 			return w
 		}
 	}
@@ -189,6 +196,9 @@ func (m *model) standIn(seq uint64, b *change.Batch) bool {
 		return false
 	}
 	of, err := change.ParseVersion(name)
+	if err == nil && m.standsFor(seq, b, of) {
+		return true
+	}
 	if err != nil || !m.s.dismissed[of] {
 		m.s.fail("promise 5: sequence %d stands for %s, which nobody dismissed", seq, name)
 	}

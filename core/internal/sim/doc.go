@@ -27,7 +27,13 @@
 //
 // Seeds that are 0 or 1 modulo 4 live histories in which applications end conflicts and ask again for what was not answered: see asked.go.
 //
+// Seeds with the bit hurtSeeds have histories in which the stores of devices are damaged while they are in use, or between two lives of a process:
+// rows are flipped, cut, missing, swapped, older than they should be; and the device goes on with what is left. See hurt.go.
+//
+// A connection is cut between frames: a WebSocket gives a frame whole or not at all, so there is nothing of a part of one that either end
+// could see. Split batches go in several frames, and are cut inside. That real sockets keep this where they are cut at any byte is what edge/e2e shows.
+//
 // The files: sim (steps and healing), plan (what can happen), choices, shrink, classes, node, late (a dead engine's last commit),
-// hub, loss (what the hub forgets), device, network, rogue, work (what applications do), dismissed (what they want to see no more), asked (how they end conflicts, and ask again), ruled (what they do to what merges), folded (what that gives), watching, model, check, sweep (every store operation of one workload
+// hub, loss (what the hub forgets), hurt (what stores in use suffer), device, network, rogue, work (what applications do), dismissed (what they want to see no more), asked (how they end conflicts, and ask again), ruled (what they do to what merges), folded (what that gives), watching, model, check, sweep (every store operation of one workload
 // fails in turn). Package mutants has defects that it must find, by seeds; by what stored histories have where seeds are too many.
 package sim

@@ -180,7 +180,7 @@ func (s *Sim) letGo(kept map[string]bool) {
 
 // pushed notes what a device brings: of what is refused, the feed says no more than its hash.
 func (s *Sim) pushed(frame []byte) {
-	if s.plan.loss == 0 && s.plan.power == 0 {
+	if s.plan.loss == 0 && s.plan.power == 0 && !s.plan.hurtLog {
 		return
 	}
 	m, err := wire.DecodeUp(append([]byte(nil), frame...))

@@ -30,6 +30,11 @@ type node struct {
 	waiting bool     // what the engine would do in the background waits, so that writes come together
 	queued  []func() // that
 	cp      int
+
+	hurt     *hurt // of a device: what was done to its store, and is not mended yet
+	repair   bool  // the next life opens with repair
+	unsummed bool  // nor is it known what was there
+	holed    bool  // its log has lost something: nothing can be made anew of all of it
 }
 
 const opensAtMost = 20 // until a store must have opened: each life has one fault at most
@@ -44,11 +49,25 @@ func (n *node) start() {
 			return
 		}
 		n.s.logf("%s does not open: %v", n.name, err)
+		if n.disk.Fired() == 0 && n.beginsAnew(err) {
+			continue
+		}
+		if n.disk.Fired() == 0 && n.hopeless(err) {
+			return
+		}
+		n.repair = false // whoever comes next begins without
 		if n.disk.Fired() == 0 {
 			n.s.fail("%s does not open, though nothing is wrong with its store: %v", n.name, err)
 		}
 	}
-	if err := n.open(nil); err != nil {
+	err := n.open(nil)
+	if err != nil && n.beginsAnew(err) {
+		err = n.open(nil)
+	}
+	if n.hopeless(err) {
+		return
+	}
+	if err != nil {
 		n.s.fail("%s does not open, though nothing is wrong with its store: %v", n.name, err)
 	}
 }
@@ -58,7 +77,11 @@ func (n *node) faults() []store.Fault {
 	if n.s.sweep != nil {
 		return n.s.sweep.faults(n)
 	}
-	return n.s.storeFaults(n)
+	plan := n.s.storeFaults(n)
+	if n.repair || n.hurt != nil && n.hurt.unseen() {
+		plan = calmly(plan)
+	}
+	return plan
 }
 
 func (n *node) open(plan []store.Fault) error {
@@ -74,7 +97,7 @@ func (n *node) open(plan []store.Fault) error {
 	if err != nil {
 		return err
 	}
-	n.r, n.opened = r, r.State().Commit
+	n.r, n.opened, n.repair = r, r.State().Commit, false
 	n.s.logf("%s opens: %s, faults %v", n.name, brief(r.State()), plan)
 	return nil
 }
@@ -88,7 +111,7 @@ func (n *node) reborn(m *store.Memory) *store.Memory {
 
 func (n *node) config() core.Config {
 	return core.Config{Role: n.role, Database: database, Now: n.clock, Rand: n.s.entropy, Feed: true,
-		HubKey: []byte("a key of the simulation"), CheckpointBytes: n.cp, StepBytes: n.s.plan.stepBytes, Go: n.background}
+		HubKey: []byte("a key of the simulation"), Repair: n.repair, CheckpointBytes: n.cp, StepBytes: n.s.plan.stepBytes, Go: n.background}
 }
 
 const database = "sim"
@@ -146,7 +169,7 @@ func (n *node) lost() bool {
 func (n *node) spent() bool { return n.disk.Fired() >= len(n.plan) }
 
 // excused says that an error may be the store's doing.
-func (n *node) excused() bool { return n.disk.Fired() > 0 }
+func (n *node) excused() bool { return n.disk.Fired() > 0 || n.hurt != nil && !n.hurt.logged() }
 
 // dump is the visible state as text; false if the store did not let it be read.
 func (n *node) dump() (string, bool) {
@@ -191,7 +214,7 @@ func (n *node) check() {
 		n.mayFail(err, "check")
 		return
 	}
-	if !rep.OK && n.disk.Fired() == fired { // else it was read wrong
+	if !rep.OK && n.hurt == nil && n.disk.Fired() == fired { // else it was read wrong
 		n.s.fail("%s: the check finds: %v", n.name, rep.Findings)
 	}
 }

@@ -41,10 +41,12 @@ type plan struct {
 	credit     int
 	skew       bool // clocks are off from the beginning
 	keys       int
-	rules      int // weight of work under field rules, in histories of ruledSeeds
-	raise      int // of rules that are raised
-	asks       int // weight of each way to end conflicts, to ask again, and to hand back what never was
-	deployed   int // version of the rules that the application has at the beginning, and has not written
+	rules      int  // weight of work under field rules, in histories of ruledSeeds
+	raise      int  // of rules that are raised
+	asks       int  // weight of each way to end conflicts, to ask again, and to hand back what never was
+	deployed   int  // version of the rules that the application has at the beginning, and has not written
+	hurt       int  // of damage to stores in use, in histories of hurtSeeds
+	hurtLog    bool // logs are, too: a hub loses nothing then
 }
 
 func (s *Sim) draw() plan {
@@ -76,6 +78,7 @@ func (s *Sim) draw() plan {
 	}
 	s.drawRules(&p)
 	s.drawAsks(&p)
+	s.drawHurts(&p)
 	return p
 }
 
@@ -118,7 +121,7 @@ func (p *plan) fields() []field {
 		{"faults", &p.faults}, {"hubFaults", &p.hubFaults}, {"halfOpen", &p.halfOpen}, {"strict", &p.strict},
 		{"large", &p.large}, {"checkBytes", &p.checkBytes}, {"hubBytes", &p.hubBytes}, {"stepBytes", &p.stepBytes},
 		{"maxBatch", &p.maxBatch}, {"frame", &p.frame}, {"pushFrame", &p.pushFrame}, {"recent", &p.recent},
-		{"credit", &p.credit}, {"skew", &p.skew}, {"keys", &p.keys}, {"rules", &p.rules}, {"raise", &p.raise}, {"deployed", &p.deployed}, {"asks", &p.asks},
+		{"credit", &p.credit}, {"skew", &p.skew}, {"keys", &p.keys}, {"rules", &p.rules}, {"raise", &p.raise}, {"deployed", &p.deployed}, {"asks", &p.asks}, {"hurt", &p.hurt}, {"hurtLog", &p.hurtLog},
 	}
 }
 

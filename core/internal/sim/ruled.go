@@ -10,7 +10,7 @@ import (
 	"vsync/core/change"
 )
 
-// A history whose seed is one of ruledSeeds has a third collection, whose objects merge by fields. Other seeds know nothing of it, and mean
+// A history whose seed has the bit ruledSeeds has a third collection, whose objects merge by fields. Other seeds know nothing of it, and mean
 // what they meant before there was one.
 //
 //	{ by     note of the batch    latest: it names the writer, as in the other collections
@@ -24,20 +24,20 @@ import (
 //	  pad    dots }               latest
 const (
 	ruled      = "r"
-	ruledSeeds = 1 << 40 // the first of them
+	ruledSeeds = 1 << 40
 
 	ruledObjects = 2
 )
 
 // drawRules draws what happens under field rules.
 func (s *Sim) drawRules(p *plan) {
-	if s.seed >= ruledSeeds {
+	if s.seed&ruledSeeds != 0 {
 		p.rules, p.raise, p.deployed = 1+s.rnd.IntN(3), s.rnd.IntN(3), s.rnd.IntN(6)
 	}
 }
 
 // ruledSeed is a seed of histories with field rules.
-func ruledSeed(n uint64) uint64 { return ruledSeeds + n }
+func ruledSeed(n uint64) uint64 { return ruledSeeds | n }
 
 func (s *Sim) ruledWork(d *device) []action {
 	p := &s.plan

@@ -11,13 +11,20 @@ import (
 var (
 	withRules = flag.Bool("ruled", false, "TestSeeds and TestBudget live histories with field rules: seeds from ruledSeeds on, which is added to -seed")
 	both      = flag.Bool("both", false, "every second history of TestSeeds is one with field rules")
+	hurtLogs  = flag.Bool("hurtlogs", false, "in the histories in which stores are damaged, logs of devices are, too")
 )
 
-// seeds gives the seeds that were asked for, one after another.
+// seeds gives the seeds that were asked for, one after another: of each four, in two stores are damaged while they are in use.
 func seeds(first uint64) func(i uint64) uint64 {
 	return func(i uint64) uint64 {
 		seed := first + i
-		if (*withRules || *both && i%2 == 1) && seed < ruledSeeds {
+		if i%4 >= 2 {
+			seed = hurtSeed(seed)
+			if *hurtLogs {
+				seed |= hurtLogSeeds
+			}
+		}
+		if *withRules || *both && i%2 == 1 {
 			return ruledSeed(seed)
 		}
 		return seed
@@ -53,5 +60,19 @@ func TestSeedsWithoutRules(t *testing.T) {
 	s = newSim(ruledSeed(7), false)
 	if p := s.draw(); p.rules == 0 || !strings.Contains(p.String(), "rules=") {
 		t.Errorf("the plan of a seed with rules has none: %v", &p)
+	}
+}
+
+// TestSeedsWithoutHurts: what befalls stores in use is drawn for seeds of their own, too.
+func TestSeedsWithoutHurts(t *testing.T) {
+	for _, seed := range []uint64{7, ruledSeed(7)} {
+		s := newSim(seed, false)
+		if p := s.draw(); p.hurt != 0 || p.hurtLog {
+			t.Errorf("the plan of seed %d has damage: %v", seed, &p)
+		}
+		s = newSim(hurtSeed(seed), false)
+		if p := s.draw(); p.hurt == 0 || p.hurtLog || seed == ruledSeed(7) != (p.rules > 0) {
+			t.Errorf("the plan of seed %d with damage is %v", seed, &p)
+		}
 	}
 }

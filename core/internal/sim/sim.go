@@ -68,6 +68,8 @@ type Sim struct {
 	dismissed map[change.Version]bool // by any device
 	sent      map[change.Hash]string  // where the hub may lose data: the notes of batches that came to it
 
+	unreadable map[change.Version]string // notes of own batches of devices that stood in a segment that was damaged
+
 	deployed uint64                // the latest rules that an application has
 	order    map[string]neighbours // of lines, behind the ids of their objects: which stood before and behind, when they were put in
 
@@ -104,7 +106,7 @@ func (s *Sim) run() (stats Stats, failure *Failure) {
 
 func newSim(seed uint64, trace bool) *Sim {
 	s := &Sim{seed: seed, rnd: drawn(seed), ctx: context.Background(), now: start, tracing: trace,
-		writes: map[string]*write{}, sent: map[change.Hash]string{}, gone: map[string]bool{}, dismissed: map[change.Version]bool{}, stats: Stats{}}
+		writes: map[string]*write{}, sent: map[change.Hash]string{}, gone: map[string]bool{}, dismissed: map[change.Version]bool{}, unreadable: map[change.Version]string{}, stats: Stats{}}
 	var key [32]byte
 	copy(key[:], fmt.Sprintf("vsync %d", seed))
 	s.entropy = rand.NewChaCha8(key)
@@ -183,6 +185,7 @@ func (s *Sim) live() {
 		{"sleep", p.stall, s.sleepOne},
 		{"checkpoint", p.checkpoint, s.checkpointOne},
 		{"damage", p.damage, s.damageOne},
+		{"hurt", p.hurt, s.hurtOne},
 		{"loss", p.loss, s.loseAtHub},
 		{"check", 2, s.checkOne},
 		{"join", 1, func() {

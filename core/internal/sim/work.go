@@ -85,7 +85,9 @@ func (s *Sim) newWrite() (w *write, value []byte) {
 	s.writes[w.note] = w
 	length := s.rnd.IntN(60)
 	switch {
-	case s.plan.large && s.chance(10):
+	case s.plan.large && s.plan.hurt > 0 && s.chance(35): // each has rows of its own
+		length = 12_500 + s.rnd.IntN(12_000)
+	case s.plan.large && s.plan.hurt == 0 && s.chance(10):
 		length = 10_000 + s.rnd.IntN(120_000)
 	case s.chance(5) || s.plan.maxBatch > 0 && s.chance(10):
 		length = s.rnd.IntN(5000)
