@@ -104,8 +104,8 @@ var loss = []Mutant{
 	{
 		Name:   "loss: hub's proof not looked at",
 		File:   "core/handback.go",
-		Old:    `	if err != nil || e.VerifyMAC(r.cfg.HubKey, s.state.lineage) != nil || b != nil`,
-		New:    `	if err != nil || b != nil`,
+		Old:    `e.Kind == change.EntryLost || e.VerifyMAC(r.cfg.HubKey, s.state.lineage) != nil || b != nil`,
+		New:    `e.Kind == change.EntryLost || b != nil`,
 		Breaks: "who hands back what the hub never had, has it in the feed",
 		Rule:   "loss at the hub; promise 7",
 	},
