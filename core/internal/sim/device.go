@@ -222,6 +222,11 @@ func (d *device) heal() {
 	d.upAt = d.s.now
 	d.disk.Release()
 	d.pump()
+	if d.unsettled() { // it reads now what landed behind its reading
+		d.down(0)
+		d.upAt = d.s.now
+		d.pump()
+	}
 	if d.hurt != nil && d.r != nil {
 		d.mend()
 	}

@@ -85,6 +85,10 @@ func (h *hub) heal() {
 	}
 	h.disk.Release()
 	h.pump()
+	if h.unsettled() {
+		h.down(0)
+		h.pump()
+	}
 }
 
 func (h *hub) head() change.Marker {
