@@ -150,8 +150,10 @@ func (ds *databases) openMending(name string) (*core.Replica, error) {
 	told := func(f core.Finding) { ds.cfg.Log("database " + name + " is damaged: " + f.String()) }
 	replica, err := openHub(path, name, ds.key, false, told)
 	if errors.Is(err, &core.Error{Code: core.Corrupt}) {
-		ds.cfg.Log("database " + name + " is damaged, and is mended: " + err.Error())
-		replica, err = openHub(path, name, ds.key, true, told)
+		found := err
+		if replica, err = openHub(path, name, ds.key, true, told); err == nil {
+			ds.cfg.Log("database " + name + " was damaged, and is mended: " + found.Error())
+		}
 	}
 	return replica, err
 }

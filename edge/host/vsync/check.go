@@ -18,10 +18,10 @@ func checkCommand() *command {
 every object against the batch that wrote it. A line for each finding says what, where, why, and what was done.
 Exit code 4 where something does not fit and was not mended. The hub is not asked.
 
-With --repair what can be mended is mended: from the log; and where the log has a hole, from the pages, where they hold what
-came of it: then history is lost. Else a device is cut there, and its feed comes again from the hub; and a hub goes on
-with all that it can read, and gets back the rest from the first device that has it. What was damaged is set aside
-first, and listed by every later check.`,
+With --repair what can be mended is mended: from the log; and where the log has a hole, from the pages, where
+they hold what came of it: then history is lost. Else a device is cut there, and its feed comes again from the
+hub; and a hub goes on with all that it can read, and gets back the rest from the first device that has it.
+What was damaged is set aside first, and listed by every later check.`,
 		flags: func(f *flags) {
 			f.bool(&k.repair, "repair", "mend what can be mended")
 			f.bool(&k.hub, "hub", "check the hub's data in --data, not this device's; no hub may be serving them")
