@@ -456,7 +456,9 @@ func (s *Sim) mended(n *node, m *store.Memory, r *core.Replica, what string) {
 	if rep, err := r.Check(s.ctx); err != nil || !rep.OK {
 		s.fail("promise 7: with %s damaged, %s finds after a checkpoint %v: %v", what, n.name, err, rep.Findings)
 	}
-	s.setAside(n, m.Clone(), what)
+	if !strings.HasSuffix(what, " missing") { // there is nothing to keep
+		s.setAside(n, m.Clone(), what)
+	}
 }
 
 // setAside holds that what was damaged is kept as it was: who opens the store later has it listed.
