@@ -12,15 +12,27 @@ import (
 // A lives is a story of tabs of one device that write without a break, whatever becomes of their engine.
 type lives struct {
 	*world
-	device    *device
-	hosting   string
-	tokens    bool // pages give them
-	rest      int  // ms between two writes of three
-	tabs      []*tab
-	confirmed []string // by tabs that are gone
-	opened    int
+	device   *device
+	hosting  string
+	rest     int            // ms between two writes of three
+	seed     func() uint32  // of what a life writes, where it writes all kinds of things
+	options  map[string]any // that the database is opened with, beside hosting
+	build    string         // what the address of a tab has more, for another build of the scripts
+	tabs     []*tab
+	accounts map[string]account // by life: what it was told so far, at the latest when it ended
+	opened   int
 
 	lost, doubled int // found by holds
+}
+
+// An account is what a life was told of its writes.
+type account struct {
+	Who       string
+	Confirmed []string    // things
+	Summed    []string    // tokens
+	Fought    [][2]string // object and token
+	Refused   []string    // for want of space
+	Bytes     float64
 }
 
 func newLives(w *world, hosting string, tabs int) *lives {
@@ -32,6 +44,7 @@ func newLives(w *world, hosting string, tabs int) *lives {
 // begin opens the first tabs.
 func (l *lives) begin(tabs int) {
 	l.t.Helper()
+	l.accounts = map[string]account{}
 	before := l.site.before["/vsync-worker.js"] + late
 	if kind != browser.Chromium {
 		before += mortal
@@ -43,7 +56,7 @@ func (l *lives) begin(tabs int) {
 }
 
 // more opens another tab, and begins to write in it.
-func (l *lives) more() *tab { return l.moreAt(l.address(l.device)) }
+func (l *lives) more() *tab { return l.moreAt(l.address(l.device) + l.build) }
 
 func (l *lives) moreAt(address string) *tab {
 	l.t.Helper()
@@ -57,10 +70,22 @@ func (l *lives) moreAt(address string) *tab {
 func (l *lives) live(p *tab) {
 	l.t.Helper()
 	l.opened++
-	p.js(nil, `await e2e.openLife(args[0], args[1]); await e2e.startLife(args[2], args[3])`, l.hosting, l.tokens, fmt.Sprintf("%s %04d", l.device.name, l.opened), l.rest)
+	seed := uint32(0)
+	if l.seed != nil {
+		seed = l.seed()
+	}
+	l.openIn(p)
+	p.js(nil, `await e2e.startLife(...args)`, fmt.Sprintf("%s %04d", l.device.name, l.opened), l.rest, seed)
 }
 
-// go on: each tab gets writes confirmed.
+// openIn opens the database in a tab.
+func (l *lives) openIn(p *tab) {
+	l.t.Helper()
+	p.js(nil, `const { token, ...options } = args[1] ?? {}, hosting = args[0];
+		await e2e.openLife({ hosting, ...options, ...(token && { token: () => (e2e.asked++, token) }) })`, l.hosting, l.options)
+}
+
+// go on: each tab gets writes settled.
 func (l *lives) goOn() {
 	l.t.Helper()
 	for _, p := range l.tabs {
@@ -75,9 +100,9 @@ func (l *lives) goOn() {
 // keep notes what a tab that is about to end has been told so far.
 func (l *lives) keep(p *tab) {
 	l.t.Helper()
-	var so []string
-	p.js(&so, `return e2e.confirmedSoFar()`)
-	l.confirmed = append(l.confirmed, so...)
+	var so account
+	p.js(&so, `return e2e.accountSoFar()`)
+	l.accounts[so.Who] = so
 }
 
 // without forgets a tab.
@@ -108,33 +133,47 @@ func (l *lives) judge() {
 	for _, p := range l.tabs {
 		l.end(p)
 	}
-	l.holds(l.confirmed)
+	l.holds(l.accounts)
 }
 
 // end ends the writing of a tab: everything settled, and its watcher and its subscription saw everything.
 func (l *lives) end(p *tab) {
 	l.t.Helper()
-	var end struct{ Confirmed, Failed, Twice, Hostings []string }
-	p.js(&end, `return await e2e.stopLife()`)
+	l.took(p, `return await e2e.stopLife()`)
+}
+
+// took takes the account of a life that ends.
+func (l *lives) took(p *tab, body string) {
+	l.t.Helper()
+	var end struct {
+		account
+		Failed, Twice, Hostings []string
+	}
+	p.js(&end, body)
 	if len(end.Failed) > 0 || len(end.Twice) > 0 {
 		l.t.Errorf("%s: failed %v, watched twice %v", l.hosting, end.Failed, end.Twice)
 	}
 	l.t.Logf("%s: %d writes, by way of %v", l.hosting, len(end.Confirmed), end.Hostings)
-	l.confirmed = append(l.confirmed, end.Confirmed...)
+	l.accounts[end.Who] = end.account
 }
 
 // atATime is how many objects are looked through in one call: a call has to come back in time.
 const atATime = 5000
 
-// holds wants the device to have all that was confirmed, each written once.
-func (l *lives) holds(confirmed []string) {
+// holds wants the device to have all that was confirmed, each written once, and nothing that was refused.
+func (l *lives) holds(accounts map[string]account) {
 	l.t.Helper()
-	for from, left := 0, 1; left > 0; from, confirmed = from+atATime, nil {
+	confirmed, refused := []string{}, []string{}
+	for _, a := range accounts {
+		confirmed, refused = append(confirmed, a.Confirmed...), append(refused, a.Refused...)
+	}
+	for from, left := 0, 1; left > 0; from += atATime {
 		var found struct {
 			Lost, Doubled []string
 			Left          int
 		}
-		l.tabs[0].js(&found, `return await e2e.judgeLives(...args)`, append([]string{}, confirmed...), from, atATime)
+		l.tabs[0].js(&found, `return await e2e.judgeLives(...args)`, confirmed, refused, from, atATime)
+		confirmed, refused = []string{}, []string{}
 		for _, wrong := range append(found.Lost, found.Doubled...) {
 			l.t.Errorf("%s: %s", l.hosting, wrong)
 		}
@@ -265,7 +304,7 @@ func TestNoChannel(t *testing.T) {
 		await notes.put('1', 'stored')`)
 	second.fails("LOCKED", `another tab.*close`, `await e2e.open()`)
 	first.close()
-	second.js(nil, `await e2e.openLife('tab'); if (await e2e.notes.get('1') !== 'stored') throw new Error('lost');
+	second.js(nil, `await e2e.openLife({ hosting: 'tab' }); if (await e2e.notes.get('1') !== 'stored') throw new Error('lost');
 		await e2e.db.synced()`)
 }
 
@@ -299,7 +338,7 @@ func TestFrozen(t *testing.T) {
 	for hosting, tabs := range map[string]int{"leader": 2, "shared": 2, "tab": 1} {
 		w := newWorld(t, nil)
 		w.site.before["/vsync-worker.js"] = fast + behind
-		l := &lives{world: w, device: anna, hosting: hosting, tokens: true}
+		l := &lives{world: w, device: anna, hosting: hosting, options: map[string]any{"token": "any"}}
 		l.begin(tabs)
 		l.goOn()
 		frozen := l.tabs[0]

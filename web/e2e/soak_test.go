@@ -1,13 +1,18 @@
 package e2e
 
 import (
+	"crypto/rand"
 	"flag"
-	"math/rand/v2"
+	"fmt"
+	"maps"
+	mathrand "math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"vsync/edge/e2e/proxy"
+	"vsync/edge/token"
 )
 
 var minutesFlag = flag.Float64("minutes", 0, "how long TestSoak goes on; 0: it does nothing")
@@ -17,22 +22,38 @@ var minutesFlag = flag.Float64("minutes", 0, "how long TestSoak goes on; 0: it d
 // what they hold on to shows.
 type soak struct {
 	*world
-	r        *rand.Rand
-	all      []*soaked
-	began    time.Time
-	happened map[string]int
-	samples  []sample
+	r          *mathrand.Rand
+	keys       *token.Keys
+	nets       nets
+	all        []*soaked
+	began      time.Time
+	calm       time.Duration // after the beginning, when it has become so; 0: not yet
+	decks      map[bool][]*fate
+	happened   map[string]int
+	samples    []sample
+	forks, sum int // found by judge: how often two wrote what they had both from one, and what was added to sums
 }
 
 // A soaked is one of its devices. Its first tab stays when it has become calm, and with it the engine.
 type soaked struct {
 	*lives
-	calm bool
-	died int // times that the engine, or all of the browser, was killed
+	s       *soak
+	home    string          // the hosting that it has when it is calm
+	subject string          // who has logged in
+	others  map[string]bool // who did before
+	calm    bool
+	turned  bool // its way does not lead to the hub
 }
 
-// renewal is how many writes a life makes before the next one begins in its tab, so that a page has not all to keep that it ever wrote.
-const renewal = 500
+const (
+	// renewal is how many writes a life makes before the next one begins in its tab, so that a page has not all to keep that it ever wrote.
+	renewal = 500
+	// ballast is in the database before anything else, and larger than what engines keep at hand of it: then their memory is full from
+	// the beginning, and not only when so much was written.
+	ballast = 15_000_000
+	// enough is how long a soak goes on at least, in minutes, in which all has to happen that may befall it.
+	enough = 8
+)
 
 // TestSoak: in the end every write that was confirmed is there exactly once, on both devices and on a new one, and neither memory nor storage
 // grew but by what was written.
@@ -46,17 +67,20 @@ func TestSoak(t *testing.T) {
 	}
 	t.Logf("-args -seed %d -minutes %v", seed, *minutesFlag)
 	s := newSoak(t, seed)
-	defer s.sum() // also of what has failed
+	defer s.report() // also of what has failed
 	length := time.Duration(*minutesFlag * float64(time.Minute))
 	s.goOn(length * 2 / 5)
 	for _, d := range s.all {
 		d.calmDown()
 	}
+	s.calm = time.Since(s.began)
 	s.goOn(length)
 	s.sample()
 	s.judge()
-	for _, wrong := range grown(s.samples) {
-		t.Error(wrong)
+	if *minutesFlag >= enough {
+		for _, wrong := range append(grown(s.samples, s.calm), s.missing()...) {
+			t.Error(wrong)
+		}
 	}
 }
 
@@ -65,33 +89,102 @@ func newSoak(t *testing.T, seed uint64) *soak {
 	w := newWorld(t, func(n int) proxy.Script {
 		return proxy.Plan{Seed: seed + uint64(n), Gap: 250_000, Delays: 5, Stalls: 1, Cuts: 4, MaxDelay: 20 * time.Millisecond, MaxStall: 500 * time.Millisecond}.Script()
 	})
-	w.site.before["/vsync-worker.js"] = scales
-	s := &soak{world: w, r: rand.New(rand.NewPCG(seed, 0)), began: time.Now(), happened: map[string]int{}}
-	s.all = []*soaked{
-		{lives: &lives{world: w, device: anna, hosting: "shared", rest: 100}},
-		{lives: &lives{world: w, device: bert, hosting: "leader", rest: 100}},
+	keys, err := (&token.Keys{}).With("soak", token.EdDSA, rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.hub.Options.Keys, w.hub.Options.Env = keys, []string{"GODEBUG=gctrace=1"}
+	w.hub.Restart()
+	w.site.before["/vsync-worker.js"] = bench
+	s := &soak{world: w, r: mathrand.New(mathrand.NewPCG(seed, 0)), keys: keys, nets: newNets(t, w.hub.Addr()), began: time.Now(),
+		decks: map[bool][]*fate{}, happened: map[string]int{}}
+	for i, d := range []*device{anna, bert} {
+		home := []string{"shared", "leader"}[i]
+		s.all = append(s.all, &soaked{s: s, home: home, others: map[string]bool{},
+			lives: &lives{world: w, device: d, hosting: home, rest: 100, seed: s.r.Uint32, accounts: map[string]account{}}})
 	}
 	for _, d := range s.all {
-		d.more()
-		d.more()
+		d.login("ada")
+		d.load()
+		d.fill()
 	}
 	return s
+}
+
+// load has a device know the rules, and have what is there before anything else, by a way that nobody spoils.
+func (l *soaked) load() {
+	l.t.Helper()
+	p := l.visit(l.device)
+	p.js(nil, `e2e.feed = args[0]`, "ws://"+l.hub.Addr())
+	l.openIn(p)
+	p.js(nil, `await db.synced();
+		if (await e2e.db.collection('ballast').count() === 0) await e2e.writeBallast(args[0]);
+		await e2e.result('ballast', {}, (all) => all.length * 4000 >= args[0]); await db.close()`, ballast)
+	p.close()
 }
 
 // goOn lets things happen until so long after the beginning, and measures in between.
 func (s *soak) goOn(until time.Duration) {
 	s.t.Helper()
-	step := time.Duration(*minutesFlag * float64(time.Minute) / 40)
+	step := max(10*time.Second, time.Duration(*minutesFlag*float64(time.Minute)/40))
 	next := time.Since(s.began)
 	for time.Since(s.began) < until && !s.t.Failed() {
 		d := s.all[s.r.IntN(len(s.all))]
-		s.happened[d.befall(s.r)]++
+		if d.turned && s.r.IntN(2) == 0 {
+			d.turn("")
+		}
+		e := s.next(d.calm)
+		name := e.name
+		began := time.Now()
+		if !e.befall(d) {
+			name = "nothing"
+			d.goOn()
+		}
+		s.happened[name]++
+		if took := time.Since(began); took > 10*time.Second {
+			s.t.Logf("%v: %s of %s took %v", time.Since(s.began).Round(time.Second), name, d.device.name, took.Round(time.Second))
+		}
 		d.renew()
 		if time.Since(s.began) >= next {
 			s.sample()
-			next = max(next+step, time.Since(s.began))
+			next = max(next+step, time.Since(s.began)+step/2)
 		}
 	}
+}
+
+// next is what happens next. Each comes once before any comes again, and then all as often as they do.
+func (s *soak) next(calm bool) *fate {
+	deck, dealt := s.decks[calm]
+	if len(deck) == 0 {
+		for i := range fates {
+			for n := 0; n < fates[i].often && (n == 0 || dealt) && (!calm || fates[i].calm); n++ {
+				deck = append(deck, &fates[i])
+			}
+		}
+		s.r.Shuffle(len(deck), func(i, j int) { deck[i], deck[j] = deck[j], deck[i] })
+	}
+	s.decks[calm] = deck[1:]
+	return deck[0]
+}
+
+// missing says what did not happen.
+func (s *soak) missing() (wrong []string) {
+	for _, e := range fates {
+		if s.happened[e.name] == 0 {
+			wrong = append(wrong, "nothing of this kind has happened: "+e.name)
+		}
+	}
+	if s.forks == 0 || s.sum == 0 || s.cuts() == 0 {
+		wrong = append(wrong, fmt.Sprintf("%d conflicts, %d added to sums, %d cuts: this proves nothing", s.forks, s.sum, s.cuts()))
+	}
+	return wrong
+}
+
+func (s *soak) cuts() (n int) {
+	for _, road := range s.roads {
+		n += road.Stats().Cuts()
+	}
+	return n
 }
 
 // judge ends all writing, and holds what is there against what was confirmed.
@@ -100,42 +193,109 @@ func (s *soak) judge() {
 	for _, road := range s.roads {
 		road.Heal()
 	}
-	var confirmed []string
+	accounts := map[string]account{}
 	for _, d := range s.all {
+		d.turn("")
 		for _, p := range d.tabs {
 			d.end(p)
 		}
-		confirmed = append(confirmed, d.confirmed...)
+		d.everybody()
+		maps.Copy(accounts, d.accounts)
 	}
 	a, b := s.all[0], s.all[1]
 	meet(s.t, a.tabs[0], b.tabs[0])
-	a.holds(confirmed)
+	a.holds(accounts)
+	a.holdsMore(accounts)
+	had, has := a.digest(), b.digest()
 	// What the hub has, a device tells that has nothing of its own.
-	const new = `await db.close(); await vsync.destroy(e2e.name); await e2e.open({ hosting: args[0] })`
-	digest := func() (text string) {
-		a.tabs[0].js(&text, `return await e2e.digest('things')`)
-		return text
+	for _, p := range a.tabs {
+		p.js(nil, `await db.close()`)
 	}
-	had := digest()
-	var has string
-	b.tabs[0].js(&has, `return await e2e.digest('things')`)
-	a.tabs[1].js(nil, `await db.close()`)
-	a.tabs[0].js(nil, new, a.hosting)
+	a.tabs[0].js(nil, `await vsync.destroy(e2e.name)`)
+	a.openIn(a.tabs[0])
 	meet(s.t, a.tabs[0], b.tabs[0])
-	if again := digest(); had != has || again != had {
-		s.t.Errorf("anna holds %s, bert %s, and a new device %s", had, has, again)
+	if again := a.digest(); had != has || again != had {
+		s.t.Errorf("anna holds %s\nbert %s\na new device %s", had, has, again)
+	}
+}
+
+// holdsMore is holds for what several write.
+func (l *soaked) holdsMore(accounts map[string]account) {
+	l.t.Helper()
+	summed, fought := []string{}, [][2]string{}
+	for _, a := range accounts {
+		summed, fought = append(summed, a.Summed...), append(fought, a.Fought...)
+	}
+	var sums, fights struct {
+		Wrong        []string
+		There, Forks int
+	}
+	l.tabs[0].js(&sums, `return await e2e.judgeSums(...args)`, summed)
+	l.tabs[0].js(&fights, `return await e2e.judgeFought(...args)`, fought)
+	for _, wrong := range append(sums.Wrong, fights.Wrong...) {
+		l.t.Error(wrong)
+		if strings.Contains(wrong, "missing") {
+			l.lost++
+		} else {
+			l.doubled++
+		}
+	}
+	l.s.forks, l.s.sum = fights.Forks, sums.There
+}
+
+func (l *soaked) digest() (text string) {
+	l.t.Helper()
+	var all []string
+	for _, collection := range []string{"things", "sums", "fought", "ballast"} {
+		l.tabs[0].js(&text, `return await e2e.digest(args[0])`, collection)
+		all = append(all, collection+": "+text)
+	}
+	return strings.Join(all, "; ")
+}
+
+// login is who the tabs that open the database from now on open it for.
+func (l *soaked) login(subject string) {
+	l.t.Helper()
+	text, err := l.s.keys.Sign(token.Claims{Subject: subject, Databases: []string{database}, Write: true, Expires: time.Now().Add(1000 * time.Hour)})
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	if l.subject != "" && l.subject != subject {
+		l.others[l.subject] = true
+	}
+	delete(l.others, subject)
+	l.subject = subject
+	l.options = map[string]any{"token": text, "collections": map[string]any{"sums": map[string]any{"version": 1, "conflict": map[string]string{"n": "counter", "by": "set"}}}}
+}
+
+// everybody has the hub get what all have written who ever logged in here, of whom one is left. No tab writes meanwhile.
+func (l *soaked) everybody() {
+	l.t.Helper()
+	p := l.tabs[0]
+	p.js(nil, `await db.synced()`)
+	for _, other := range slices.Sorted(maps.Keys(l.others)) {
+		me := l.subject
+		p.js(nil, `await vsync.logout(e2e.name)`)
+		l.login(other)
+		l.openIn(p)
+		p.js(nil, `await db.synced(); await vsync.logout(e2e.name)`)
+		l.login(me)
+		for _, p := range l.tabs {
+			l.openIn(p)
+		}
+		delete(l.others, other)
 	}
 }
 
 // calmDown ends all and begins anew with tabs of which the first one stays, and with it the engine that it starts.
 func (l *soaked) calmDown() {
 	l.t.Helper()
+	l.hosting, l.build = l.home, ""
 	l.kill()
-	l.more()
 	l.calm = true
 }
 
-// kill ends the browser with all of its processes, and starts it again with one tab.
+// kill ends the browser with all of its processes, and starts it again.
 func (l *soaked) kill() {
 	l.t.Helper()
 	for _, p := range l.tabs {
@@ -146,136 +306,36 @@ func (l *soaked) kill() {
 		p.gone()
 	}
 	l.tabs = nil
-	l.died++
-	l.more()
+	l.fill()
+}
+
+// fill opens the tabs that there are to be.
+func (l *soaked) fill() {
+	l.t.Helper()
+	for want := map[string]int{"shared": 2, "leader": 2, "tab": 1}[l.hosting]; len(l.tabs) < want; {
+		l.more()
+	}
 }
 
 // renew begins a new life in each tab that has written enough in one.
 func (l *soaked) renew() {
 	l.t.Helper()
 	for _, p := range l.tabs {
-		var confirmed int
-		p.js(&confirmed, `return e2e.confirmedCount()`)
-		if confirmed >= renewal {
+		if p.scale().Writes >= renewal {
 			l.end(p)
 			l.live(p)
 		}
 	}
 }
 
-// befall lets one thing happen to a device in the middle of its writes, and says what.
-func (l *soaked) befall(r *rand.Rand) string {
-	l.t.Helper()
-	if l.calm {
-		return l.bear(r, l.tabs[1], r.IntN(15))
-	}
-	p := l.tabs[r.IntN(len(l.tabs))]
-	switch n := r.IntN(20); {
-	case n < 15:
-		return l.bear(r, p, n)
-	case n < 17 && l.hosting == "shared":
-		if l.endShared() {
-			l.died++
-			return "engine"
-		}
-	case n < 17:
-		ended := 0
-		for _, p := range l.tabs { // none leads while the next engine is looked for
-			ended += p.endThoseThere()
-		}
-		if ended > 0 {
-			l.died++
-			return "engine"
-		}
-	case n < 18:
-		l.kill()
-		l.more()
-		return "kill -9"
-	case n < 19:
-		l.hub.Restart()
-		return "hub"
-	}
-	l.goOn()
-	return "nothing"
+// A lifeScale is how much a life was told is stored.
+type lifeScale struct {
+	Who           string
+	Writes, Bytes float64
 }
 
-// bear lets something happen that ends one tab at most.
-func (l *soaked) bear(r *rand.Rand, p *tab, n int) string {
-	l.t.Helper()
-	switch {
-	case n < 4:
-		l.reloadOne(p)
-		return "reload"
-	case n < 7:
-		l.closeOne(p, false)
-		l.more()
-		return "close"
-	case n < 9:
-		l.closeOne(p, true)
-		l.more()
-		return "crash"
-	case n < 12:
-		l.thaw(p, r)
-		return "freeze"
-	}
-	l.leaveAndComeBack(p)
-	return "back"
-}
-
-// thaw freezes a tab for a while, in which the others go on.
-func (l *lives) thaw(p *tab, r *rand.Rand) {
-	l.t.Helper()
-	if err := p.chromium().Freeze(soon(l.t), true); err != nil {
-		l.t.Fatal(err)
-	}
-	l.without(p)
-	l.goOn()
-	for range r.IntN(3) {
-		l.goOn()
-	}
-	if err := p.chromium().Freeze(soon(l.t), false); err != nil {
-		l.t.Fatal(err)
-	}
-	l.tabs = append(l.tabs, p)
-}
-
-// leaveAndComeBack has the user go elsewhere in a tab, and back.
-func (l *lives) leaveAndComeBack(p *tab) {
-	l.t.Helper()
-	l.keep(p)
-	if err := p.Go(soon(l.t), l.site.URL+"/elsewhere"); err != nil {
-		l.t.Fatal(err)
-	}
-	l.without(p)
-	l.goOn()
-	l.comeBack(p)
-	l.tabs = append(l.tabs, p)
-}
-
-// comeBack goes back to the application, which the browser may have kept as it was; else it begins anew.
-func (l *lives) comeBack(p *tab) (kept bool) {
-	l.t.Helper()
-	if kept = p.back(); !kept {
-		p.ready()
-		l.live(p)
-	}
-	return kept
-}
-
-// back goes back to the application, and says whether the browser has kept it as it was.
-func (p *tab) back() (kept bool) {
+func (p *tab) scale() (s lifeScale) {
 	p.t.Helper()
-	if err := p.Back(soon(p.t)); err != nil {
-		p.t.Fatal(err)
-	}
-	for there := false; !there; {
-		err := p.Eval(soon(p.t), &there, "location.search !== ''")
-		if err != nil && !strings.Contains(err.Error(), "context") && !strings.Contains(err.Error(), "page") {
-			p.t.Fatal(err)
-		}
-	}
-	if err := p.Eval(soon(p.t), &kept, "Boolean(globalThis.e2e?.db)"); err != nil {
-		p.t.Fatal(err)
-	}
-	return kept
+	p.js(&s, `return e2e.scaleOfLife()`)
+	return s
 }

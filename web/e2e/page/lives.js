@@ -1,6 +1,8 @@
 // Writes that go on whatever becomes of engines: each object is written once, and so has one version in the end.
 
 import { collect } from './seeing.js';
+import { generator } from './storm.js';
+import { noise, toil } from './toil.js';
 
 const { e2e } = globalThis;
 
@@ -15,34 +17,44 @@ globalThis.Worker = class extends Worker {
 
 let running;
 
-/** Opens the database. A tab that was just closed may still have it. */
-export async function openLife(hosting, tokens) {
+/** Opens the database for a life. Who had it alone may be about to let go of it. */
+export async function openLife(options) {
   for (;;) {
     try {
-      return await e2e.open(tokens ? { hosting, token: () => String(++e2e.asked) } : { hosting });
+      return await e2e.open(options);
     } catch (err) {
-      if (hosting !== 'tab' || err.code !== 'LOCKED') throw err;
+      if (err.code !== 'LOCKED') throw err;
     }
   }
 }
 
-/** Writes without a break, or with one of so many ms, some at a time, until stopLife; and watches, and subscribes. */
-export async function startLife(who, rest = 0) {
+/**
+ * Writes without a break, or with one of so many ms, some at a time, until stopLife; and watches, and subscribes. Of a seed it writes all kinds of
+ * things, see toil.js; else objects that nobody else writes.
+ */
+export async function startLife(who, rest = 0, seed = 0) {
   const { db } = e2e;
   const things = db.collection('things');
-  const life = (running = { going: true, who, asked: 0, confirmed: [], failed: [], seen: new Map(), twice: [], subscribed: 0, wake: () => {}, hostings: [], over: new AbortController(), stops: [], late: [] });
+  const life = (running = {
+    going: true, who, asked: 0, settled: 0, failed: [], seen: new Map(), twice: [], subscribed: 0, wake: () => {}, hostings: [], over: new AbortController(), stops: [],
+    confirmed: [], summed: [], fought: [], refused: [], bytes: 0, // what was written
+    ends: undefined, scarce: false, // see expectEnd and scarce
+    late: [], // see landLate
+    ruled: false, random: generator(seed),
+  });
   const stop = db.status.subscribe(({ hosting }) => life.hostings.at(-1) !== hosting && life.hostings.push(hosting));
   life.stops.push(stop);
+  const failed = (what, err) => {
+    if (life.ends && err.code === life.ends) life.going = false;
+    else if (life.scarce && err.code === 'QUOTA') life.refused.push(what);
+    else life.failed.push(`${what}: ${err.code} ${err.message}`);
+    life.wake();
+  };
   const one = async () => {
     while (life.going) {
       const id = `${who} ${String(++life.asked).padStart(6, '0')}`;
-      // Some depend on what is there, some are large, most are neither.
-      const way = life.asked % 7;
-      const writing = way === 3 ? things.update(id, (old) => (old === undefined ? { id } : { twice: id })) : way === 5 ? db.batch((tx) => tx.put(things, id, { id, pad: noise(3000) })) : things.put(id, { id });
-      await writing.then(
-        () => life.confirmed.push(id),
-        (err) => life.failed.push(`${id}: ${err.code} ${err.message}`),
-      );
+      await (seed ? toil(life, id) : plainly(life, things, id)).catch((err) => failed(id, err));
+      life.settled++;
       life.wake();
       if (rest > 0) await new Promise((next) => setTimeout(next, rest * Math.random() * 2));
     }
@@ -56,20 +68,28 @@ export async function startLife(who, rest = 0) {
       }
       life.wake();
     }
-  })().catch((err) => life.over.signal.aborted || life.failed.push(`watching: ${err.code} ${err.message}`));
-  const unsubscribe = things.subscribe({ prefix: who }, (entries) => {
-    life.subscribed = entries.length;
-    life.wake();
-  }, (err) => life.failed.push(`subscribing: ${err.code} ${err.message}`));
-  life.stops.push(unsubscribe);
+  })().catch((err) => life.over.signal.aborted || failed('watching', err));
+  life.subscribing = new Promise((over) => {
+    life.stops.push(over);
+    const unsubscribe = things.subscribe({ prefix: who }, (entries) => {
+      life.subscribed = entries.length;
+      life.wake();
+    }, (err) => over(failed('subscribing', err)));
+    life.stops.push(unsubscribe);
+  });
+  if (seed) db.synced().then(() => (life.ruled = true), () => {}); // else the database has ended
   // From now on the watcher sees all that is written.
   await things.put(`${who} first`, 1);
   await until(life, () => life.seen.has(`${who} first`));
 }
 
-/** Text that no store can make smaller than by a quarter. */
-function noise(length) {
-  return btoa(String.fromCharCode(...crypto.getRandomValues(new Uint8Array((length * 3) / 4))));
+/** Some depend on what is there, some are large, most are neither. */
+async function plainly(life, things, id) {
+  const way = life.asked % 7;
+  if (way === 3) await things.update(id, (old) => (old === undefined ? { id } : { twice: id }));
+  else if (way === 5) await e2e.db.batch((tx) => tx.put(things, id, { id, pad: noise(3000) }));
+  else await things.put(id, { id });
+  life.confirmed.push(id);
 }
 
 async function until(life, ok) {
@@ -102,11 +122,11 @@ export async function landLate() {
   late.close();
 }
 
-/** Resolves when so many more writes are confirmed than now. */
+/** Resolves when so many more writes are settled than now. */
 export async function lives(more = 20) {
   const life = running;
-  const goal = life.confirmed.length + more;
-  await until(life, () => life.confirmed.length >= goal);
+  const goal = life.settled + more;
+  await until(life, () => life.settled >= goal || !life.going);
   return life.failed;
 }
 
@@ -118,26 +138,66 @@ export async function stopLife() {
   await until(life, () => life.subscribed === life.confirmed.length + 1 && life.confirmed.every((id) => life.seen.has(id)));
   life.over.abort();
   for (const stop of life.stops) stop();
-  const { confirmed, failed, twice, hostings } = life;
-  return { confirmed, failed, twice, hostings };
+  return endOf(life);
 }
 
-/** The writes that this page was told are stored. */
-export const confirmedSoFar = () => [...running.confirmed];
+const endOf = (life) => ({ ...accountOf(life), failed: life.failed, twice: life.twice, hostings: life.hostings });
 
-/** How many writes this page was told are stored. */
-export const confirmedCount = () => running.confirmed.length;
+/** From now on it is right if the database ends with this code. */
+export function expectEnd(code) {
+  running.ends = code;
+}
+
+/** Resolves when the database has ended, as was expected, and all has settled. */
+export async function lifeEnded() {
+  const life = running;
+  const { code } = (await e2e.status((s) => s.phase === 'closed')).error;
+  if (code !== life.ends) life.failed.push(`the database ended with ${code}, and not with ${life.ends}`);
+  await Promise.all([life.writing, life.watching, life.subscribing]);
+  return endOf(life);
+}
+
+/** From now on, or no more, it is right that writes are refused as there is no space. */
+export function scarce(is) {
+  running.scarce = is;
+}
+
+/** Resolves when a write was refused after the call. */
+export async function refusal() {
+  const life = running;
+  const goal = life.refused.length + 1;
+  await until(life, () => life.refused.length >= goal);
+  return life.failed;
+}
+
+/** Resolves when so many writes one after the other were not refused. */
+export async function plenty(many) {
+  const life = running;
+  for (let refused = -1; refused !== life.refused.length; ) {
+    refused = life.refused.length;
+    await lives(many);
+  }
+  return life.failed;
+}
+
+/** What a life was told is stored, and what was refused. */
+const accountOf = ({ who, confirmed, summed, fought, refused, bytes }) => ({ who, confirmed: [...confirmed], summed, fought, refused, bytes });
+
+export const accountSoFar = () => accountOf(running);
+
+/** How many writes a life was told are stored, and their bytes. */
+export const scaleOfLife = () => ({ who: running.who, writes: running.settled - running.refused.length, bytes: running.bytes });
 
 /**
- * What is wrong with what was written: everything that was confirmed is there, and nothing was written twice. Histories are looked through
+ * What is wrong with what was written: everything that was confirmed is there, nothing that was refused is, and nothing was written twice. Histories are looked through
  * from an object on, so many of them; left are those behind.
  */
-export async function judgeLives(confirmed, from = 0, many = Infinity) {
+export async function judgeLives(confirmed, refused, from = 0, many = Infinity) {
   const things = e2e.db.collection('things');
   if (from === 0) e2e.there = (await collect(things.scan())).map(({ id, value }) => ({ id, twice: value.twice }));
   const there = new Set(e2e.there.map(({ id }) => id));
   const lost = confirmed.filter((id) => !there.has(id)).map((id) => `${id} is lost`);
-  const doubled = [];
+  const doubled = refused.filter((id) => there.has(id)).map((id) => `${id} was refused, and is there`);
   const slice = e2e.there.slice(from, from + many);
   const judge = async ({ id, twice }) => {
     const written = (await collect(things.history(id))).filter((version) => !version.deleted).length;

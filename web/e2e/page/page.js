@@ -19,7 +19,7 @@ for (const name of address.searchParams.getAll('lacks')) delete globalThis[name]
 
 globalThis.loaded = (async () => {
   e2e.vsync = await import(address.searchParams.get('sdk') ?? '/vsync.js');
-  for (const part of ['./seeing.js', './storm.js', './cities.js', './rounds.js', './lives.js']) Object.assign(e2e, await import(part));
+  for (const part of ['./seeing.js', './storm.js', './cities.js', './rounds.js', './lives.js', './toil.js']) Object.assign(e2e, await import(part));
 })();
 
 /** Tells the test, which is another process: it is called, or asks. */
