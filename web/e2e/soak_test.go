@@ -86,6 +86,7 @@ func TestSoak(t *testing.T) {
 
 func newSoak(t *testing.T, seed uint64) *soak {
 	t.Helper()
+	began := time.Now()
 	w := newWorld(t, func(n int) proxy.Script {
 		return proxy.Plan{Seed: seed + uint64(n), Gap: 250_000, Delays: 5, Stalls: 1, Cuts: 4, MaxDelay: 20 * time.Millisecond, MaxStall: 500 * time.Millisecond}.Script()
 	})
@@ -96,7 +97,7 @@ func newSoak(t *testing.T, seed uint64) *soak {
 	w.hub.Options.Keys, w.hub.Options.Env = keys, []string{"GODEBUG=gctrace=1"}
 	w.hub.Restart()
 	w.site.before["/vsync-worker.js"] = bench
-	s := &soak{world: w, r: mathrand.New(mathrand.NewPCG(seed, 0)), keys: keys, nets: newNets(t, w.hub.Addr()), began: time.Now(),
+	s := &soak{world: w, r: mathrand.New(mathrand.NewPCG(seed, 0)), keys: keys, nets: newNets(t, w.hub.Addr()),
 		decks: map[bool][]*fate{}, happened: map[string]int{}}
 	for i, d := range []*device{anna, bert} {
 		home := []string{"shared", "leader"}[i]
@@ -108,6 +109,8 @@ func newSoak(t *testing.T, seed uint64) *soak {
 		d.load()
 		d.fill()
 	}
+	t.Logf("all is there after %v", time.Since(began).Round(time.Second))
+	s.began = time.Now()
 	return s
 }
 

@@ -89,8 +89,8 @@ async function fight(life, id) {
 async function decide(random) {
   const conflicts = await e2e.db.collection('fought').conflicts.list();
   if (conflicts.length === 0) return;
-  const { sides, ...conflict } = conflicts[random(conflicts.length)];
-  await conflict.pick(sides[random(sides.length)].version);
+  const conflict = conflicts[random(conflicts.length)];
+  await conflict.pick(conflict.sides[random(conflict.sides.length)].version);
 }
 
 const sizeOf = (id, value) => id.length + JSON.stringify(value).length;
@@ -182,14 +182,17 @@ export async function writeBallast(bytes) {
  * garbage, and all that it has taken from the browser.
  */
 export async function weigh() {
-  dispatchEvent(new Event('pagehide')); // the page may be gone soon: it writes pages
+  const ballast = e2e.db.collection('ballast');
+  const readAll = async () => {
+    for (let n = 0, many = 250; many === 250; n += many) many = (await ballast.query({ from: String(n).padStart(6, '0'), limit: 250 })).length;
+  };
+  dispatchEvent(new Event('pagehide')); // the page may be gone soon: pages are written
+  await readAll();
   const before = await ask('weigh');
-  if (!before) return null;
-  for (let after = before, tries = 0; ; tries++) {
-    if (after.of !== before.of) return null;
-    if (after.collections >= before.collections + 2 || tries === 10) return after;
-    for (let n = 0, many = 250; many === 250; n += many) many = (await e2e.db.collection('ballast').query({ from: String(n).padStart(6, '0'), limit: 250 })).length;
+  let after = before;
+  for (let tries = 0; tries < 10 && after?.of === before?.of && after?.collections < before?.collections + 2; tries++) {
+    await readAll();
     after = await ask('weighed');
-    if (!after) return null;
   }
+  return after?.of === before?.of ? (after ?? null) : null;
 }
