@@ -309,7 +309,7 @@ func (l *soaked) clearData() {
 	p := l.tabs[0]
 	var was, is, fence string
 	p.js(&was, `return db.device`)
-	p.js(&fence, `return await e2e.fence('before data was cleared')`)
+	p.js(&fence, `return await e2e.hurried(e2e.fence('before data was cleared'))`)
 	p.storage(func(ctx context.Context, target *chromedp.Target) error {
 		_, err := cdp.Call(ctx, target, storage.ClearDataForOrigin, storage.ClearDataForOriginParams{Origin: l.origin(), StorageTypes: "indexeddb"})
 		return err
@@ -320,7 +320,7 @@ func (l *soaked) clearData() {
 	if is == was {
 		l.t.Errorf("%s is %s, as before its data was cleared", l.device.name, is)
 	}
-	p.js(nil, `await e2e.sees([args[0]])`, fence)
+	p.js(nil, `await e2e.hurried(e2e.sees([args[0]]))`, fence)
 }
 
 // logout has the user leave in the middle of writes, and the same one, or another, come after him. What was not sent stays for when he comes back.

@@ -66,7 +66,7 @@ func TestSoak(t *testing.T) {
 		seed = uint64(time.Now().UnixNano())
 	}
 	t.Logf("-args -seed %d -minutes %v", seed, *minutesFlag)
-	s := newSoak(t, seed)
+	s := newSoak(t, seed, ballast)
 	defer s.report() // also of what has failed
 	length := time.Duration(*minutesFlag * float64(time.Minute))
 	s.goOn(length * 2 / 5)
@@ -84,7 +84,7 @@ func TestSoak(t *testing.T) {
 	}
 }
 
-func newSoak(t *testing.T, seed uint64) *soak {
+func newSoak(t *testing.T, seed uint64, ballast int) *soak {
 	t.Helper()
 	began := time.Now()
 	w := newWorld(t, func(n int) proxy.Script {
@@ -106,7 +106,7 @@ func newSoak(t *testing.T, seed uint64) *soak {
 	}
 	for _, d := range s.all {
 		d.login("ada")
-		d.load()
+		d.load(ballast)
 		d.fill()
 	}
 	t.Logf("all is there after %v", time.Since(began).Round(time.Second))
@@ -115,7 +115,7 @@ func newSoak(t *testing.T, seed uint64) *soak {
 }
 
 // load has a device know the rules, and have what is there before anything else, by a way that nobody spoils.
-func (l *soaked) load() {
+func (l *soaked) load(ballast int) {
 	l.t.Helper()
 	p := l.visit(l.device)
 	p.js(nil, `e2e.feed = args[0]`, "ws://"+l.hub.Addr())
@@ -275,13 +275,13 @@ func (l *soaked) login(subject string) {
 func (l *soaked) everybody() {
 	l.t.Helper()
 	p := l.tabs[0]
-	p.js(nil, `await db.synced()`)
+	p.js(nil, `await e2e.hurried(db.synced())`)
 	for _, other := range slices.Sorted(maps.Keys(l.others)) {
 		me := l.subject
 		p.js(nil, `await vsync.logout(e2e.name)`)
 		l.login(other)
 		l.openIn(p)
-		p.js(nil, `await db.synced(); await vsync.logout(e2e.name)`)
+		p.js(nil, `await e2e.hurried(db.synced()); await vsync.logout(e2e.name)`)
 		l.login(me)
 		for _, p := range l.tabs {
 			l.openIn(p)

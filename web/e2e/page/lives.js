@@ -151,7 +151,13 @@ export function expectEnd(code) {
 /** Resolves when the database has ended, as was expected, and all has settled. */
 export async function lifeEnded() {
   const life = running;
+  const dump = setTimeout(async () => {
+    const locks = await navigator.locks.query();
+    const ask = (what) => new Promise((said) => { const b = new BroadcastChannel('bench'); b.onmessage = ({ data }) => data.of && said(data); b.postMessage(what); setTimeout(said, 3000, 'silent'); });
+    console.error('DUMP', JSON.stringify({ now: Date.now(), said: await ask('weighed'), idb: await indexedDB.databases(), held: locks.held.map((l) => l.name + ' ' + l.mode), pending: locks.pending.map((l) => l.name) }));
+  }, 15000);
   const { code } = (await e2e.status((s) => s.phase === 'closed')).error;
+  clearTimeout(dump);
   if (code !== life.ends) life.failed.push(`the database ended with ${code}, and not with ${life.ends}`);
   await Promise.all([life.writing, life.watching, life.subscribing]);
   return endOf(life);

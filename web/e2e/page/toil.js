@@ -152,6 +152,12 @@ function ask(what) {
 /** Sets the engine's clock so many ms off. */
 export const sleepUntil = async (off) => Boolean(await ask({ off }));
 
+/** Waits, and has the browser say that there is a network: a device waits for up to a minute behind connections that broke one after the other. */
+export async function hurried(promise) {
+  const again = setInterval(() => dispatchEvent(new Event('online')), 1000);
+  return await promise.finally(() => clearInterval(again));
+}
+
 /** Has the engine's connection to IndexedDB closed, as browsers do; whether one was there. */
 export const hangUp = async (how) => Boolean((await ask({ hangUp: how }))?.used);
 
