@@ -33,7 +33,7 @@ usage: ./build.sh <command>
   sim --rules …   any of these with field rules in every history; else in every second
   sim --mutants   put known defects into the engine, one at a time: the simulation has to find each in ten seconds
   soak            tabs of two browsers write for ten minutes while all befalls them that befalls tabs; nothing may be lost, doubled, or grow:
-                  memory and storage are measured; --minutes M, --seed N
+                  memory and storage are measured; in less than eight minutes that proves nothing; --minutes M, --seed N
   bench           all benchmarks, those of IndexedDB in Chromium, as tables in build/bench.txt
   bench web       the longest task of pages that write and take up 100,000 objects; --objects N
   bench edge      the hub in a Durable Object against one in plain JavaScript, in workerd, and what a month of it costs; as tables in

@@ -75,7 +75,7 @@ const bench = `{
 	bench.onmessage = ({ data }) => {
 		if (!memory) return;
 		if (data === 'weigh') least = Infinity;
-		if (data === 'weigh' || data === 'weighed') bench.postMessage({ of, off, writes: writes.size, collections, live: least * 2 ** 20, held: memory.buffer.byteLength });
+		if (data === 'weigh' || data === 'weighed') bench.postMessage({ of, collections, live: least * 2 ** 20, held: memory.buffer.byteLength });
 		if (data.off !== undefined) bench.postMessage({ of, now: Real.now() + (off = data.off) });
 		if (data.hangUp && used) { // of several writes under way, nobody could tell what became of each
 			next = how[data.hangUp];

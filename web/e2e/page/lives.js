@@ -151,13 +151,7 @@ export function expectEnd(code) {
 /** Resolves when the database has ended, as was expected, and all has settled. */
 export async function lifeEnded() {
   const life = running;
-  const dump = setTimeout(async () => {
-    const locks = await navigator.locks.query();
-    const ask = (what) => new Promise((said) => { const b = new BroadcastChannel('bench'); b.onmessage = ({ data }) => data.of && said(data); b.postMessage(what); setTimeout(said, 3000, 'silent'); });
-    console.error('DUMP', JSON.stringify({ now: Date.now(), said: await ask('weighed'), idb: await indexedDB.databases(), held: locks.held.map((l) => l.name + ' ' + l.mode), pending: locks.pending.map((l) => l.name) }));
-  }, 15000);
   const { code } = (await e2e.status((s) => s.phase === 'closed')).error;
-  clearTimeout(dump);
   if (code !== life.ends) life.failed.push(`the database ended with ${code}, and not with ${life.ends}`);
   await Promise.all([life.writing, life.watching, life.subscribing]);
   return endOf(life);
@@ -200,7 +194,7 @@ export const scaleOfLife = () => ({ who: running.who, writes: running.settled - 
  */
 export async function judgeLives(confirmed, refused, from = 0, many = Infinity) {
   const things = e2e.db.collection('things');
-  if (from === 0) e2e.there = (await collect(things.scan())).map(({ id, value }) => ({ id, twice: value.twice }));
+  if (from === 0) e2e.there = (await collect(things.scan())).map(({ id, value }) => ({ id, twice: value.twice, sum: value.sum }));
   const there = new Set(e2e.there.map(({ id }) => id));
   const lost = confirmed.filter((id) => !there.has(id)).map((id) => `${id} is lost`);
   const doubled = refused.filter((id) => there.has(id)).map((id) => `${id} was refused, and is there`);

@@ -1,15 +1,12 @@
 // Writes of every kind, at random, each with a token of its own by which it is found in the end, once:
 //
 //	things   an object that nobody else writes: by put, update or batch; its id is the token
-//	sums     objects of which all lives of all devices take their turn to add one, n, and their token, by: fields rules merge
+//	sums     objects of which all lives of all devices take their turn to add one, n, and their token, by: field rules merge
 //	fought   objects over which all lives fight, by batches of some puts and deletions, of which the token is the note
 
 import { collect } from './seeing.js';
 
 const { e2e } = globalThis;
-
-/** What has to be said of the collections when the database is opened. */
-export const rules = { sums: { version: 1, conflict: { n: 'counter', by: 'set' } } };
 
 const foughtIDs = 30;
 
@@ -21,10 +18,7 @@ export function noise(length) {
   return btoa(String.fromCharCode(...crypto.getRandomValues(new Uint8Array((length * 3) / 4))));
 }
 
-/**
- * One write. What it was, it notes with the life when it is confirmed; a write that is refused was not written. Sums are added to when their rules are in
- * force.
- */
+/** One write. What it was, it notes with the life when it is confirmed. Sums are added to when their rules are in force. */
 export async function toil(life, id) {
   const { random } = life;
   const way = random(20);
@@ -48,21 +42,22 @@ function made(life, id, value) {
   life.bytes += sizeOf(id, value);
 }
 
-/** Adds one to a sum that others add to; joined: in one batch with a thing. */
+/** Adds one to a sum that others add to; joined: in one batch with a thing, and the token says so. */
 async function add(life, id, joined) {
+  const token = joined ? `${id}+` : id;
   const sums = e2e.db.collection('sums');
   const things = e2e.db.collection('things');
   const sum = `sum ${Math.floor(Date.now() / sumTime)}`;
   let value;
-  const more = (old = { n: 0, by: [] }) => (value = { n: old.n + 1, by: [...old.by, id] });
+  const more = (old = { n: 0, by: [] }) => (value = { n: old.n + 1, by: [...old.by, token] });
   if (joined) {
     await e2e.db.batch(async (tx) => {
       tx.put(sums, sum, more(await tx.get(sums, sum)));
-      tx.put(things, id, { id });
+      tx.put(things, id, { id, sum });
     });
-    made(life, id, { id });
+    made(life, id, { id, sum });
   } else await sums.update(sum, more);
-  life.summed.push(id);
+  life.summed.push(token);
   life.bytes += sizeOf(sum, value);
 }
 
@@ -95,7 +90,7 @@ async function decide(random) {
 
 const sizeOf = (id, value) => id.length + JSON.stringify(value).length;
 
-/** What is wrong with the sums: each token that was confirmed, and what a batch has written beside a thing, is in one of them, and all of them count right. */
+/** What is wrong with the sums: each counts the tokens that it has, and each token that was confirmed is in one of them, once. */
 export async function judgeSums(confirmed) {
   const wrong = [];
   const there = new Set();
@@ -106,6 +101,9 @@ export async function judgeSums(confirmed) {
       there.add(token);
     }
   }
+  const joined = new Set(e2e.there.filter(({ sum }) => sum).map(({ id }) => `${id}+`)); // that is of judgeLives, which comes first
+  for (const token of joined) if (!there.has(token)) wrong.push(`${token} was written in part: it is missing in the sums`);
+  for (const token of there) if (token.endsWith('+') && !joined.has(token)) wrong.push(`${token} was written in part: the thing is missing`);
   for (const token of confirmed) if (!there.has(token)) wrong.push(`${token} is missing in the sums`);
   return { wrong, there: there.size };
 }
