@@ -148,8 +148,10 @@ func (s *soak) goOn(until time.Duration) {
 		}
 		d.renew()
 		if time.Since(s.began) >= next {
+			from := time.Since(s.began)
 			s.sample()
-			next = max(next+step, time.Since(s.began)+step/2)
+			took := time.Since(s.began) - from
+			next = time.Since(s.began) + max(step-took, 3*took) // most of the time is for what happens
 		}
 	}
 }
