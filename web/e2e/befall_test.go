@@ -211,14 +211,11 @@ func (l *soaked) turn(net string) {
 	l.turned = net != ""
 	l.s.nets.portal.set(l.s.nets.answers[l.s.r.IntN(len(l.s.nets.answers))])
 	road.Turn(map[string]string{"portal": l.s.nets.portalAt, "mute": l.s.nets.muteAt, "": l.s.nets.hub}[net])
-	if l.s.r.IntN(2) == 0 {
-		p.js(nil, `dispatchEvent(new Event('online'))`) // the browser knows
-	}
 	switch net {
 	case "portal":
-		p.js(nil, `await e2e.status((s) => s.error?.code === 'OFFLINE' && /sign in|proxy|network/i.test(s.error.message))`)
+		p.js(nil, `await e2e.hurried(e2e.status((s) => s.error?.code === 'OFFLINE' && /sign in|network/.test(s.error.message)))`)
 	case "mute":
-		p.js(nil, `await e2e.status((s) => s.waiting?.for === 'welcome')`)
+		p.js(nil, `await e2e.hurried(e2e.status((s) => s.waiting?.for === 'welcome'))`)
 	}
 	l.goOn()
 }
