@@ -488,6 +488,45 @@ func TestStorageTakenAway(t *testing.T) {
 	b.refused(b.say(port.Get, "docs", "a"), "VERSION")
 }
 
+// Who was about to tell a status when the database ended tells it to nobody: the end is the last that a page hears.
+func TestTheEndIsTheLastStatus(t *testing.T) {
+	e, p := newEngine(t, nil)
+	a := e.tab(t)
+	a.hello("notes")
+	a.put("a", 1)
+	db := e.current()
+	last := func(what string) {
+		t.Helper()
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		var s map[string]any
+		for _, f := range a.frames {
+			if number(f[0]) == port.Status {
+				s = f[2].(map[string]any)
+			}
+		}
+		if s["code"] != "STORAGE_LOST" {
+			t.Errorf("%s: the last status is %v", what, s)
+		}
+	}
+	db.board.mu.Lock() // a status is being read
+	p.open["notes"].lost(store.ErrLost)
+	for db.ended() == nil {
+		runtime.Gosched()
+	}
+	db.board.told = status{}
+	db.board.mu.Unlock()
+	if err := e.enter(t.Context()); err != nil { // all of it has ended then
+		t.Fatal(err)
+	}
+	<-e.gate
+	last("of its own accord")
+	db.tell()
+	last("after a sync")
+	db.greet(a.p)
+	last("greeted")
+}
+
 func TestTokensComeFromPages(t *testing.T) {
 	tokens := make(chan string, 10)
 	dial := func(ctx context.Context, url string) (wire.Conn, error) {

@@ -24,6 +24,7 @@ type Port struct {
 	mu      sync.Mutex
 	packets [][]byte
 	gone    bool // the page vanished
+	over    bool // it was told that its database is closed
 	token   bool // it can be asked for a token
 	calls   map[uint64]*call
 	asked   map[uint64]chan answer
@@ -105,6 +106,16 @@ func (p *Port) write(frame []byte) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.ctx.Err() == nil {
+		p.send(frame)
+	}
+}
+
+// tell sends a STATUS. None follows that of the end: a status may take long to be read, and the end does not wait for it.
+func (p *Port) tell(frame []byte, last bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.ctx.Err() == nil && !p.over {
+		p.over = last
 		p.send(frame)
 	}
 }
@@ -278,8 +289,8 @@ func (p *Port) close(n uint64) {
 
 // ended tells the page that its database is closed. Its requests fail from now on.
 func (p *Port) ended(why *core.Error) {
-	p.write(msgpack.AppendStr(msgpack.AppendStr(msgpack.AppendStr(msgpack.AppendStr(msgpack.AppendStr(msgpack.AppendStr(
-		msgpack.AppendMap(port.Frame(nil, port.Status, 0, 1), 3), "phase"), "closed"), "code"), string(why.Code)), "message"), why.Message))
+	p.tell(msgpack.AppendStr(msgpack.AppendStr(msgpack.AppendStr(msgpack.AppendStr(msgpack.AppendStr(msgpack.AppendStr(
+		msgpack.AppendMap(port.Frame(nil, port.Status, 0, 1), 3), "phase"), "closed"), "code"), string(why.Code)), "message"), why.Message), true)
 }
 
 // begin notes a call that may be cancelled.

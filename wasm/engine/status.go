@@ -77,7 +77,7 @@ func (db *database) greet(p *Port) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	s := db.status()
-	p.write(s.frame(b.problems))
+	p.tell(s.frame(b.problems), false)
 }
 
 // tellStatus tells the pages what has changed, until the database is closed, and writes checkpoints when it is quiet.
@@ -128,7 +128,7 @@ func (db *database) tell() {
 	ports := db.list()
 	db.mu.Unlock()
 	for _, p := range ports {
-		p.write(frame)
+		p.tell(frame, false)
 	}
 }
 
@@ -148,7 +148,7 @@ func (db *database) tellStorage() {
 	ports := db.list()
 	db.mu.Unlock()
 	for _, p := range ports {
-		p.write(frame)
+		p.tell(frame, false)
 	}
 }
 
