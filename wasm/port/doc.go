@@ -119,7 +119,8 @@
 //	         [[VERSION, code str, message str, TIME, [[COLLECTION, KEY, value | nil (deletes)] …]] …]
 //
 // A code is one of the SDK's ErrorCode, CHANGED, or INTERNAL. After a page was told that the database is closed (STATUS with phase
-// "closed", because another page destroyed it or its storage is gone), every request of it fails with CLOSED or STORAGE_LOST.
+// "closed", because another page destroyed it or its storage is gone), it gets no other STATUS, and every request of it fails with CLOSED
+// or STORAGE_LOST.
 //
 // A frame that cannot be read ends the port: FAIL 0, "PROTOCOL", and nothing follows. Page and engine come from one build, but a tab
 // may be older than the worker that another tab has started: HELLO with a lower protocol is answered FAIL "VERSION". With a higher one it
