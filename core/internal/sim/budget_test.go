@@ -47,12 +47,21 @@ func (l *look) found(by string, f *Failure) {
 	l.t.Errorf("found: %s, %s: %.150s", l.cost(), by, line)
 }
 
+// wholeStores are seeds in whose histories no store is damaged while it is in use: defects that do not need it come up sooner there.
+func wholeStores(i uint64) uint64 {
+	seed := *firstSeed + i
+	if *withRules {
+		return ruledSeed(seed)
+	}
+	return seed
+}
+
 func (l *look) seeds() bool {
 	n, end := 3, spent()+*budget
 	if *budget > 0 {
 		n = math.MaxInt
 	}
-	stats, failures, _ := manySeeds(seeds(*firstSeed), n, 1, func() bool { return *budget > 0 && spent() > end })
+	stats, failures, _ := manySeeds(wholeStores, n, 1, func() bool { return *budget > 0 && spent() > end })
 	l.lived += stats["histories"]
 	if len(failures) > 0 {
 		l.found(fmt.Sprintf("seed %d", failures[0].Seed%ruledSeeds), failures[0])
