@@ -436,6 +436,9 @@ func (r *Replica) writeShown(s *stage, unlike []unlikeRow) error {
 			return err
 		}
 		if len(again) > 0 && again[0].key.Collection == change.RulesCollection {
+			for j := range again { // later than what is lost: in force are these then, for who has that and for who comes new
+				again[j].leaf.Stamp = min(again[j].leaf.Stamp+1, change.MaxNumber)
+			}
 			rules = append(rules, again...)
 		} else {
 			others = append(others, again...)

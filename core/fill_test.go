@@ -339,3 +339,58 @@ func TestPartsAreHandedBack(t *testing.T) {
 		w.hub.refolded()
 	}
 }
+
+// Rules are lost in a hole that is filled, wherever the engine dies that does it: who had them, who comes new and the hub agree on what is in force.
+func TestRulesInAHole(t *testing.T) {
+	w, _, _ := feedWorld(t)
+	var all []*node
+	for i := range 5 {
+		n := w.device()
+		n.pull()
+		if _, is, err := n.SetRules(w.ctx, fmt.Sprint("r", i), value(townRules)); err != nil || !is {
+			t.Fatal(is, err)
+		}
+		n.push()
+		n.pull()
+		all = append(all, n)
+	}
+	if err := w.hub.Checkpoint(w.ctx); err != nil {
+		t.Fatal(err)
+	}
+	rows := segmentsOf(t, w.hub)
+	w.hub.Kill()
+	damaged := w.hub.flipped(t, rows[len(rows)-1].Key)
+	for at, fired := 1, true; fired; at++ {
+		fired = false
+		for _, do := range []store.FaultKind{store.CrashBefore, store.CrashAfter} {
+			inner := damaged.st.Clone()
+			broken := store.NewFaulty(inner, store.Fault{On: store.Commits, N: at, Do: do})
+			c := damaged.config()
+			c.Repair = true
+			if r, err := Open(w.ctx, broken, c); err == nil {
+				r.Kill()
+			}
+			fired = fired || broken.Fired() > 0
+			w.hub = &node{w: w, st: inner.Clone(), role: RoleHub, feed: true}
+			w.hub.mendedOpen(t)
+			w.hub.check()
+			w.hub.refolded()
+			fresh := w.device()
+			old := &node{w: w, st: all[0].st.Clone(), feed: true}
+			old.open()
+			w.sync(old, fresh)
+			want := string(appendRules(nil, w.hub.head.rules))
+			if len(w.hub.head.rules) != len(all) {
+				t.Fatalf("commit %d: %d rules are in force", at, len(w.hub.head.rules))
+			}
+			for _, n := range []*node{old, fresh, w.hub} {
+				n.crash()
+				n.check()
+				if got := string(appendRules(nil, n.head.rules)); got != want {
+					t.Fatalf("commit %d: in force is %q, and at the hub %q", at, got, want)
+				}
+			}
+			w.hub.Kill()
+		}
+	}
+}

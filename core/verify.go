@@ -3,6 +3,7 @@ package core
 import (
 	"bytes"
 	"cmp"
+	"slices"
 	"strings"
 
 	"vsync/core/change"
@@ -164,6 +165,9 @@ func (c *checker) superblock() (each func(h *head), err error) {
 		}
 		if leaves(c.head.rewinds, sb.head.commit, sb.head.marker.Seq) { // it stood where the feed was left, whose rules are not folded
 			h.rules = sb.head.rules
+		}
+		if slices.ContainsFunc(c.head.fills, func(f fill) bool { return f.commit > h.commit }) { // it was written when the hole was not filled
+			h.rules, h.trials = sb.head.rules, sb.head.trials
 		}
 		if h.commit == sb.head.commit && !sameHead(&h, &sb.head) {
 			c.report.add(Finding{Scope: ScopeSuperblock, Row: superblockRow, Reason: fmt.Sprintf("what it says of commit %d is not what the log says", h.commit)})
