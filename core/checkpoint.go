@@ -27,10 +27,10 @@ func (r *Replica) TryCheckpoint(ctx context.Context) (done bool, err error) {
 // errReaders ends a checkpoint that would have taken their place from readers.
 var errReaders = errors.New("core: a reader stands in an older state")
 
-// checkpointAll runs a whole pass.
-func (r *Replica) checkpointAll(ctx context.Context, patient bool) error {
+// checkpointAll runs a whole pass, which power does not take where that is asked for.
+func (r *Replica) checkpointAll(ctx context.Context, q *request) error {
 	r.mu.Lock()
-	if patient && r.tables.Behind() {
+	if q.patient && r.tables.Behind() {
 		r.mu.Unlock()
 		return errReaders
 	}
@@ -40,13 +40,13 @@ func (r *Replica) checkpointAll(ctx context.Context, patient bool) error {
 	if r.tables.Busy() {
 		r.tables.GiveUpSnapshots()
 	}
-	clean := r.head.commit == r.cpDone && !r.mendDue()
+	clean := r.head.commit == r.cpDone && !r.mendDue() && !q.strict
 	if !clean {
 		r.begin()
 	}
 	r.mu.Unlock()
 	for !clean {
-		done, err := r.step(ctx)
+		done, err := r.step(ctx, q.strict)
 		if err != nil {
 			r.giveUpPass(err)
 			return err
@@ -77,7 +77,7 @@ func (r *Replica) checkpointStep(ctx context.Context) {
 	if idle {
 		return
 	}
-	if _, err := r.step(ctx); err != nil {
+	if _, err := r.step(ctx, false); err != nil {
 		r.giveUpPass(err)
 	}
 }
@@ -92,7 +92,7 @@ func (r *Replica) giveUpPass(err error) {
 
 // step writes the next pages; with the last of them the superblock, which is what makes the checkpoint count. With those before it, the
 // superblock that counts says anew of which commit pages may be: a log that ends before that has lost its end.
-func (r *Replica) step(ctx context.Context) (done bool, err error) {
+func (r *Replica) step(ctx context.Context, strict bool) (done bool, err error) {
 	r.mu.Lock()
 	cp, h := r.cp, r.head
 	r.mu.Unlock()
@@ -106,6 +106,9 @@ func (r *Replica) step(ctx context.Context) (done bool, err error) {
 	}
 	summarised, sb := func() {}, new(r.super)
 	if cp.Done() {
+		if strict { // and so all steps before
+			tx.Durability = store.Strict
+		}
 		start := r.log.Start(r.cpFrom.commit)
 		summarised = r.log.Summaries(tx, start)
 		if err := r.asideSummaries(ctx, tx); err != nil {

@@ -97,7 +97,7 @@ func (r *Replica) lead() {
 			continue
 		}
 		if len(group) == 1 && group[0].checkpoint {
-			group[0].done <- r.checkpointAll(context.Background(), group[0].patient)
+			group[0].done <- r.checkpointAll(context.Background(), group[0])
 			continue
 		}
 		r.commit(group)

@@ -95,7 +95,7 @@ func (r *Replica) repair(ctx context.Context, c *checker) error {
 	if err := r.rebuild(ctx, c.rows); err != nil {
 		return err
 	}
-	return r.Checkpoint(ctx)
+	return r.submit(ctx, &request{checkpoint: true, strict: true}) // what is said to be mended stays so
 }
 
 // distrust builds a page anew that was found damaged. It may be whole in memory, so that nobody else meets that.

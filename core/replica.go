@@ -280,7 +280,7 @@ func (r *Replica) end() error {
 	// Nobody leads now, and nobody will. Without a checkpoint the next opening replays the log.
 	if r.alive() == nil {
 		r.endTrials()
-		_ = r.checkpointAll(context.Background(), false)
+		_ = r.checkpointAll(context.Background(), &request{})
 	}
 	r.mu.Lock()
 	if r.news != nil {

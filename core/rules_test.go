@@ -41,7 +41,7 @@ func TestRulesAtReplayWithNewerPages(t *testing.T) {
 		b.mu.Lock()
 		b.begin()
 		b.mu.Unlock()
-		if done, err := b.step(w.ctx); done || err != nil {
+		if done, err := b.step(w.ctx, false); done || err != nil {
 			t.Fatal(done, err)
 		}
 		shown := b.dump()

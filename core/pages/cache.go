@@ -83,6 +83,34 @@ func (c *cache) exactLow(p *page) (string, bool) {
 	return string(p.low), true
 }
 
+// fenceBefore returns the greatest fence before a row, of the pages of its table that are here; "" if there is none.
+func (c *cache) fenceBefore(row []byte) (fence string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.byRow.Descend(string(row), func(k string, v *cached) bool {
+		if k == string(row) {
+			return true
+		}
+		if v.p.row[1] == row[1] {
+			fence = v.p.fence
+		}
+		return false
+	})
+	return fence
+}
+
+// rows are the keys of the pages that are here.
+func (c *cache) rows() map[string]bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	out := map[string]bool{}
+	c.byRow.Scan(func(k string, _ *cached) bool {
+		out[k] = true
+		return true
+	})
+	return out
+}
+
 // add keeps a page of which the store has said that key belongs to it. What was known of the row before is forgotten: it may have
 // been of the page as it was before a commit whose end was not heard of yet, and other keys belonged to that.
 func (c *cache) add(p *page, key string, exact bool) {

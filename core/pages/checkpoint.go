@@ -82,6 +82,9 @@ func (c *Checkpoint) Step(ctx context.Context, tx *store.Tx, stamp Stamp, maxByt
 	s := &step{tx: tx, stamp: stamp}
 	first, cursor := len(tx.Ops), c.cursor
 	c.done = false
+	c.t.mu.Lock()
+	c.t.stepping = true
+	c.t.mu.Unlock()
 	for s.bytes < maxBytes && !s.full {
 		key, ok := c.next(cursor)
 		if !ok {
@@ -124,7 +127,7 @@ func (t *Tables) finish(s *step) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.letGo(s.moved)
-	t.flushes++
+	t.flushes, t.stepping = t.flushes+1, false
 	t.flushed = s.stamp
 	for _, table := range s.lastTables() {
 		t.lasts[table] = true
@@ -182,7 +185,11 @@ func (t *Tables) writePage(ctx context.Context, s *step, first string, maxBytes 
 	if p != nil {
 		row = p.row
 	}
-	low, err := t.lowOf(ctx, p, row)
+	var low string
+	err = t.mending(ctx, func() (err error) {
+		low, err = t.lowOf(ctx, p, row)
+		return err
+	})
 	if err != nil {
 		return err
 	}
@@ -348,7 +355,8 @@ func (t *Tables) emitPage(s *step, row []byte, stamp Stamp, low string, es []ent
 	s.written = append(s.written, p)
 }
 
-// lowOf returns the fence of the page before the row of p, "" for the first. Without a page it is that of the last one.
+// lowOf returns the fence of the page before the row of p, "" for the first. Without a page it is that of the last one. A page before that is
+// missing is damage: it is called by steps alone, so that the store has what is cached. It runs within mending.
 func (t *Tables) lowOf(ctx context.Context, p *page, row []byte) (string, error) {
 	if p != nil {
 		if p.held != nil {
@@ -358,7 +366,15 @@ func (t *Tables) lowOf(ctx context.Context, p *page, row []byte) (string, error)
 			return low, nil
 		}
 	}
-	return t.fenceBefore(ctx, row)
+	low, err := t.fenceBefore(ctx, row)
+	known := t.cache.fenceBefore(row)
+	if p != nil {
+		known = max(known, string(p.low))
+	}
+	if err == nil && known > low { // else the page would be written as if there had been none, and all that it held be gone
+		err = &CorruptError{Row: rowOf(row[1], known), Problem: "it is missing, and it was there"}
+	}
+	return low, err
 }
 
 // fenceBefore returns the greatest fence of a table before a row, "" if there is none.

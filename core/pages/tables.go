@@ -30,16 +30,17 @@ type Tables struct {
 	st    store.Store
 	cache *cache
 
-	mu      sync.RWMutex
-	mem     *btree.Map[string, *cell] // key: table byte ‖ key
-	bytes   int                       // keys and values in mem
-	flushes uint64                    // steps that moved entries from mem to pages
-	changes uint64                    // of entries, counted
-	pins    map[uint64]int            // snapshots that want the pages unchanged, by the changes they have
-	retired uint64                    // snapshots with fewer changes than this are gone
-	none    map[byte]string           // by table: the smallest key for which, since the last flush, the store had no page
-	inc     uint64                    // incarnation, for the names of overflow rows
-	over    uint32                    // overflow entries made by this incarnation
+	mu       sync.RWMutex
+	mem      *btree.Map[string, *cell] // key: table byte ‖ key
+	bytes    int                       // keys and values in mem
+	flushes  uint64                    // steps that moved entries from mem to pages
+	changes  uint64                    // of entries, counted
+	stepping bool                      // a step may be in the store of which nothing here knows yet
+	pins     map[uint64]int            // snapshots that want the pages unchanged, by the changes they have
+	retired  uint64                    // snapshots with fewer changes than this are gone
+	none     map[byte]string           // by table: the smallest key for which, since the last flush, the store had no page
+	inc      uint64                    // incarnation, for the names of overflow rows
+	over     uint32                    // overflow entries made by this incarnation
 
 	mender  Mender
 	mends   sync.Mutex    // one page is mended at a time; taken before mu

@@ -7,6 +7,7 @@ import (
 	"hash/crc32"
 
 	"vsync/core/fmt"
+	"vsync/core/order"
 	"vsync/core/store"
 )
 
@@ -25,11 +26,14 @@ func (t *Tables) Verify(ctx context.Context, commit uint64) ([]Fault, error) {
 		t.mu.RLock()
 		flushes := t.flushes
 		t.mu.RUnlock()
-		v := &verifier{t: t, commit: commit, refs: map[string]overflowRef{}}
+		v := &verifier{t: t, commit: commit, refs: map[string]overflowRef{}, cached: t.cache.rows()}
 		err := v.run(ctx)
 		t.mu.RLock()
-		same := t.flushes == flushes
+		same, between := t.flushes == flushes, t.stepping
 		t.mu.RUnlock()
+		if err == nil && same && !between {
+			v.gone()
+		}
 		if err != nil || same || try == mendTries {
 			return v.faults, err
 		}
@@ -43,6 +47,7 @@ type verifier struct {
 	table  byte                   // of the page before
 	fence  string                 // of the page before
 	faults []Fault
+	cached map[string]bool // rows that are in memory, and were not seen yet
 
 	over overflowRef // the value whose rows are read
 	ref  string
@@ -81,6 +86,7 @@ func (v *verifier) run(ctx context.Context) error {
 		if _, ok, err := v.t.st.Get(ctx, lastRow(table)); err != nil {
 			return err
 		} else if !ok {
+			delete(v.cached, string(lastRow(table)))
 			v.find(Fault{Row: lastRow(table), Problem: noLast(table).(*CorruptError).Problem})
 		}
 	}
@@ -95,7 +101,15 @@ func (v *verifier) run(ctx context.Context) error {
 	return nil
 }
 
+// gone finds rows missing of which only memory knows: before a table has a last page, nothing stored does.
+func (v *verifier) gone() {
+	for _, row := range order.Keys(v.cached) {
+		v.find(Fault{Row: []byte(row), Problem: "it is missing, and it was there"})
+	}
+}
+
 func (v *verifier) page(r store.Row) {
+	delete(v.cached, string(r.Key))
 	p, err := decodePage(r.Key, r.Value)
 	if err != nil {
 		v.find(Fault{Row: r.Key, Problem: err.(*CorruptError).Problem})
@@ -108,6 +122,7 @@ func (v *verifier) page(r store.Row) {
 		v.table, v.fence = p.row[1], ""
 	}
 	if low := string(p.low); low > v.fence {
+		delete(v.cached, string(rowOf(v.table, low)))
 		v.find(Fault{Row: rowOf(v.table, low), Problem: "it is missing, and the page after it says that it was there"})
 	}
 	if p.stamp.Commit > v.commit {

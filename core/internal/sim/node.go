@@ -78,7 +78,10 @@ func (n *node) faults() []store.Fault {
 		return n.s.sweep.faults(n)
 	}
 	plan := n.s.storeFaults(n)
-	if n.repair || n.hurt != nil && n.hurt.unseen() {
+	if n.hurt != nil && n.hurt.unseen() {
+		return nil // it is checked and repaired at once, which nothing is to keep it from
+	}
+	if n.repair {
 		plan = calmly(plan)
 	}
 	return plan
