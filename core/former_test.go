@@ -182,7 +182,7 @@ func TestBatchOfAFormerIdThatTheHubLost(t *testing.T) {
 	}
 	w.sync(a, b)
 	for _, n := range []*node{a, b, w.hub} {
-		n.want("k", "2!")
+		n.want("k", "2")
 		n.want("x", "over nothing")
 		n.crash()
 	}

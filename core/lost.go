@@ -7,6 +7,7 @@ import (
 
 	"vsync/core/change"
 	"vsync/core/objects"
+	"vsync/core/store"
 )
 
 // An own batch that was not sent yet may stand in a segment that is damaged. What it wrote is in the pages still, as far as nothing
@@ -69,7 +70,7 @@ func (r *Replica) sameWay(ctx context.Context, h *head, w Welcome) (bool, error)
 	return err == nil && header.Follows(w.LastHash) == nil, typed(err, "connecting")
 }
 
-// remains makes batches of what the pages show of lost ones.
+// remains makes batches of what the pages show of lost ones, and lists these as damaged.
 func (r *Replica) remains(s *stage, lost []change.Version) (map[change.Version]*change.Batch, error) {
 	out := map[change.Version]*change.Batch{}
 	if len(lost) == 0 {
@@ -77,6 +78,10 @@ func (r *Replica) remains(s *stage, lost []change.Version) (map[change.Version]*
 	}
 	for _, v := range lost {
 		out[v] = &change.Batch{Header: change.Header{Device: v.Device, Gen: v.Gen, Note: "what was left of " + v.String()}}
+		tx := &store.Tx{}
+		putAside(tx, quarantined{inc: r.inc, number: r.harm.number(), Finding: Finding{Scope: ScopeSegment, Missing: true, What: v.String(), Time: r.cfg.Now(), Commit: s.state.commit,
+			Reason: "the batch " + v.String() + ", which was not sent, cannot be read: what the pages showed of it was written again"}})
+		s.beside = append(s.beside, tx.Ops...)
 	}
 	snap := r.tables.Snapshot()
 	defer snap.Release()
@@ -112,6 +117,11 @@ func (r *Replica) remains(s *stage, lost []change.Version) (map[change.Version]*
 		}
 	}
 	return out, nil
+}
+
+// isStandIn says that nothing of a batch is left.
+func isStandIn(b *change.Batch) bool {
+	return len(b.Mutations) == 1 && b.Mutations[0].Key.Collection == lostCollection
 }
 
 // standIn keeps a batch's place among the generations, where nothing of it is to be written again.

@@ -16,7 +16,7 @@ import (
 func (r *Replica) revive(ctx context.Context, which func(old change.DeviceID) bool) error {
 	return r.submit(ctx, &request{alone: true, strict: true, form: func(s *stage) error {
 		var again []*change.Batch
-		var settled []change.Version
+		var settled, lost []change.Version
 		former := map[string][]change.Version{}
 		for _, a := range s.state.aliases {
 			if !which(a.Old) {
@@ -38,11 +38,25 @@ func (r *Replica) revive(ctx context.Context, which func(old change.DeviceID) bo
 				if err != nil {
 					return err
 				}
-				if b != nil {
-					again = append(again, b)
+				if b == nil {
+					lost = append(lost, v)
 				}
+				again = append(again, b)
 			}
 		}
+		left, err := r.remains(s, lost)
+		if err != nil {
+			return err
+		}
+		for i, b := range again {
+			if b != nil {
+				continue
+			}
+			if b, lost = left[lost[0]], lost[1:]; !isStandIn(b) { // for which there is no place among the names of today
+				again[i] = b
+			}
+		}
+		again = slices.DeleteFunc(again, func(b *change.Batch) bool { return b == nil })
 		rows := map[string][]byte{}
 		for _, b := range again {
 			for i := range b.Mutations {

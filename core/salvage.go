@@ -18,7 +18,8 @@ import (
 //	                      └▶ rows to quarantine
 //	                                 └▶ own batches that follow on what is whole: written again, under their names
 //	                                    own batches after lost ones: to quarantine, each by itself, with its reason; the
-//	                                    device takes a new id then, so that no name of a lost batch is given again
+//	                                    device takes a new id then, so that no name of a lost batch is given again: what is whole keeps
+//	                                    its name, and is written again under the new id where all of the feed has not brought it
 //	                                    the feed: comes again from the hub, from the marker before the hole
 //
 // A commit behind the checkpoint that confirms a batch which stands in a damaged segment before it is such a hole, too.
@@ -279,7 +280,7 @@ func (r *Replica) goOn(ctx context.Context, s *salvaged) error {
 		return nil
 	}})
 	if err == nil && s.lost {
-		err = r.reenter(ctx, 0, false)
+		err = r.reenter(ctx, allOwn, false) // the hub may have what stands before the hole, and nobody was told yet
 	}
 	if err == nil && r.cfg.Role == RoleDevice && len(r.log.Holes()) > 0 {
 		if err = r.submit(ctx, &request{whole: r.writeBase}); errors.Is(err, &Error{Code: Quota}) {

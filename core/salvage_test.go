@@ -72,6 +72,7 @@ func TestHoleInADevicesLog(t *testing.T) {
 				b2 := &node{w: w, st: other.Clone(), feed: true}
 				b2.open()
 				copied.salvaged(t, r, h, unsent, i == len(rows)-1)
+				w.meetAgain(copied)
 				w.sync(copied, b2)
 				for _, n := range []*node{copied, b2, w.hub} {
 					n.check()
@@ -314,4 +315,109 @@ func TestLogThatEndsBeforeItsPages(t *testing.T) {
 	a.put("behind", "it")
 	a.crash()
 	a.want("behind", "it")
+}
+
+// The hub has taken what a device had written, and the device was not told before a segment behind that was damaged: what stands before the
+// hole is not written under a new name, and what the hub has not got of it is, once, when all of the feed is applied.
+func TestHoleBehindWhatTheHubMayHave(t *testing.T) {
+	for _, behind := range []bool{false, true} { // whether the hub has what stands behind the hole, too
+		for atHub := range 9 {
+			t.Run(fmt.Sprintf("%d at the hub, behind %v", atHub, behind), func(t *testing.T) {
+				w := newWorld(t)
+				a, b := w.device(), w.device()
+				a.put("before", 1)
+				w.sync(a, b)
+				a.crash()
+				want := map[string]string{"before": "1"}
+				for i := range 8 {
+					k, v := fmt.Sprint("u", i%6), fmt.Sprint("value ", i)
+					a.put(k, v)
+					want[k] = v
+				}
+				send := func(n int) {
+					t.Helper()
+					gens, batches, err := a.Unsent(w.ctx, a.hello(), 1<<30)
+					if err != nil || len(gens) < n {
+						t.Fatal(gens, err)
+					}
+					var in []Incoming
+					for _, b := range batches[:n] {
+						in = append(in, Incoming{Device: a.State().Device, Bytes: b})
+					}
+					if _, err := w.hub.Accept(w.ctx, in); err != nil {
+						t.Fatal(err)
+					}
+				}
+				send(atHub)
+				a.crash()
+				a.put("hole", "in the hole")
+				at := len(segmentsOf(t, a)) - 1
+				a.crash()
+				a.put("behind", "the hole")
+				if behind {
+					send(10 - atHub)
+					want["hole"], want["behind"] = "in the hole", "the hole"
+				}
+				rows := segmentsOf(t, a)
+				a.Kill()
+				bad := &store.Tx{}
+				bad.Delete(rows[at].Key)
+				a.st = a.st.Clone()
+				if err := a.st.Commit(w.ctx, bad); err != nil {
+					t.Fatal(err)
+				}
+				a.mendedOpen(t)
+				ps, err := a.Problems(w.ctx)
+				if err != nil || len(ps) != 1 || a.State().Device == ps[0].Version.Device {
+					t.Fatal(ps, err)
+				}
+				a.put("u7", "since")
+				a.put("u1", "over it")
+				want["u7"], want["u1"] = "since", "over it"
+				for k, v := range want {
+					if k != "hole" && k != "behind" {
+						a.want(k, v)
+					}
+				}
+				w.meetAgain(a)
+				w.sync(a, b)
+				for k, v := range want {
+					a.want(k, v)
+				}
+				written := map[string]int{}
+				es, err := w.hub.ReadFeed(w.ctx, 0, 1<<30)
+				if err != nil {
+					t.Fatal(err)
+				}
+				for _, f := range es {
+					_, b, err := change.DecodeEntryBatch(f.Entry)
+					if err != nil || b == nil {
+						t.Fatal(b, err)
+					}
+					for _, m := range b.Mutations {
+						written[fmt.Sprintf("%s %s", m.Key, m.Value)]++
+					}
+				}
+				for what, n := range written {
+					if n != 1 {
+						t.Errorf("%q was written %d times", what, n)
+					}
+				}
+				for _, n := range []*node{a, b, w.hub} {
+					n.crash()
+				}
+			})
+		}
+	}
+}
+
+// meetAgain is what a watcher does where batches of former ids may be missing: all of the feed is applied, and they are written again.
+func (w *world) meetAgain(n *node) {
+	w.t.Helper()
+	n.pull()
+	if n.State().Former > 0 {
+		if err := n.Reenter(w.ctx); err != nil {
+			w.t.Fatal(err)
+		}
+	}
 }

@@ -9,7 +9,6 @@ import (
 	"vsync/core/device"
 	"vsync/core/merge"
 	"vsync/core/order"
-	"vsync/core/store"
 )
 
 // HelloState is what a device says of itself when it connects.
@@ -196,15 +195,21 @@ func (r *Replica) belong(ctx context.Context, w Welcome) error {
 
 // Reenter gives the device a new id: for one that finds a living copy of itself at the hub.
 // All of the feed is applied then, so a parent that it has not brought is one that the hub will never know: it is left out.
-// Where batches of former ids are lost at the hub, these are written again before, behind those that may name them as parents.
+// Where batches of former ids are missing at the hub, this one is given up with all that was not sent under it, too, and what is missing
+// is written again in the order in which it was written, so that what was written over it stays over it.
 func (r *Replica) Reenter(ctx context.Context) error {
-	if r.State().Former > 0 {
-		if err := r.revive(ctx, allFormer); err != nil {
-			return err
-		}
+	if r.State().Former == 0 {
+		return r.reenter(ctx, 0, true)
 	}
-	return r.reenter(ctx, 0, true)
+	if err := r.reenter(ctx, allOwn, true); err != nil {
+		return err
+	}
+	return r.revive(ctx, allFormer)
 }
+
+// allOwn is a common prefix of all that was written: under the new id nothing is written anew, and what the hub has not got of it is
+// missing when all of the feed is applied.
+const allOwn = change.Generation(change.MaxNumber)
 
 // reenter writes all batches after the common prefix, which is at least what is confirmed, anew, under a new device id, in
 // one commit; known: with those parents alone that the feed has brought.
@@ -214,7 +219,7 @@ func (r *Replica) reenter(ctx context.Context, common change.Generation, known b
 		if err != nil {
 			return err
 		}
-		common = max(common, rec.Last) // more may have been confirmed since the caller looked
+		common = min(max(common, rec.Last), s.state.lastGen) // more may have been confirmed since the caller looked
 		a := device.Mapping{Old: s.state.device, Common: common}
 		if len(s.state.aliases) >= maxAliases {
 			return errorf(Protocol, "this replica has taken a new id %d times, because the hub had other batches under its own each time: look for another replica that uses the same storage, or begin with an empty one", maxAliases)
@@ -284,10 +289,6 @@ func (r *Replica) unsentAfter(s *stage, common change.Generation) (old []*change
 	left, err := r.remains(s, lost)
 	for _, v := range lost {
 		old[v.Gen-common-1] = left[v]
-		tx := &store.Tx{}
-		putAside(tx, quarantined{inc: r.inc, number: r.harm.number(), Finding: Finding{Scope: ScopeSegment, Missing: true, What: v.String(), Time: r.cfg.Now(), Commit: s.state.commit,
-			Reason: "the batch " + v.String() + ", which was not sent, cannot be read: what the pages showed of it was written again"}})
-		s.beside = append(s.beside, tx.Ops...)
 	}
 	if err == nil {
 		err = s.withoutSettled(old)
