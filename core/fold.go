@@ -60,7 +60,8 @@ type fold struct {
 	folds   int                              // own mutations that may still be folded again at once
 	putOff  []putOff                         // of the entry that is taken up
 
-	unheld *[]rewind // at replay: confirmations of batches that are not in the log any more, by commit and sequence
+	unheld  *[]rewind // at replay: confirmations of batches that are not in the log any more, by commit and sequence
+	passing bool      // by these, of which nobody wants to know
 
 	lastDevice change.DeviceID // whose row was asked for last, and its name: most batches come in runs
 	lastRow    string

@@ -126,6 +126,7 @@ func (m *mender) Refold(ctx context.Context, at pages.Stamp, want func(row strin
 	}
 	g := m.r.refoldingOf(at.Commit)
 	g.want = want
+	g.passing = true // at opening, a rewind that leaves them may not be read yet; replay holds them against it
 	rows, _, err := g.run(ctx)
 	return rows, err
 }

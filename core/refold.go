@@ -25,6 +25,7 @@ type refolding struct {
 
 	left    map[change.Version]bool // versions that are gone and may come again: nil: none
 	without map[change.Version]bool // own batches that are not shown
+	passing bool                    // by confirmations of what is not held: else they are errors
 
 	want func(row string) bool // rows that are built; nil: all. The memory that is taken is theirs
 
@@ -67,7 +68,7 @@ func (g *refolding) run(ctx context.Context) (map[string][]byte, head, error) {
 		from = max(g.base, 1)
 	}
 	h.commit = from - 1
-	f := &fold{ctx: ctx, rows: g, log: g.log, head: &h, gone: g.gone, without: g.without, origin: from > 1}
+	f := &fold{ctx: ctx, rows: g, log: g.log, head: &h, gone: g.gone, without: g.without, passing: g.passing, origin: from > 1}
 	if g.left != nil {
 		f.obj.Coming = func(v change.Version) bool { return g.left[v] }
 	}

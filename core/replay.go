@@ -178,6 +178,9 @@ func (f *fold) item(it changelog.Item, renaming **device.Mapping) error {
 			return f.left(it)
 		}
 		seq, e, err := f.confirmOf(f.head.commit+1, it)
+		if f.passing && errors.Is(err, errUnheld) {
+			return f.left(it)
+		}
 		if f.unheld != nil && errors.Is(err, errUnheld) {
 			*f.unheld = append(*f.unheld, rewind{f.head.commit + 1, seq})
 			return f.left(it)
