@@ -312,6 +312,7 @@ func (l *soaked) clearData() {
 		return err
 	})
 	l.each(`await e2e.status((s) => s.phase === 'closed' && s.error?.code === 'STORAGE_LOST')`)
+	l.load(ballast)
 	l.again()
 	p.js(&is, `return db.device`)
 	if is == was {
@@ -327,5 +328,6 @@ func (l *soaked) logout() {
 	l.any().js(nil, `await vsync.logout(e2e.name)`)
 	l.over()
 	l.login([]string{"ada", "ben"}[l.s.r.IntN(2)])
+	l.load(ballast) // who was never here has it all before him
 	l.again()
 }

@@ -113,7 +113,8 @@ func newSoak(t *testing.T, seed uint64, ballast int) *soak {
 	return s
 }
 
-// load has a device know the rules, and have what is there before anything else, by a way that nobody spoils.
+// load has a device know the rules, and have what is there before anything else, by a way that nobody spoils: through one that cuts, all of it
+// takes as long as many things that befall tabs.
 func (l *soaked) load(ballast int) {
 	l.t.Helper()
 	p := l.visit(l.device)

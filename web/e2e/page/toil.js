@@ -174,8 +174,8 @@ export async function newerProgram() {
 /** Large objects that fill all caches, about so many bytes of them. */
 export async function writeBallast(bytes) {
   const ballast = e2e.db.collection('ballast');
-  for (let n = 0; n * 4000 < bytes; n += 250) {
-    await ballast.putMany(Array.from({ length: 250 }, (_, i) => [`${String(n + i).padStart(6, '0')}`, noise(4000)]));
+  for (let n = 0; n * 4000 < bytes; n += 50) {
+    await ballast.putMany(Array.from({ length: 50 }, (_, i) => [`${String(n + i).padStart(6, '0')}`, noise(4000)]));
   }
   await e2e.db.synced();
   return await ballast.count();
