@@ -70,7 +70,12 @@ const bench = `{
 	const how = {
 		said: () => hang(true),
 		silently: () => hang(false),
-		'in a commit': (tx) => tx && queueMicrotask(() => (tx.abort(), hang(true))),
+		'in a commit': (tx) => tx && queueMicrotask(() => {
+			try {
+				tx.abort();
+			} catch {} // it has ended already
+			hang(true);
+		}),
 	};
 	bench.onmessage = ({ data }) => {
 		if (!memory) return;
