@@ -54,6 +54,7 @@ var loss = []Mutant{
 	},
 	{
 		Name:   "loss: what was left before forgotten",
+		Rare:   "more than 250",
 		File:   "core/stretch.go",
 		Old:    `			return b, b.leftBefore(ctx, r, s, seq)`,
 		New:    `			return b, nil`,
@@ -62,6 +63,7 @@ var loss = []Mutant{
 	},
 	{
 		Name:   "loss: refused batch awaited",
+		Rare:   "more than 250",
 		File:   "core/rewind.go",
 		Old:    `		if refused[v] {`,
 		New:    `		if refused[v] && o.IsEmpty() {`,
@@ -70,6 +72,7 @@ var loss = []Mutant{
 	},
 	{
 		Name:   "loss: dismissed refusal shown again",
+		Rare:   "more than 250",
 		File:   "core/rewind.go",
 		Old:    `	g.left, g.without = b.left, b.gone`,
 		New:    `	g.left = b.left`,
@@ -78,6 +81,7 @@ var loss = []Mutant{
 	},
 	{
 		Name:   "loss: asked again for what came back",
+		Rare:   "more than 250",
 		File:   "edge/accept.go",
 		Old:    `	c.last = max(c.last, c.ownSent) // others hand back what this device has written`,
 		New:    ``,
