@@ -279,6 +279,7 @@ one_goroutine() {
 
 # Long tests of one goroutine each, in packages that have others too.
 alone='^(TestDamageAtRest|TestLargestWrites|TestHoleInADevicesLog|TestHoleInAHubsLog|TestRefoldIsTheTables|TestCheckpointBrokenOff'
+alone+='|TestHoleInAFeedIsFilled|TestHoleBehindWhatTheHubMayHave|TestRepairOfAHubDies|TestHubIsDamagedAgain|TestHubMendsWhatItMeets|TestPartsAreHandedBack|TestRulesInAHole'
 alone+='|TestReadsThatAreOvertakenAnywhere|TestEnginesThatDieInACheckpoint|TestScansWithBounds|TestCommitsBetweenSteps|TestTablesAgainstModel)$'
 
 # Each test once: with the race detector where there can be a race. edge/e2e and web/e2e run programs against each
