@@ -172,7 +172,7 @@ func TestRepairOfAHubDies(t *testing.T) {
 	start := string(hub.startOf(t))
 	died := 0
 	for i, r := range rows {
-		if len(r.Value) < 500 || i%3 > 0 && string(r.Key) != start {
+		if len(r.Value) < 500 || (i%3 > 0 || testing.Short()) && string(r.Key) != start {
 			continue
 		}
 		damaged := hub.flipped(t, r.Key)

@@ -61,9 +61,9 @@ func TestHoleInADevicesLog(t *testing.T) {
 	hub.Kill()
 	stored, stranded := hub.st.Clone(), 0
 	for i, r := range rows {
-		for _, h := range harms(rows, nil) {
+		for j, h := range harms(rows, nil) {
 			copied, is := a.harmRow(t, r, h)
-			if !is {
+			if !is || testing.Short() && (i+j)%3 > 0 {
 				continue
 			}
 			t.Run(fmt.Sprintf("%d/%s", i, h.name), func(t *testing.T) {
@@ -229,9 +229,9 @@ func TestHoleInAHubsLog(t *testing.T) {
 	}
 	hub.Kill()
 	for i, r := range rows {
-		for _, h := range harms(rows, nil) {
+		for j, h := range harms(rows, nil) {
 			copied, is := hub.harmRow(t, r, h)
-			if !is {
+			if !is || testing.Short() && (i+j)%5 > 0 {
 				continue
 			}
 			t.Run(fmt.Sprintf("%d/%s", i, h.name), func(t *testing.T) {
