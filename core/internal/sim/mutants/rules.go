@@ -91,6 +91,7 @@ var rules = []Mutant{
 	{
 		Ruled:  true,
 		Name:   "rules: replay loses what was unsent before a re-entry",
+		Rare:   "more than 250",
 		File:   "core/merging.go",
 		Old:    `	if f.head.rulesOf(k.Collection).Merges() && !slices.Contains(o.Own, v) {`,
 		New:    `	if f.ctx == nil {`,
