@@ -11,7 +11,7 @@ cd "$top"
 # No stamp of the version control: it fails in a container whose user is not the owner of the tree.
 export GOFLAGS="-buildvcs=false ${GOFLAGS:-}"
 
-fuzz_time=2s
+fuzz_time=1s
 
 help() {
   cat <<'TEXT'
