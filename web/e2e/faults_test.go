@@ -121,7 +121,8 @@ func TestHubRefusesOrigin(t *testing.T) {
 	w := newWorld(t, nil)
 	guarded := program.Serve(t, t.TempDir())
 	a := w.visit(anna)
-	a.js(nil, `await e2e.open({ feed: args[0] }); await e2e.notes.put('1', 1)`, "ws://"+guarded.Addr())
+	a.js(nil, `await e2e.open({ feed: args[0] }); await e2e.notes.put('1', 1);
+		await e2e.status((s) => s.error?.code === 'OFFLINE' && s.pending === 1)`, "ws://"+guarded.Addr())
 	if said := a.says("OFFLINE", "ws://"+guarded.Addr()); said.Pending != 1 {
 		t.Errorf("%+v", said)
 	}
