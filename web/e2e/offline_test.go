@@ -8,7 +8,7 @@ func TestWithoutNetwork(t *testing.T) {
 	w := newWorld(t, nil)
 	a := w.open(anna)
 	a.js(nil, `await vsync.keepOffline({ files: args[0] }); await notes.put('1', 'before'); await db.synced()`,
-		[]string{"/page.js", "/seeing.js", "/storm.js", "/cities.js", "/rounds.js", "/lives.js"})
+		[]string{"/page.js", "/seeing.js", "/storm.js", "/cities.js", "/rounds.js", "/lives.js", "/toil.js"})
 	asked := w.site.requests()
 	w.hub.Die()
 	w.site.Close()
