@@ -198,24 +198,8 @@ func (s *Sim) askedBack(c *edge.Conn, id change.DeviceID) bool {
 	end := s.hub.head()
 	hello := &wire.Hello{Protocol: 1, Database: database, Device: id, LowestHeld: 1, Credit: 1000, Agent: "forger",
 		Marker: change.Marker{Epoch: end.Epoch, Seq: n + 1, Hash: change.Hash{1}}, Trail: []change.Place{{Seq: n, Hash: s.model.hashAt(n)}}}
-	frame, err := wire.Append(nil, hello)
-	if err != nil {
-		s.fail("the forger cannot say hello: %v", err)
-	}
-	if err := c.Receive(s.ctx, s.now, frame); err != nil {
-		return false
-	}
-	out, err := c.Poll(s.ctx)
-	if s.hub.lost() {
-		s.hub.down(0)
-		return false
-	}
-	if err != nil || out == nil {
-		return false
-	}
-	m, err := wire.DecodeDown(out)
-	w, is := m.(*wire.Welcome)
-	return err == nil && is && w.Mode == wire.ModeReplay
+	w := s.welcomed(c, hello)
+	return w != nil && w.Mode == wire.ModeReplay
 }
 
 func handback(entry []byte) []byte {

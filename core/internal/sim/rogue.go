@@ -80,27 +80,36 @@ func (s *Sim) tell(c *edge.Conn, frame []byte) bool {
 // enter says hello, and learns how far the device is.
 func (s *Sim) enter(c *edge.Conn, id change.DeviceID) bool {
 	hello := &wire.Hello{Protocol: 1, Database: database, Device: id, LowestHeld: 1, Credit: uint64(1 + s.rnd.IntN(100_000)), Agent: "rogue"}
+	w := s.welcomed(c, hello)
+	if w == nil {
+		return false
+	}
+	s.rogue.gen, s.rogue.hash = w.Last, w.Hash
+	return true
+}
+
+// welcomed says hello and takes the answer; nil where that is no welcome, or the hub is through with us, or dead.
+func (s *Sim) welcomed(c *edge.Conn, hello *wire.Hello) *wire.Welcome {
 	frame, err := wire.Append(nil, hello)
 	if err != nil {
-		s.fail("the rogue cannot say hello: %v", err)
+		s.fail("%s cannot say hello: %v", hello.Agent, err)
 	}
 	if err := c.Receive(s.ctx, s.now, frame); err != nil {
-		return false
+		return nil
 	}
 	out, err := c.Poll(s.ctx)
 	if s.hub.lost() {
 		s.hub.down(0)
-		return false
+		return nil
 	}
 	if err != nil || out == nil {
-		return false
+		return nil
 	}
 	m, err := wire.DecodeDown(out)
 	if w, is := m.(*wire.Welcome); err == nil && is {
-		s.rogue.gen, s.rogue.hash = w.Last, w.Hash
-		return true
+		return w
 	}
-	return false
+	return nil
 }
 
 func (s *Sim) noise() []byte {
