@@ -162,6 +162,18 @@ func mixedWorld(t *testing.T) (w *world, a, b *node, parts []*store.Memory) {
 	return w, a, b, parts
 }
 
+// diesMending opens a copy of a damaged hub with repair, and lets it die at a commit: what it leaves, and whether there was such a commit.
+func (n *node) diesMending(at int, do store.FaultKind) (left *node, died bool) {
+	st := n.st.Clone()
+	broken := store.NewFaulty(st, store.Fault{On: store.Commits, N: at, Do: do})
+	c := n.config()
+	c.Repair = true
+	if r, err := Open(n.w.ctx, broken, c); err == nil {
+		r.Kill()
+	}
+	return &node{w: n.w, st: st.Clone(), role: RoleHub, feed: true}, broken.Fired() > 0
+}
+
 // A hub's engine dies at each commit of a repair, before it is stored or behind it: the next repair goes on, and in the end all is as with
 // one that went through; to repair once more changes nothing.
 func TestRepairOfAHubDies(t *testing.T) {
@@ -170,7 +182,7 @@ func TestRepairOfAHubDies(t *testing.T) {
 	rows := segmentsOf(t, hub)
 	hub.Kill()
 	start := string(hub.startOf(t))
-	died := 0
+	deaths := 0
 	for i, r := range rows {
 		if len(r.Value) < 500 || (i%3 > 0 || testing.Short()) && string(r.Key) != start {
 			continue
@@ -179,19 +191,12 @@ func TestRepairOfAHubDies(t *testing.T) {
 		for at, fired := 1, true; fired; at++ {
 			fired = false
 			for _, do := range []store.FaultKind{store.CrashBefore, store.CrashAfter} {
-				inner := damaged.st.Clone()
-				broken := store.NewFaulty(inner, store.Fault{On: store.Commits, N: at, Do: do})
-				c := damaged.config()
-				c.Repair = true
-				if r, err := Open(w.ctx, broken, c); err == nil {
-					r.Kill()
-				}
-				if broken.Fired() == 0 {
+				n, died := damaged.diesMending(at, do)
+				if !died {
 					continue
 				}
 				fired = true
-				died++
-				n := &node{w: w, st: inner.Clone(), role: RoleHub, feed: true}
+				deaths++
 				n.mendedOpen(t)
 				n.check()
 				n.refolded()
@@ -223,8 +228,8 @@ func TestRepairOfAHubDies(t *testing.T) {
 			}
 		}
 	}
-	if died < 10 {
-		t.Errorf("it died %d times", died)
+	if deaths < 10 {
+		t.Errorf("it died %d times", deaths)
 	}
 	w.hub = hub
 }
@@ -363,15 +368,8 @@ func TestRulesInAHole(t *testing.T) {
 	for at, fired := 1, true; fired; at++ {
 		fired = false
 		for _, do := range []store.FaultKind{store.CrashBefore, store.CrashAfter} {
-			inner := damaged.st.Clone()
-			broken := store.NewFaulty(inner, store.Fault{On: store.Commits, N: at, Do: do})
-			c := damaged.config()
-			c.Repair = true
-			if r, err := Open(w.ctx, broken, c); err == nil {
-				r.Kill()
-			}
-			fired = fired || broken.Fired() > 0
-			w.hub = &node{w: w, st: inner.Clone(), role: RoleHub, feed: true}
+			n, died := damaged.diesMending(at, do)
+			fired, w.hub = fired || died, n
 			w.hub.mendedOpen(t)
 			w.hub.check()
 			w.hub.refolded()
