@@ -17,12 +17,7 @@ import (
 func TestWorkerCheckpointsOverLives(t *testing.T) {
 	t.Parallel()
 	h := program.New(t, t.TempDir())
-	written := make(chan string, 10)
-	h.OnLine = func(line string) {
-		if strings.Contains(line, "has a checkpoint") {
-			written <- line
-		}
-	}
+	written := checkpointsOf(h)
 	h.Start()
 	a := follower(t, h.Addr(), database, 1)
 	for life := range 3 { // 90,000 bytes, of which no life writes the 65,536 that are worth a checkpoint

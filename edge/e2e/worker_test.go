@@ -240,17 +240,23 @@ func TestWorkerFront(t *testing.T) {
 	}
 }
 
-// TestWorkerCheckpoints: once nothing has been stored for some seconds, an alarm has the log written into pages, so that the next waking
-// is short.
-func TestWorkerCheckpoints(t *testing.T) {
-	t.Parallel()
-	h := program.New(t, t.TempDir())
+// checkpointsOf gets the lines in which a hub says that a database has a checkpoint.
+func checkpointsOf(h *program.Hub) <-chan string {
 	written := make(chan string, 10)
 	h.OnLine = func(line string) {
 		if strings.Contains(line, "has a checkpoint") {
 			written <- line
 		}
 	}
+	return written
+}
+
+// TestWorkerCheckpoints: once nothing has been stored for some seconds, an alarm has the log written into pages, so that the next waking
+// is short.
+func TestWorkerCheckpoints(t *testing.T) {
+	t.Parallel()
+	h := program.New(t, t.TempDir())
+	written := checkpointsOf(h)
 	h.Start()
 	a := follower(t, h.Addr(), database, 1)
 	putNote(t, a, "large", strings.Repeat("x", 200_000))
