@@ -100,6 +100,7 @@ var sockets = []Mutant{
 	},
 	{
 		Name: "resend not heeded",
+		Rare: "more than 100",
 		File: "core/watcher/push.go",
 		Old: `	w.rewind(m.Gen)
 	if w.resends`,

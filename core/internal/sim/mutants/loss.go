@@ -46,6 +46,7 @@ var loss = []Mutant{
 	},
 	{
 		Name:   "loss: watchers not told of it",
+		Rare:   "more than 100",
 		File:   "core/watch.go",
 		Old:    `			if rewound(&recs[i]) || reshown(&recs[i]) {`,
 		New:    `			if reshown(&recs[i]) {`,

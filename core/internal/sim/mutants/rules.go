@@ -62,6 +62,7 @@ var rules = []Mutant{
 	{
 		Ruled:  true,
 		Name:   "rules: what was refused stays in the sum",
+		Rare:   "more than 100",
 		File:   "core/fold.go",
 		Old:    `		put, err := f.reshowSoon(m.Key)`,
 		New:    `		put, err := false, error(nil)`,

@@ -45,7 +45,7 @@ type result struct {
 	wrong string // what kept it from being looked for
 }
 
-// TestMutants compiles the simulation once for each mutant, and once without any, and lets it look.
+// TestMutants compiles the simulation with all mutants woven in, and lets it look once as each of them, and once as none.
 func TestMutants(t *testing.T) {
 	clean := Mutant{Name: "none", Breaks: "nothing", Rule: "–"}
 	merging := clean
@@ -59,13 +59,22 @@ func TestMutants(t *testing.T) {
 			todo = append(todo, m)
 		}
 	}
+	files, alone, err := weave(todo)
+	if err != nil {
+		t.Fatal(err)
+	}
+	woven, err := compile(t.TempDir(), files)
+	if err != nil {
+		t.Fatalf("with all mutants in it: %v", err)
+	}
+	fmt.Printf("%d mutants, of which %d are compiled alone\n", len(todo), len(alone))
 	results := make([]result, len(todo))
 	next := make(chan int)
 	var all sync.WaitGroup
 	for range *atOnce {
 		all.Go(func() {
 			for i := range next {
-				results[i] = todo[i].look(t.TempDir())
+				results[i] = todo[i].look(t.TempDir(), woven, i+1, alone[i])
 				fmt.Printf("%3d/%d  %s: %v\n", i+1, len(todo), todo[i].Name, results[i])
 			}
 		})
@@ -88,11 +97,13 @@ func TestMutants(t *testing.T) {
 	}
 }
 
-// look compiles a mutant and lets the simulation look for it.
-func (m *Mutant) look(dir string) result {
-	binary, err := m.compile(dir)
-	if err != nil {
-		return result{wrong: err.Error()}
+// look lets the simulation look for a mutant, in a program that has it under a number, or in one of its own.
+func (m *Mutant) look(dir, program string, number int, alone bool) (r result) {
+	if alone {
+		var err error
+		if program, err = m.compile(dir); err != nil {
+			return result{wrong: err.Error()}
+		}
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), *budget+grace)
 	defer cancel()
@@ -100,9 +111,9 @@ func (m *Mutant) look(dir string) result {
 	if m.Rare != "" && !*seedsOnly {
 		args = append(args, "-rare")
 	}
-	cmd := exec.CommandContext(ctx, binary, args...)
+	cmd := exec.CommandContext(ctx, program, args...)
 	cmd.Dir = dir
-	cmd.Env = append(os.Environ(), "GOMAXPROCS=1", seldom)
+	cmd.Env = append(os.Environ(), "GOMAXPROCS=1", seldom, fmt.Sprintf("%s=%d", wovenVar, number))
 	out, err := cmd.CombinedOutput()
 	r, said := parse(string(out))
 	if !said {
@@ -134,45 +145,44 @@ func (r result) String() string {
 	return fmt.Sprintf("%s histories, %s s, %s: %s", r.lived, r.took, cmp.Or(r.by, "nothing"), r.what)
 }
 
-func (m *Mutant) compile(dir string) (binary string, err error) {
-	binary = filepath.Join(dir, "sim.test")
-	args := []string{"test", "-c", "-ldflags=-w", quickly, "-o", binary}
-	if m.File != "" {
-		overlay, err := m.overlay(dir)
+// compile makes the program with one mutant.
+func (m *Mutant) compile(dir string) (program string, err error) {
+	text, err := m.apply()
+	if err != nil {
+		return "", err
+	}
+	return compile(dir, map[string]string{m.File: text})
+}
+
+// compile makes the simulation with files, named from the top, in place of the tree's, or beside them.
+func compile(dir string, files map[string]string) (program string, err error) {
+	replace := map[string]string{}
+	for name, text := range files {
+		at, err := filepath.Abs(filepath.Join(top, name))
 		if err != nil {
 			return "", err
 		}
-		args = append(args, "-overlay", overlay)
+		replace[at] = filepath.Join(dir, strings.ReplaceAll(name, "/", "_"))
+		if err := os.WriteFile(replace[at], []byte(text), 0o600); err != nil {
+			return "", err
+		}
 	}
-	cmd := exec.Command("go", append(args, "vsync/core/internal/sim")...)
+	list, err := json.Marshal(map[string]map[string]string{"Replace": replace})
+	if err != nil {
+		return "", err
+	}
+	overlay := filepath.Join(dir, "overlay.json")
+	if err := os.WriteFile(overlay, list, 0o600); err != nil {
+		return "", err
+	}
+	program = filepath.Join(dir, "sim.test")
+	cmd := exec.Command("go", "test", "-c", "-ldflags=-w", quickly, "-o", program, "-overlay", overlay, "vsync/core/internal/sim")
 	cmd.Env = append(os.Environ(), seldom)
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		return "", fmt.Errorf("it does not compile: %w\n%s", err, tail(out))
 	}
-	return binary, nil
-}
-
-// overlay writes the file with the defect, and what tells the compiler to take it.
-func (m *Mutant) overlay(dir string) (name string, err error) {
-	file, err := filepath.Abs(filepath.Join(top, m.File))
-	if err != nil {
-		return "", err
-	}
-	text, err := m.apply()
-	if err != nil {
-		return "", err
-	}
-	changed := filepath.Join(dir, "changed.go")
-	if err := os.WriteFile(changed, []byte(text), 0o600); err != nil {
-		return "", err
-	}
-	list, err := json.Marshal(map[string]map[string]string{"Replace": {file: changed}})
-	if err != nil {
-		return "", err
-	}
-	name = filepath.Join(dir, "overlay.json")
-	return name, os.WriteFile(name, list, 0o600)
+	return program, nil
 }
 
 // table is the results as Markdown, as README.md has them.

@@ -85,6 +85,7 @@ var stored = []Mutant{
 	},
 	{
 		Name:   "reader's pages change under it",
+		Rare:   "more than 100",
 		File:   "core/pages/tables.go",
 		Old:    `	if s.has < s.t.retired {`,
 		New:    `	if s.has < s.t.retired && s.has > 1<<40 {`,
