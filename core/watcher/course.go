@@ -32,7 +32,8 @@ func (d Delays) complete() Delays {
 
 // A Course decides what comes after a connection. It remembers what must outlive one:
 //
-//	attempt   grows with every delay; back to 0 when a connection has lived, or when there is reason to look anew
+//	attempt   grows with every delay; back to 0 when a connection has lived, or when there is reason to look anew;
+//	          no more than 2 after one that brought something further
 //	own       the own batch that the hub refused:     settle ─▶ parting ─▶ push seldom, the feed goes on
 //	parting   the hub does not want what is sent under the device id, or it cannot be read: learn what it has ─▶ re-entry
 //	leaving   the device id is another's too: send what is left under it ─▶ re-entry
@@ -55,6 +56,10 @@ type Course struct {
 	lost    lost
 	back    change.Place // the end of the hub's feed when all was handed back
 }
+
+// advanced is how many attempts count at most after a connection that brought something further: whoever has much to fetch over a line
+// that breaks often gets there, and a hub that drops what it takes makes no hot loop.
+const advanced = 2
 
 // What the hub lost, as far as this device is concerned (handback.go).
 type lost uint8
@@ -214,8 +219,11 @@ func (c *Course) AfterFailure(err error) Step {
 
 // learn takes from a session what it overcame.
 func (c *Course) learn(now time.Time, s *Session) {
-	if s.Settled() && now.Sub(s.welcomed) >= c.delays.Stable {
+	switch {
+	case s.Settled() && now.Sub(s.welcomed) >= c.delays.Stable:
 		c.attempt, c.atOnce = 0, 0
+	case s.applied > s.hello.Marker.Seq || !s.confirmed.IsZero():
+		c.attempt = min(c.attempt, advanced)
 	}
 	if s.Settled() {
 		c.lost, c.back = nothing, change.Place{}

@@ -74,6 +74,25 @@ func TestDelaysAreResetByALongLifeOnly(t *testing.T) {
 	}
 }
 
+// A line that breaks every few seconds, and brings something each time, is dialed again within seconds: however often it broke.
+func TestWhatBringsSomethingIsTriedSoon(t *testing.T) {
+	for name, brought := range map[string]func(*Session){
+		"changes":           func(s *Session) { s.hello.Marker.Seq, s.applied = 3, 4 },
+		"an answer":         func(s *Session) { s.confirmed = epoch },
+		"nothing":           func(s *Session) { s.hello.Marker.Seq, s.applied = 3, 3 },
+		"a place back only": func(s *Session) { s.hello.Marker.Seq, s.applied = 3, 2 },
+	} {
+		c := newCourse()
+		var longest time.Duration
+		for range 40 {
+			longest = max(longest, c.After(epoch, past(Result{Outcome: Ended, Cut: true}, brought)).Delay)
+		}
+		if something := name == "changes" || name == "an answer"; (longest <= 4*wire.StreamRetryDelay) != something {
+			t.Errorf("%s: up to %v", name, longest)
+		}
+	}
+}
+
 func TestHubsWishIsAFloor(t *testing.T) {
 	c := newCourse()
 	for range 100 {
