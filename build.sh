@@ -280,6 +280,8 @@ one_goroutine() {
 # Long tests of one goroutine each, in packages that have others too.
 alone='^(TestDamageAtRest|TestDamageOfTheLogIsListed|TestBaseIsBounded|TestRulesThroughLosses|TestRulesAtRandom|TestPastOfAnyStory|TestLargestWrites|TestHoleInADevicesLog|TestHoleInAHubsLog|TestRefoldIsTheTables|TestCheckpointBrokenOff'
 alone+='|TestHoleInAFeedIsFilled|TestHoleBehindWhatTheHubMayHave|TestRepairOfAHubDies|TestHubIsDamagedAgain|TestHubMendsWhatItMeets|TestPartsAreHandedBack|TestRulesInAHole'
+alone+='|TestLostFeedIsHandedBack|TestRealBacklog|TestEveryByteCounts|TestHistoriesAgainstModel|TestEveryTornCommit|TestGenerationsOfEngines|TestEverySummaryByteCounts'
+alone+='|TestDamagedFile|TestKill|TestFullDiskAtEveryPage|TestImportOfLargeRows|TestRepairOfALog|TestCheckAndRepair'
 alone+='|TestReadsThatAreOvertakenAnywhere|TestEnginesThatDieInACheckpoint|TestScansWithBounds|TestCommitsBetweenSteps|TestTablesAgainstModel)$'
 
 # What drives browsers and reads the tree: no engine and no hub runs in these processes.
@@ -294,7 +296,7 @@ test_native() {
   packages=$(go list ./... | grep -vE '/e2e$|/internal/sim$' | grep -vE "^vsync/($(sed 's|^\./||' <<<"$plain" | paste -sd'|'))\$")
   # shellcheck disable=SC2086 # import paths hold no spaces
   go test -p 3 -count=1 -timeout=15m $plain
-  go test -count=1 -timeout=15m -run="$alone" ./core ./core/pages
+  go test -count=1 -timeout=15m -run="$alone" ./core ./core/changelog ./core/pages ./core/watcher ./edge/host/sqlite ./edge/host/vsync
   # shellcheck disable=SC2086
   CGO_ENABLED=1 go test -race -p 3 -count=1 -timeout=15m -skip="$alone" $packages
 }
@@ -314,9 +316,12 @@ fuzz_functions() {
 
 # Two at a time, each with one worker: there are many, and most of their time is fuzzing.
 fuzz_all() {
-  local functions
+  local functions dir
   functions=$(fuzz_functions) || true
   [[ -n $functions ]] || { say "there is no fuzz function in the tree, which cannot be right"; return 1; }
+  for dir in $(cut -d' ' -f1 <<<"$functions" | uniq); do
+    go test -c -fuzz=. -o "$out/fuzz/$dir.test" "./$dir"
+  done
   export -f fuzz_one fuzz_run say
   export out fuzz_time
   xargs -P 2 -L 1 bash -c 'fuzz_one "$1" "$2"' fuzz <<<"$functions"
@@ -325,9 +330,9 @@ fuzz_all() {
 # Go up to 1.26 now and then reports the end of the fuzzing time itself as a failure, "context deadline exceeded"
 # without a failing input (go.dev/issue/75804). That one, and nothing else, is run again, at most twice.
 fuzz_one() {
-  local log=$out/fuzz.$2.log try
+  local log=$out/fuzz/$2.log try
   for try in 1 2 3; do
-    fuzz_run "$@" >"$log" 2>&1 && { say "$(tail -n 1 "$log")  $2"; return; }
+    fuzz_run "$@" >"$log" 2>&1 && { say "$(tail -n 1 "$log")  $1 $2"; return; }
     grep -q 'context deadline exceeded' "$log" || break
     grep -qE 'Failing input|panic|DATA RACE' "$log" && break
     say "   $2: run $try ended by Go's own deadline"
@@ -337,7 +342,9 @@ fuzz_one() {
 }
 
 fuzz_run() {
-  go test -run='^$' -fuzz="^$2\$" -fuzztime="$fuzz_time" -fuzzminimizetime=5s -parallel=1 -timeout=3m "./$1"
+  cd "$1"
+  "$out/fuzz/$1.test" -test.run='^$' -test.fuzz="^$2\$" -test.fuzztime="$fuzz_time" -test.fuzzminimizetime=5s -test.parallel=1 -test.timeout=3m \
+    -test.fuzzcachedir="$out/fuzz/$1.found"
 }
 
 check_types() {
@@ -355,7 +362,7 @@ test_e2e() {
 
 # Two real browsers, with the SDK and the engine that the hub serves.
 test_browsers() {
-  VSYNC_BIN=$out/vsync CGO_ENABLED=1 go test -race -count=1 -v -timeout=15m ./web/e2e -args -for 12s
+  VSYNC_BIN=$out/vsync go test -count=1 -v -timeout=15m ./web/e2e -args -for 6s
 }
 
 # What differs between engines: the store, hosting, and the whole way from page to page. Not all of it, as it takes its time; see the README.

@@ -194,7 +194,7 @@ func TestDamageOfTheLogIsListed(t *testing.T) {
 		}
 		start := n.startOf(t)
 		for j, r := range rows[:len(rows)-1] { // the end of the log may have been torn
-			if j%3 > 0 || testing.Short() && j%9 > 0 {
+			if j%3 > 0 || testing.Short() && j%12 > 0 {
 				continue
 			}
 			for _, h := range harms(rows, older[i]) {
@@ -295,7 +295,10 @@ func TestDamageAtRest(t *testing.T) {
 		kinds := map[byte]int{}
 		for _, r := range rows {
 			kinds[r.Key[0]]++
-			for _, h := range harms(rows, older[i]) {
+			for j, h := range harms(rows, older[i]) {
+				if testing.Short() && kinds[r.Key[0]] > 2 && (kinds[r.Key[0]]+j)%4 > 0 {
+					continue
+				}
 				if copied, is := n.harmRow(t, r, h); is {
 					t.Run(fmt.Sprintf("%s/%c/%x/%s", n.role, r.Key[0], r.Key[1:], h.name), func(t *testing.T) {
 						copied.one(t, want, r, h)
