@@ -13,6 +13,9 @@
 // With the secret TOKEN_KEYS, a set of keys as package token reads it, whoever comes shows a token, which the object judges. Without it whoever
 // reaches the Worker may read and write everything: it serves its own machine alone then, which is whoever calls it localhost or 127.0.0.1
 // (wrangler dev, workerd), unless the operator says OPEN_TO = "everyone". It serves pages of its own origin, and those of ORIGINS.
+//
+// Where an object ends in the middle of a request, because its program or its storage has failed, the answer is 503 CLOSED, or 507 QUOTA where
+// there was no room: who asks again comes to an object that begins anew.
 import openapi from '../httpapi/openapi.json';
 import { keyOf, nameOf, unread, type Settings } from './object.js';
 import { isFull } from './rows.js';
