@@ -139,32 +139,30 @@ bundle_worker() {
     --define:VERSION="\"$(tree_version)\""
 }
 
-# What tests run in workerd, into build/worker-tests: the Worker as it is, one that can be made to fail, and the tests of its store.
-# They stand apart, as wrangler takes along all modules that it finds beside the Worker.
+# What tests run in workerd, into build/worker-tests: the Worker as it is, one whose program can be made to fail, and the tests of its store.
+# They stand apart, as wrangler takes along all modules that it finds beside the Worker. And the hub and the plain one with a count of what they
+# would be billed for, and the hub over storage that fails.
 build_worker_tests() {
   local to=$out/worker-tests name
-  mkdir -p "$to/hub" "$to/provoke" "$to/rows"
+  mkdir -p "$to/hub" "$to/provoke" "$to/rows" "$to/plain" "$to/billed" "$to/billed-plain" "$to/faulty"
   cp "$out/hub/worker.js" "$out/hub/hub.wasm" "$to/hub/"
   cp "$out/hub/worker.js" "$to/provoke/"
   link "$to/provoke/hub.wasm" ./edge/worker -tags provoke
   GOOS=js GOARCH=wasm go test -c -trimpath -ldflags='-s -w' -o "$to/rows/hub.wasm" ./edge/worker/rows
   bundle_worker edge/worker/rows_test.ts "$to/rows/worker.js"
-  for name in hub provoke rows; do
+  bundle_worker edge/worker/bill/hub.ts "$to/billed/worker.js"
+  bundle_worker edge/worker/bill/plain.ts "$to/billed-plain/worker.js"
+  bundle_worker edge/worker/faulty/hub.ts "$to/faulty/worker.js"
+  cp edge/worker/plain/plain.js "$to/plain/worker.js"
+  for name in billed faulty; do
+    cp "$out/hub/hub.wasm" "$to/$name/"
+  done
+  for name in hub provoke rows billed faulty; do
     cp edge/worker/hub.capnp "$to/$name/"
   done
-  mkdir -p "$to/plain"
-  cp edge/worker/plain/plain.js "$to/plain/worker.js"
-  cp edge/worker/plain/plain.capnp "$to/plain/hub.capnp"
-}
-
-# What benchmarks run beside these: the hub and the plain one with a count of what they would be billed for.
-build_billed() {
-  local to=$out/worker-tests
-  mkdir -p "$to/billed" "$to/billed-plain"
-  bundle_worker edge/worker/bill/hub.ts "$to/billed/worker.js"
-  cp "$out/hub/hub.wasm" edge/worker/hub.capnp "$to/billed/"
-  bundle_worker edge/worker/bill/plain.ts "$to/billed-plain/worker.js"
-  cp edge/worker/plain/plain.capnp "$to/billed-plain/hub.capnp"
+  for name in plain billed-plain; do
+    cp edge/worker/plain/plain.capnp "$to/$name/hub.capnp"
+  done
 }
 
 # Cloudflare counts what a Worker has together after gzip: 3 MB for an account that pays nothing, 10 MB for others.
@@ -403,7 +401,7 @@ test_worker() {
   need_workerd
   build_worker_tests
   export VSYNC_BIN=$out/vsync VSYNC_WORKER=$out/worker-tests VSYNC_WORKERD=$workerd VSYNC_BUILT=yes
-  go test -tags workerd -count=1 -v -timeout=5m -parallel=6 ./edge/e2e -run '^(TestScenarios|TestThroughCuts|TestHTTP|TestAttack.*|TestKills|TestWorker.*)$' -args -host worker -for 5s
+  go test -tags workerd -count=1 -v -timeout=5m -parallel=6 ./edge/e2e -run '^(TestScenarios|TestThroughCuts|TestHTTP|TestAttack.*|TestKills|TestDiskFull|TestWorker.*)$' -args -host worker -for 5s
   go test -count=1 -v -timeout=5m ./web/e2e -run "$browsers_of_worker" -args -host worker
 }
 
@@ -623,7 +621,6 @@ bench_edge() {
   build_hub
   build_worker
   build_worker_tests
-  build_billed
   VSYNC_BIN=$out/vsync VSYNC_WORKER=$out/worker-tests VSYNC_WORKERD=$workerd \
     go test -tags workerd -run='^$' -bench='^BenchmarkEdge' -benchtime="${1:-64000x}" -count=1 -timeout=60m -v ./edge/e2e -args -host worker |
     tee "$out/bench-edge.raw.txt"

@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"bytes"
+	"context"
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
@@ -476,14 +477,34 @@ func TestAttackManyConnections(t *testing.T) {
 	var group sync.WaitGroup
 	var mu sync.Mutex
 	var open []wire.Conn
+	said := make(chan struct{})
+	var beats sync.WaitGroup
+	beats.Go(func() { // who says nothing for long makes room for others
+		ping := frameOf(t, &wire.Ping{})
+		for beat := time.NewTicker(5 * time.Second); ; {
+			select {
+			case <-said:
+				beat.Stop()
+				return
+			case <-beat.C:
+			}
+			mu.Lock()
+			for _, conn := range open {
+				_ = conn.Write(context.Background(), ping) // those that were refused are over
+			}
+			mu.Unlock()
+		}
+	})
 	hello := func(n int, text string) (wire.Message, error) {
 		conn, err := ws.Dialer{}.Dial(program.Soon(t), program.DatabaseURL(f.hub.Addr(), "db"))
 		if err != nil {
 			return nil, err
 		}
-		mu.Lock()
-		open = append(open, conn)
-		mu.Unlock()
+		defer func() {
+			mu.Lock()
+			open = append(open, conn)
+			mu.Unlock()
+		}()
 		frame, _ := wire.Append(nil, &wire.Hello{Protocol: 1, Database: "db", Device: change.DeviceID{1, byte(n), byte(n >> 8)}, LowestHeld: 1, Credit: 1 << 20, Token: text})
 		if err := conn.Write(program.Soon(t), frame); err != nil {
 			return nil, err
@@ -523,6 +544,8 @@ func TestAttackManyConnections(t *testing.T) {
 	if m, err := hello(5000, f.sign(token.Claims{Subject: "bert", Databases: []string{"db"}})); err != nil || m.Type() != wire.TypeWelcome {
 		t.Errorf("another subject: %+v %v", m, err)
 	}
+	close(said)
+	beats.Wait()
 	for _, conn := range open {
 		go conn.Close(1000, "")
 	}

@@ -4,7 +4,6 @@ package e2e
 
 import (
 	"bufio"
-	"encoding/json"
 	"fmt"
 	"net"
 	"net/http"
@@ -20,7 +19,8 @@ import (
 func TestWorkerCommitsTogether(t *testing.T) {
 	t.Parallel()
 	const devices, pushes = 4, 16
-	h := program.Serve(t, t.TempDir())
+	h := program.NewVariant(t, t.TempDir(), "billed")
+	h.Start()
 	c := &client{t: t, base: "http://" + h.Addr()}
 	var conns []net.Conn
 	for name := range byte(devices) {
@@ -44,14 +44,8 @@ func TestWorkerCommitsTogether(t *testing.T) {
 		}
 		conns = append(conns, conn)
 	}
-	cost := func() (cost struct{ Commits, RowsWritten int }) {
-		t.Helper()
-		if err := json.Unmarshal([]byte(c.ask("GET", "/v1/"+database+"/cost", "").Text), &cost); err != nil {
-			t.Fatal(err)
-		}
-		return cost
-	}
-	before := cost()
+	before, err := billOf(h)
+	must(t, err)
 	for i, conn := range conns {
 		if _, err := conn.Write(burstOf(t, 1+byte(i), pushes)); err != nil {
 			t.Fatal(err)
@@ -71,9 +65,10 @@ func TestWorkerCommitsTogether(t *testing.T) {
 			t.Fatalf("%d of %d are there", found, devices)
 		}
 	}
-	after := cost()
+	after, err := billOf(h)
+	must(t, err)
 	commits, rows := after.Commits-before.Commits, after.RowsWritten-before.RowsWritten
-	t.Logf("%d pushes of %d devices: %d commits, %d rows", devices*pushes, devices, commits, rows)
+	t.Logf("%d pushes of %d devices: %v commits, %v rows", devices*pushes, devices, commits, rows)
 	if commits < 1 || commits > devices*pushes/4 || rows > devices*pushes/2 {
 		t.Error("they do not share their commits")
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"path"
 	"path/filepath"
 	"sync"
 	"time"
@@ -38,7 +39,7 @@ type device struct {
 
 func now() uint64 { return uint64(time.Now().UnixMilli()) }
 
-// openDevice opens the device in a directory, which is made. Its feed waits for follow.
+// openDevice opens the device in a directory, which is made, for the database of a URL. Its feed waits for follow.
 func openDevice(ctx context.Context, dir, url string, seed uint64) (*device, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, err
@@ -47,6 +48,7 @@ func openDevice(ctx context.Context, dir, url string, seed uint64) (*device, err
 	if err != nil {
 		return nil, err
 	}
+	database := path.Base(url)
 	replica, err := core.Open(ctx, st, core.Config{Database: database, Now: now, Rand: crand.Reader, Feed: true, CheckpointBytes: 256 << 10})
 	if err != nil {
 		return nil, err

@@ -29,8 +29,9 @@ const fallsAsleep = 12 * time.Second
 
 // A bill is what edge/worker/bill has counted.
 type bill struct {
-	RowsRead, RowsWritten, Bytes, Fetches, Messages, Alarms, Wakings float64
-	Awake                                                            float64 // ms
+	Commits, RowsRead, RowsWritten, Bytes, Fetches, Messages, Alarms, Wakings float64
+	Awake                                                                     float64 // ms
+	Memory                                                                    float64 // bytes, of the program that began last
 }
 
 // billOf asks no object, and wakes none.
@@ -44,8 +45,8 @@ func billOf(h *program.Hub) (b bill, err error) {
 }
 
 func (b bill) minus(o bill) bill {
-	return bill{b.RowsRead - o.RowsRead, b.RowsWritten - o.RowsWritten, b.Bytes - o.Bytes, b.Fetches - o.Fetches, b.Messages - o.Messages,
-		b.Alarms - o.Alarms, b.Wakings - o.Wakings, b.Awake - o.Awake}
+	return bill{b.Commits - o.Commits, b.RowsRead - o.RowsRead, b.RowsWritten - o.RowsWritten, b.Bytes - o.Bytes, b.Fetches - o.Fetches,
+		b.Messages - o.Messages, b.Alarms - o.Alarms, b.Wakings - o.Wakings, b.Awake - o.Awake, b.Memory}
 }
 
 // requests are those of an object as they are billed.

@@ -18,75 +18,8 @@ import (
 	"vsync/edge/e2e/program"
 )
 
-// What a hub bears. The readers and writers are sockets of this process, which share the machine with the hub: where a rate is bound by them,
-// the hub's processor time says what it would do.
-
-// BenchmarkEdgeReaders: the native hub, one writer, whose frames bring one change, and many readers. One operation is a change that all have.
-func BenchmarkEdgeReaders(b *testing.B) {
-	for _, readers := range []int{10, 100, 1000, 9999} {
-		b.Run(fmt.Sprintf("readers=%d", readers), func(b *testing.B) { benchmarkReaders(b, readers) })
-	}
-}
-
-func benchmarkReaders(b *testing.B, readers int) {
-	h := program.NewNative(b, b.TempDir())
-	h.Start()
-	url := program.DatabaseURL(h.Addr(), database)
-	changes := max(min(b.N, 1_000_000/readers), 50)
-	frames := pushFrames(b, change.DeviceID{1}, changes, 1, 1)
-	var all sync.WaitGroup
-	empty := rssOf(b, h)
-	conns := make([]*benchConn, readers)
-	for i := range readers {
-		r := enterBench(b, url, change.DeviceID{2, byte(i), byte(i >> 8)}, false)
-		conns[i] = r
-		defer r.conn.Close(wire.CloseNormal, "")
-		all.Go(func() {
-			if err := r.readAll(len(frames), 1); err != nil {
-				b.Error(err)
-			}
-		})
-	}
-	joined := rssOf(b, h)
-	defer stayAlive(conns)()
-	s := enterBench(b, url, change.DeviceID{1}, false)
-	defer s.conn.Close(wire.CloseNormal, "")
-	used := cpuOf(b, h.Cmd.Process.Pid)
-	b.ResetTimer()
-	if err := s.sendAll(frames, 1); err != nil {
-		b.Fatal(err)
-	}
-	all.Wait()
-	b.StopTimer()
-	used = cpuOf(b, h.Cmd.Process.Pid) - used
-	n := float64(changes * readers)
-	b.ReportMetric(n/b.Elapsed().Seconds(), "deliveries/s")
-	b.ReportMetric(float64(used.Microseconds())/n, "cpu-µs/delivery")
-	b.ReportMetric(float64(joined-empty)/float64(readers)/1024, "KiB/reader")
-	b.ReportMetric(0, "ns/op")
-}
-
-// stayAlive says for many connections that they are there, as devices do. Returns the way to stop.
-func stayAlive(conns []*benchConn) (stop func()) {
-	over := make(chan struct{})
-	var all sync.WaitGroup
-	all.Go(func() {
-		for {
-			select {
-			case <-time.After(wire.HelloTimeout):
-			case <-over:
-				return
-			}
-			for _, c := range conns {
-				_ = c.say(&wire.Ping{}) // its reader tells of what is wrong
-			}
-		}
-	})
-	return func() {
-		close(over)
-		all.Wait()
-	}
-}
+// What a hub bears. The writers are sockets of this process, which share the machine with the hub: where a rate is bound by them, the hub's
+// processor time says what it would do.
 
 // BenchmarkEdgeDatabases: the native hub with many databases open, each with a device that writes. One operation is a change of one of them.
 func BenchmarkEdgeDatabases(b *testing.B) {
@@ -145,7 +78,13 @@ func BenchmarkEdgeMemory(b *testing.B) {
 func benchmarkMemory(b *testing.B, host string, objects int) {
 	h, memory := program.NewNative(b, b.TempDir()), func(h *program.Hub) int64 { return rssOf(b, h) }
 	if host == "hub" {
-		h, memory = program.NewVariant(b, b.TempDir(), host), func(h *program.Hub) int64 { return costOf(b, h).Memory }
+		h, memory = program.NewVariant(b, b.TempDir(), "billed"), func(h *program.Hub) int64 {
+			bill, err := billOf(h)
+			if err != nil {
+				b.Fatal(err)
+			}
+			return int64(bill.Memory)
+		}
 	}
 	h.Start()
 	s := enterBench(b, program.DatabaseURL(h.Addr(), database), change.DeviceID{1}, false)

@@ -124,7 +124,7 @@ func TestWorkerPanics(t *testing.T) {
 		id := fmt.Sprint("note ", i)
 		putNote(t, a, id, "kept")
 		raw := newRaw(t, h.Addr(), byte(10+i))
-		raw.write(t, frameOf(t, &wire.Ping{N: 0xdead}))
+		raw.write(t, frameOf(t, &wire.Ping{N: deadly}))
 		for {
 			if _, err := raw.conn.Read(program.Soon(t)); err != nil {
 				t.Logf("the connection that did it: %v", err)

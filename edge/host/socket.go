@@ -54,7 +54,7 @@ func (s *Server) serveFeed(w http.ResponseWriter, r *http.Request) {
 }
 
 // carry moves frames between a socket and the hub until both are done with each other. The first frame may be here already.
-func (d *database) carry(socket wire.Conn, peer edge.Peer, first []byte) {
+func (d *database) carry(socket *ws.Conn, peer edge.Peer, first []byte) {
 	c := d.hub.Connect(Now(), peer)
 	go d.read(socket, c, first)
 	wrote := make(chan struct{})
@@ -75,18 +75,22 @@ func (d *database) carry(socket wire.Conn, peer edge.Peer, first []byte) {
 	c.Close()
 }
 
-// read gives the hub what comes. Its end is the connection's, unless the hub ended it before.
-func (d *database) read(socket wire.Conn, c *edge.Conn, first []byte) {
+// read gives the hub what comes; pushes that came while it worked share a commit. Its end is the connection's, unless the hub ended it before.
+func (d *database) read(socket *ws.Conn, c *edge.Conn, first []byte) {
 	defer c.Close()
 	greeted := false
-	for frame := first; ; frame = nil {
-		if frame == nil {
+	var frames [][]byte
+	if first != nil {
+		frames = [][]byte{first}
+	}
+	for ; ; frames = nil {
+		if frames == nil {
 			var err error
-			if frame, err = socket.Read(context.Background()); err != nil {
+			if frames, err = socket.ReadAll(context.Background()); err != nil {
 				return
 			}
 		}
-		if c.Receive(context.Background(), Now(), frame) != nil {
+		if c.ReceiveAll(context.Background(), Now(), frames) != nil {
 			return
 		}
 		if !greeted {

@@ -79,6 +79,7 @@ func serve(inner http.Handler, w http.ResponseWriter, r *http.Request) {
 	a := &answer{ResponseWriter: w, number: number}
 	b := &body{number: number}
 	r.Body = b
+	provoke("request")
 	inner.ServeHTTP(a, r.WithContext(context.WithValue(r.Context(), bodyKey{}, b)))
 	a.end()
 	jsServed(number)

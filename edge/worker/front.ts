@@ -13,12 +13,16 @@
 // With the secret TOKEN_KEYS, a set of keys as package token reads it, whoever comes shows a token, which the object judges. Without it whoever
 // reaches the Worker may read and write everything: it serves its own machine alone then, which is whoever calls it localhost or 127.0.0.1
 // (wrangler dev, workerd), unless the operator says OPEN_TO = "everyone". It serves pages of its own origin, and those of ORIGINS.
+//
+// Where an object ends in the middle of a request, because its program or its storage has failed, the answer is 503 CLOSED, or 507 QUOTA where
+// there was no room: who asks again comes to an object that begins anew.
 import openapi from '../httpapi/openapi.json';
-import { keyOf, nameOf, type Settings } from './object.js';
+import { keyOf, nameOf, unread, type Settings } from './object.js';
+import { isFull } from './rows.js';
 
 export { Database } from './object.js';
 
-interface Environment extends Settings {
+export interface Environment extends Settings {
   DATABASES: DurableObjectNamespace;
   ASSETS?: Fetcher;
   ORIGINS?: string; // scheme://host or scheme://host:port, host with * for any part of a name, or null; with spaces between them
@@ -32,24 +36,41 @@ const subprotocol = 'vsync.1';
 
 export default {
   async fetch(request: Request, env: Environment): Promise<Response> {
-    const { pathname } = new URL(request.url);
-    if (!pathname.startsWith('/v1/')) return env.ASSETS ? env.ASSETS.fetch(request) : say(request, 404, '', 'there is no such page');
-    const upgrade = request.headers.get('Upgrade')?.toLowerCase() === 'websocket';
-    const refusal = refuse(request, env);
-    if (refusal) return say(request, 403, 'FORBIDDEN', refusal);
-    const name = nameOf(request);
-    if (!upgrade && pathname === '/v1/health') return health(env);
-    if (!upgrade && pathname === '/v1/openapi.json') return Response.json(openapi, { headers: { 'Cache-Control': 'no-store', 'X-Content-Type-Options': 'nosniff' } });
-    if (!validName(name) || (upgrade && isAPI(pathname))) return say(request, 404, 'NOT_FOUND', 'the name of a database has 1 to 64 characters of a-z 0-9 . _ -');
-    if (!upgrade && !isAPI(pathname)) return say(request, 426, '', 'expected a WebSocket', { Upgrade: 'websocket' });
-    if (upgrade && !subprotocols(request).includes(subprotocol)) {
-      return say(request, 426, '', `expected the subprotocol ${subprotocol}`, { 'Sec-WebSocket-Protocol': subprotocol });
-    }
-    const wrong = fault(env);
-    if (wrong) return say(request, 503, 'CLOSED', wrong, { 'Retry-After': '30' });
-    return env.DATABASES.get(env.DATABASES.idFromName(name)).fetch(request);
+    const response = await answer(request, env);
+    if (response.status !== 101) await unread(request);
+    return response;
   },
 };
+
+async function answer(request: Request, env: Environment): Promise<Response> {
+  const { pathname } = new URL(request.url);
+  if (!pathname.startsWith('/v1/')) return env.ASSETS ? env.ASSETS.fetch(request) : say(request, 404, '', 'there is no such page');
+  const upgrade = request.headers.get('Upgrade')?.toLowerCase() === 'websocket';
+  const refusal = refuse(request, env);
+  if (refusal) return say(request, 403, 'FORBIDDEN', refusal);
+  const name = nameOf(request);
+  if (!upgrade && pathname === '/v1/health') return health(env);
+  if (!upgrade && pathname === '/v1/openapi.json') return Response.json(openapi, { headers: { 'Cache-Control': 'no-store', 'X-Content-Type-Options': 'nosniff' } });
+  if (!validName(name) || (upgrade && isAPI(pathname))) return say(request, 404, 'NOT_FOUND', 'the name of a database has 1 to 64 characters of a-z 0-9 . _ -');
+  if (!upgrade && !isAPI(pathname)) return say(request, 426, '', 'expected a WebSocket', { Upgrade: 'websocket' });
+  if (upgrade && !subprotocols(request).includes(subprotocol)) {
+    return say(request, 426, '', `expected the subprotocol ${subprotocol}`, { 'Sec-WebSocket-Protocol': subprotocol });
+  }
+  const wrong = fault(env);
+  if (wrong) return say(request, 503, 'CLOSED', wrong, { 'Retry-After': '30' });
+  try {
+    return await env.DATABASES.get(env.DATABASES.idFromName(name)).fetch(request);
+  } catch (err) {
+    return ended(request, err);
+  }
+}
+
+/** What is said where an object has ended in the middle of a request. What was to be written may be there or not. */
+function ended(request: Request, err: unknown): Response {
+  console.error(`vsync: a request has no answer: ${String(err)}`);
+  if (isFull(err)) return say(request, 507, 'QUOTA', "the hub's storage is full; nothing was taken, come back later", { 'Retry-After': '30' });
+  return say(request, 503, 'CLOSED', 'the hub has ended and begins anew; ask again', { 'Retry-After': '1' });
+}
 
 /** Whether a path is more than the name of a database. */
 function isAPI(pathname: string): boolean {

@@ -24,7 +24,6 @@ const hub :Workerd.Worker = (
     ( name = "OPEN_TO", fromEnvironment = "OPEN_TO" ),
     ( name = "ORIGINS", fromEnvironment = "ORIGINS" ),
     ( name = "BODY_TIME", fromEnvironment = "BODY_TIME" ),
-    ( name = "COST", fromEnvironment = "COST" ),
     ( name = "LOG", fromEnvironment = "LOG" ),
   ],
 );

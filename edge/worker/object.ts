@@ -1,7 +1,7 @@
 // The Durable Object of one database: a shell around a Go program, which is the hub. The shell decodes no frame and has no state of the
 // hub's: see main_js.go.
 import { ask, call, start, text, view, wake, type GoInstance, type Part } from '../../wasm/seam.js';
-import { rows, type Cost } from './rows.js';
+import { rows, type Room } from './rows.js';
 import hub from './hub.wasm';
 
 /** What the operator has set: see wrangler.toml. */
@@ -10,7 +10,6 @@ export interface Settings {
   TOKEN_KEYS?: string;
   LOG?: string;
   BODY_TIME?: string; // how long a body may take to come, in ms, where it is not a minute: for tests
-  COST?: string; // set, /v1/<database>/cost says what has been done since the object began: for ./build.sh bench edge
 }
 
 const subprotocol = 'vsync.1';
@@ -39,6 +38,11 @@ const closeNoCode = 1005;
 const closeAbnormal = 1006;
 const closeTooLarge = 1009;
 const closeFault = 1011;
+
+/** Databases of which a commit is not known to be on disks. It outlives objects: see Database.#room. */
+const unsure = new Set<string>();
+/** How long nothing is tried where there was no room. */
+const fullFor = 5_000;
 
 const isOpen = 1;
 const isFailed = 2;
@@ -69,7 +73,6 @@ export class Database {
   readonly #settings: Settings;
   readonly #sockets = new Map<number, WebSocket>();
   readonly #numbers = new WeakMap<WebSocket, number>();
-  readonly #cost: Cost = { commits: 0, rowsRead: 0, rowsWritten: 0, bytes: 0 };
   readonly #waiting = new Map<number, ReturnType<typeof setTimeout>>();
   readonly #asked = new Map<number, Asked>();
   #bodies = 0;
@@ -151,14 +154,13 @@ export class Database {
 
   /** Has the API answer a request: one without its body, which is read when it is asked for. */
   async #answer(request: Request): Promise<Response> {
-    if (this.#settings.COST && new URL(request.url).pathname.endsWith('/cost')) {
-      return Response.json({ ...this.#cost, memory: ask(this.#go!, 'vsync_memory') });
-    }
     const number = ++this.#last;
     const headers = new Headers(request.headers);
     headers.set(numberHeader, String(number));
     this.#asked.set(number, { request });
-    return this.#binding.handleRequest!(new Request(request.url, { method: request.method, headers }));
+    const response = await this.#binding.handleRequest!(new Request(request.url, { method: request.method, headers }));
+    await unread(request);
+    return response;
   }
 
   /** Reads a body whole, up to a length, and gives it to the program. */
@@ -267,7 +269,7 @@ export class Database {
     this.#name = name;
     const scope = globalThis as { context?: { binding: Binding } };
     scope.context = { binding: this.#binding }; // where syumai/workers looks while it is initialized
-    const go = start(hub, [rows(this.#state.storage, this.#cost), this.#part]);
+    const go = start(hub, [rows(this.#state.storage, this.#room(name)), this.#part]);
     delete scope.context;
     this.#go = go;
     go.onExit((code) => this.#died(code, go.failure));
@@ -276,6 +278,31 @@ export class Database {
     this.#say(go, said, key, utf8.encode(this.#settings.TOKEN_KEYS ?? ''));
     call(go, 'vsync_start', said.length, key.length, this.#storedName() === undefined ? 0 : 1);
     return go;
+  }
+
+  /**
+   * Where there is no room, the platform may take a commit, and end the object when it has written it: what was to be told waits for that,
+   * and nobody is told anything. So the life that follows such a one takes nothing for a while, and says why: then writers wait, and readers
+   * stay. What it does first is no commit: opening reads.
+   */
+  #room(name: string): Room {
+    const until = unsure.delete(name) ? Date.now() + fullFor : 0;
+    let writing = false;
+    return {
+      full: () => Date.now() < until,
+      committed: () => {
+        unsure.add(name);
+        if (writing) return;
+        writing = true;
+        void this.#state.storage.sync().then(
+          () => {
+            writing = false;
+            unsure.delete(name);
+          },
+          () => undefined, // the object ends
+        );
+      },
+    };
   }
 
   /** Opens the database, or makes it, where it is not open. */
@@ -379,6 +406,7 @@ export class Database {
   /** Ends an object whose program has ended. Devices come again, and what was confirmed to them is stored. */
   #died(code: number, failure: unknown): void {
     console.error(`vsync: the hub has ended with ${code}`, failure ?? '');
+    unsure.delete(this.#name); // it is not for that
     for (const socket of this.#state.getWebSockets()) {
       try {
         socket.close(closeFault, 'the hub has failed');
@@ -405,6 +433,34 @@ export class Database {
 
   #log(line: string): void {
     if (this.#settings.LOG) console.log(`vsync: ${line}`);
+  }
+}
+
+/** How much of a body that nobody wants is read, and for how long. */
+const unreadMost = 256 << 10;
+const unreadTime = 1_000;
+
+/**
+ * Reads what is left of a request's body, if it is not too much. Where a request is answered whose body is still to come, its connection
+ * ends, and a proxy that has sent another one there has no answer for it.
+ */
+export async function unread(request: Request): Promise<void> {
+  const { body } = request;
+  if (!body || body.locked || request.bodyUsed) return;
+  const reader = body.getReader();
+  const cancel = (): void => void reader.cancel('nobody wants it').catch(() => undefined);
+  const timer = setTimeout(cancel, unreadTime);
+  try {
+    for (let size = 0; size <= unreadMost; ) {
+      const { done, value } = await reader.read();
+      if (done) return;
+      size += value.length;
+    }
+    cancel();
+  } catch {
+    // it was broken off
+  } finally {
+    clearTimeout(timer);
   }
 }
 

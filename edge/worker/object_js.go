@@ -33,25 +33,29 @@ const (
 	credit = 4 << 20
 	// connections, at about 2 KB each here and some more in JavaScript.
 	connections = 5_000
+	// tryAgain is how long opening that has failed is not tried again, in ms.
+	tryAgain = 2_000
 	// waiting for a token are at most so many of them: each for some seconds, in which the object cannot sleep.
 	waiting = 500
 )
 
 // object is the database of this program.
 var object struct {
-	name    string
-	key     []byte
-	keys    *token.Keys // by which tokens are judged; nil: nobody is asked for one
-	made    bool        // there was something stored when the program began
-	begun   sync.Mutex  // held while the database is opened
-	replica *core.Replica
-	hub     *edge.Hub
-	failed  error // of opening
-	sockets map[int32]*socket
-	waiting int           // sockets that have not shown a token
-	ready   []*socket     // those for which the hub may have something
-	kick    chan struct{} // lets pump look at ready
-	sent    []byte        // the frame that was sent last, which many get one after the other
+	name     string
+	key      []byte
+	keys     *token.Keys // by which tokens are judged; nil: nobody is asked for one
+	made     bool        // there was something stored when the program began
+	begun    sync.Mutex  // held while the database is opened
+	replica  *core.Replica
+	hub      *edge.Hub
+	failed   error  // of opening
+	tried    uint64 // when that was, ms since 1970
+	hopeless bool   // it is not tried again: who may come in is not known
+	sockets  map[int32]*socket
+	waiting  int           // sockets that have not shown a token
+	ready    []*socket     // those for which the hub may have something
+	kick     chan struct{} // lets pump look at ready
+	sent     []byte        // the frame that was sent last, which many get one after the other
 }
 
 // A socket is one connection.
@@ -66,14 +70,15 @@ type socket struct {
 }
 
 // start begins without the database: it is opened, or made, for who may have it.
-func start(name string, key, keys []byte, made bool) {
-	object.name, object.key, object.made = name, key, made
+func start(key, keys []byte, made bool) {
+	object.key, object.made = key, made
 	object.sockets = map[int32]*socket{}
 	object.kick = make(chan struct{}, 1)
 	if len(keys) > 0 {
 		var err error
 		if object.keys, err = token.ParseKeys(keys); err != nil {
 			fail(fmt.Errorf("the secret TOKEN_KEYS: %w", err))
+			object.hopeless = true
 		}
 	}
 	serveAPI()
@@ -82,21 +87,23 @@ func start(name string, key, keys []byte, made bool) {
 
 func fail(err error) {
 	fmt.Fprintf(os.Stderr, "vsync: the database %s cannot be opened: %v\n", object.name, err)
-	object.failed = err
+	object.failed, object.tried = err, now()
 }
 
 // exists says whether the database was made, in this life of the program or before.
 func exists() bool { return object.made || object.hub != nil }
 
-// begin opens the database, or makes it. Its error is that of the first time.
+// begin opens the database, or makes it. Where that has failed, it is tried again after a while: storage comes back.
 func begin() error {
 	object.begun.Lock()
 	defer object.begun.Unlock()
-	if object.hub == nil && object.failed == nil {
-		jsMade()
-		if err := open(); err != nil {
-			fail(err)
-		}
+	if object.hub != nil || object.hopeless || object.failed != nil && now() < object.tried+tryAgain {
+		return object.failed
+	}
+	jsMade()
+	err := open()
+	if object.failed = nil; err != nil {
+		fail(err)
 	}
 	return object.failed
 }
@@ -174,7 +181,7 @@ func state() int32 {
 func connect(id int32) {
 	s := &socket{id: id, changed: true}
 	switch {
-	case object.failed != nil:
+	case object.failed != nil && (object.keys == nil || object.hopeless):
 		s.turnAway(object.failed)
 	case object.keys == nil:
 		s.enter(object.hub.Connect(now(), edge.Peer{Wake: s.wake}))
@@ -252,16 +259,13 @@ func take(id int32, frame []byte) {
 	}
 }
 
-// provoke is set in tests, where it ends the program for some frames.
-var provoke = func(frame []byte) {}
-
 // read receives what is in the inbox, all at once: pushes that follow each other share a commit.
 func (s *socket) read() {
 	for len(s.inbox) > 0 {
 		frames := s.inbox
 		s.inbox = nil
 		for _, frame := range frames {
-			provoke(frame)
+			provokedBy(frame)
 		}
 		if s.conn == nil {
 			if err := s.admit(frames[0]); err != nil {

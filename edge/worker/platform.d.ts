@@ -12,6 +12,7 @@ interface DurableObjectState {
   readonly storage: {
     readonly sql: { exec(statement: string, ...args: unknown[]): SqlCursor; readonly databaseSize: number };
     transactionSync<T>(work: () => T): T;
+    sync(): Promise<void>;
     getAlarm(): Promise<number | null>;
     setAlarm(at: number): Promise<void>;
     deleteAlarm(): Promise<void>;

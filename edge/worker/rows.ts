@@ -10,15 +10,18 @@ const longestText = 1024;
 
 const utf8 = new TextEncoder();
 
-/** What has been asked of SQLite, as it is billed. */
-export interface Cost {
-  commits: number;
-  rowsRead: number;
-  rowsWritten: number;
-  bytes: number; // that were bound to writing statements
+/** Whether it is room that is missing. The platform tells that in words alone. */
+export function isFull(err: unknown): boolean {
+  return /full|SQLITE_FULL|too large|quota/i.test(String(err));
 }
 
-export const rows = (storage: DurableObjectState['storage'], cost: Cost): Part => (go) => {
+/** What stands between commits and the platform, which takes them, and may find later that there is no room. */
+export interface Room {
+  full(): boolean; // it was found so a moment ago: nothing is tried
+  committed(): void; // there was something
+}
+
+export const rows = (storage: DurableObjectState['storage'], room: Room): Part => (go) => {
   const statements: string[] = [];
   let kept: Uint8Array[] = [];
 
@@ -33,7 +36,7 @@ export const rows = (storage: DurableObjectState['storage'], cost: Cost): Part =
       return work();
     } catch (err) {
       const message = utf8.encode(String(err)).slice(0, longestText);
-      const kind = /full|SQLITE_FULL|too large|quota/i.test(String(err)) ? noSpace : failed;
+      const kind = isFull(err) ? noSpace : failed;
       return -((keep([message]) << kindBits) | kind);
     }
   };
@@ -55,7 +58,6 @@ export const rows = (storage: DurableObjectState['storage'], cost: Cost): Part =
       size += next;
       parts.push(new Uint8Array(new Uint32Array([key.length, value.length]).buffer), key, value);
     }
-    cost.rowsRead += cursor.rowsRead;
     return parts;
   };
 
@@ -72,7 +74,7 @@ export const rows = (storage: DurableObjectState['storage'], cost: Cost): Part =
         args[i] = bytes.buffer.slice(at + 4, at + 4 + length);
         at += 4 + length;
       }
-      cost.rowsWritten += run(statement, ...args).rowsWritten;
+      run(statement, ...args);
     }
   };
 
@@ -88,9 +90,7 @@ export const rows = (storage: DurableObjectState['storage'], cost: Cost): Part =
         }),
       get: (place: number, ptr: number, length: number) =>
         attempt(() => {
-          const cursor = run(statements[place]!, blob(ptr, length));
-          const row = [...cursor.raw()][0];
-          cost.rowsRead += cursor.rowsRead;
+          const row = [...run(statements[place]!, blob(ptr, length)).raw()][0];
           return row ? keep([new Uint8Array(row[0] as ArrayBuffer)]) : missing;
         }),
       scan: (place: number, from: number, fromLength: number, to: number, toLength: number, limit: number, maxBytes: number) =>
@@ -101,10 +101,10 @@ export const rows = (storage: DurableObjectState['storage'], cost: Cost): Part =
         }),
       commit: (ptr: number, length: number) =>
         attempt(() => {
+          if (room.full()) throw new Error('the storage is full');
           const packed = view(go, ptr, length).slice();
-          cost.bytes += length;
           storage.transactionSync(() => commit(packed));
-          cost.commits++;
+          room.committed();
           return 0;
         }),
       take: (ptr: number, length: number) => {

@@ -26,7 +26,7 @@ export class Database {
       printed += utf8.decode(bytes, { stream: true });
       return bytes.length;
     };
-    const go: GoInstance = start(tests, [rows(this.#state.storage, { commits: 0, rowsRead: 0, rowsWritten: 0, bytes: 0 })], {
+    const go: GoInstance = start(tests, [rows(this.#state.storage, { full: () => false, committed: () => undefined })], {
       args: ['-test.v', '-test.timeout=0'],
     });
     const code = await new Promise<number>((resolve) => go.onExit(resolve));

@@ -1,9 +1,6 @@
 package main
 
-import (
-	"runtime"
-	"unsafe"
-)
+import "unsafe"
 
 // What object.ts does. None of it calls back into Go. A socket is named by a number that object.ts has given it; one that is gone
 // already is passed over.
@@ -81,6 +78,7 @@ const (
 //go:wasmexport vsync_room
 func exportRoom(length int32) uint32 {
 	defer ward()
+	provoke("room")
 	if cap(room) < int(length) || cap(room) > keptRoom {
 		room = make([]byte, length)
 	}
@@ -94,8 +92,10 @@ func exportRoom(length int32) uint32 {
 func exportStart(nameLength, keyLength, made int32) {
 	defer ward()
 	said := append([]byte(nil), room...)
+	object.name = string(said[:nameLength])
+	provoke("start")
 	key, keys := said[nameLength:nameLength+keyLength], said[nameLength+keyLength:]
-	start(string(said[:nameLength]), key, keys, made != 0)
+	start(key, keys, made != 0)
 }
 
 // open opens the database, or makes it.
@@ -103,6 +103,7 @@ func exportStart(nameLength, keyLength, made int32) {
 //go:wasmexport vsync_open
 func exportOpen() {
 	defer ward()
+	provoke("open")
 	go begin()
 }
 
@@ -111,6 +112,7 @@ func exportOpen() {
 //go:wasmexport vsync_state
 func exportState() int32 {
 	defer ward()
+	provoke("state")
 	return state()
 }
 
@@ -119,6 +121,7 @@ func exportState() int32 {
 //go:wasmexport vsync_connect
 func exportConnect(socket int32) {
 	defer ward()
+	provoke("connect")
 	connect(socket)
 }
 
@@ -127,6 +130,7 @@ func exportConnect(socket int32) {
 //go:wasmexport vsync_thaw
 func exportThaw(socket int32) {
 	defer ward()
+	provoke("thaw")
 	thaw(socket, room)
 }
 
@@ -135,6 +139,7 @@ func exportThaw(socket int32) {
 //go:wasmexport vsync_frame
 func exportFrame(socket int32) {
 	defer ward()
+	provoke("frame")
 	frame := room[:len(room):len(room)]
 	if cap(room) > len(room)+len(room)/4+frameSlack {
 		frame = append([]byte(nil), room...)
@@ -149,6 +154,7 @@ func exportFrame(socket int32) {
 //go:wasmexport vsync_late
 func exportLate(socket int32) {
 	defer ward()
+	provoke("late")
 	late(socket)
 }
 
@@ -157,6 +163,7 @@ func exportLate(socket int32) {
 //go:wasmexport vsync_gone
 func exportGone(socket int32) {
 	defer ward()
+	provoke("gone")
 	gone(socket)
 }
 
@@ -165,6 +172,7 @@ func exportGone(socket int32) {
 //go:wasmexport vsync_settle
 func exportSettle() {
 	defer ward()
+	provoke("settle")
 	settle()
 }
 
@@ -173,6 +181,7 @@ func exportSettle() {
 //go:wasmexport vsync_body
 func exportBody(request, how int32) {
 	defer ward()
+	provoke("body")
 	bodyArrived(request, how, room)
 }
 
@@ -181,6 +190,7 @@ func exportBody(request, how int32) {
 //go:wasmexport vsync_wrote
 func exportWrote(request, taken int32) {
 	defer ward()
+	provoke("wrote")
 	pieceTaken(request, taken != 0)
 }
 
@@ -189,17 +199,8 @@ func exportWrote(request, taken int32) {
 //go:wasmexport vsync_alarm
 func exportAlarm() {
 	defer ward()
+	provoke("alarm")
 	go alarm()
-}
-
-// memory returns the bytes that Go has taken, for the tests of its bounds.
-//
-//go:wasmexport vsync_memory
-func exportMemory() uint32 {
-	defer ward()
-	var m runtime.MemStats
-	runtime.ReadMemStats(&m)
-	return uint32(m.Sys)
 }
 
 func address(b []byte) unsafe.Pointer { return unsafe.Pointer(unsafe.SliceData(b)) }

@@ -31,11 +31,11 @@ var rest struct {
 
 // thaw goes on with a socket that was there before the object slept.
 func thaw(id int32, frozen []byte) {
+	s := &socket{id: id, kept: string(frozen)}
 	if object.failed != nil {
-		connect(id)
+		s.turnAway(object.failed)
 		return
 	}
-	s := &socket{id: id, kept: string(frozen)}
 	c, err := object.hub.Thaw(now(), edge.Peer{Wake: s.wake}, frozen)
 	if err != nil {
 		c = object.hub.Connect(now(), edge.Peer{Wake: s.wake})
@@ -143,4 +143,5 @@ func alarm() {
 		}
 	}
 	arm()
+	check()
 }

@@ -5,12 +5,13 @@
 //	Dialer.Dial ──▶ Conn ◀──▶ Conn ◀── Accept
 //
 //	           ┌ pump ┐
-//	socket ──▶ │ read │ ──▶ Read        Write ──▶ socket
-//	           └──────┘ at most one message ahead
+//	socket ──▶ │ read │ ──▶ Read, ReadAll        Write ──▶ socket
+//	           └──────┘ a little ahead
 //
 // A goroutine of each connection reads all the time, so that a Read can be left at any moment and
-// close frames are answered; it hands over without a buffer, so that a peer feels it when nobody
-// reads. Compression is off: batches are small or dense already, and secrets compressed beside
+// close frames are answered. What came while nobody read is handed over together, but not much is kept, so
+// that a peer feels it when nobody reads. A hub's messages go to the socket past the library, each in one
+// write: they need no mask, and many get the same bytes. Compression is off: batches are small or dense already, and secrets compressed beside
 // foreign data leak. In browsers that library leaves sockets open; package wasm has its own there.
 package ws
 
@@ -18,6 +19,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"math"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -37,6 +39,9 @@ const (
 	// follow it, before it cuts both off.
 	writeWait = 20 * time.Millisecond
 
+	// ahead is how much is read before it is wanted, at least one message: a few dozen small pushes.
+	ahead = 32 << 10
+
 	// firstRead is what is allocated before a message's length shows: most are smaller.
 	firstRead = 1 << 10
 )
@@ -45,8 +50,13 @@ const (
 type Conn struct {
 	ws     *websocket.Conn
 	socket net.Conn // beneath ws, to cut it off
+	frames *frames  // where messages go past the library; nil on the side that dialed: it has to mask them
 
-	messages chan []byte   // from the pump to Read
+	mu       sync.Mutex
+	messages [][]byte      // from the pump to Read
+	held     int           // bytes that they hold
+	came     chan struct{} // has a value when there may be messages
+	taken    chan struct{} // has a value when there may be room for more
 	pumped   chan struct{} // closed when the pump has ended
 	pumpErr  error         // why it did; read only once pumped is closed
 
@@ -58,11 +68,11 @@ type Conn struct {
 
 var _ wire.Conn = (*Conn)(nil)
 
-func newConn(ws *websocket.Conn, socket net.Conn) *Conn {
+func newConn(ws *websocket.Conn, socket net.Conn, to *frames) *Conn {
 	ws.SetReadLimit(-1) // readMessage has the limit, and an error that can be told from others
 	c := &Conn{
-		ws: ws, socket: socket,
-		messages: make(chan []byte), pumped: make(chan struct{}), closed: make(chan struct{}),
+		ws: ws, socket: socket, frames: to,
+		came: make(chan struct{}, 1), taken: make(chan struct{}, 1), pumped: make(chan struct{}), closed: make(chan struct{}),
 	}
 	go c.pump()
 	return c
@@ -76,9 +86,15 @@ func (c *Conn) pump() {
 			c.pumpErr = err
 			break
 		}
-		select {
-		case c.messages <- message:
-		case <-c.closed:
+		for full := c.put(message); full; full = c.full() {
+			select {
+			case <-c.taken:
+				continue
+			case <-c.closed:
+			}
+			break
+		}
+		if c.isClosed() {
 			c.pumpErr = wire.ErrClosed
 		}
 	}
@@ -91,6 +107,49 @@ func (c *Conn) pump() {
 	case wire.ErrClosed: // whoever closed does it
 	default:
 		c.cut()
+	}
+}
+
+// put hands a message over. It reports whether there is no room for another.
+func (c *Conn) put(message []byte) (full bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.messages = append(c.messages, message)
+	c.held += cap(message)
+	poke(c.came)
+	return c.held > ahead
+}
+
+func (c *Conn) full() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.held > ahead
+}
+
+// take returns up to most of the messages that have come.
+func (c *Conn) take(most int) (messages [][]byte) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	n := min(most, len(c.messages))
+	messages = c.messages[:n:n]
+	if c.messages = c.messages[n:]; len(c.messages) == 0 {
+		c.messages = nil
+	} else {
+		poke(c.came)
+	}
+	for _, message := range messages {
+		c.held -= cap(message)
+	}
+	if n > 0 {
+		poke(c.taken)
+	}
+	return messages
+}
+
+func poke(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
 	}
 }
 
@@ -132,23 +191,40 @@ func ended(err error) error {
 
 // Read returns the next message; see wire.Conn.
 func (c *Conn) Read(ctx context.Context) ([]byte, error) {
-	if c.isClosed() {
-		return nil, wire.ErrClosed
+	messages, err := c.read(ctx, 1)
+	if err != nil {
+		return nil, err
 	}
-	select {
-	case message := <-c.messages:
-		return message, nil
-	case <-c.closed:
-		return nil, wire.ErrClosed
-	case <-c.pumped:
-		if !c.close() { // the pump ended because this side closed
+	return messages[0], nil
+}
+
+// ReadAll is Read of all messages that have come, one or more.
+func (c *Conn) ReadAll(ctx context.Context) ([][]byte, error) { return c.read(ctx, math.MaxInt) }
+
+func (c *Conn) read(ctx context.Context, most int) ([][]byte, error) {
+	for {
+		if c.isClosed() {
 			return nil, wire.ErrClosed
 		}
-		return nil, c.pumpErr
-	case <-ctx.Done():
-		c.close()
-		c.cut()
-		return nil, ctx.Err()
+		if messages := c.take(most); len(messages) > 0 {
+			return messages, nil
+		}
+		select {
+		case <-c.came:
+		case <-c.closed:
+		case <-c.pumped:
+			if messages := c.take(most); len(messages) > 0 { // they came before the end
+				return messages, nil
+			}
+			if !c.close() { // the pump ended because this side closed
+				return nil, wire.ErrClosed
+			}
+			return nil, c.pumpErr
+		case <-ctx.Done():
+			c.close()
+			c.cut()
+			return nil, ctx.Err()
+		}
 	}
 }
 
@@ -162,7 +238,12 @@ func (c *Conn) Write(ctx context.Context, message []byte) error {
 	if wire.IsBeat(message) {
 		kind = websocket.MessageText
 	}
-	err := c.ws.Write(ctx, kind, message)
+	var err error
+	if c.frames != nil {
+		err = c.send(ctx, kind, message)
+	} else {
+		err = c.ws.Write(ctx, kind, message)
+	}
 	c.writing.Add(-1)
 	switch {
 	case err == nil:
@@ -180,6 +261,17 @@ func (c *Conn) Write(ctx context.Context, message []byte) error {
 	default:
 		return ended(err)
 	}
+}
+
+// send writes a message to the socket, past the library.
+func (c *Conn) send(ctx context.Context, kind websocket.MessageType, message []byte) error {
+	if ctx.Done() != nil {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		defer context.AfterFunc(ctx, c.cut)()
+	}
+	return c.frames.message(byte(kind), message)
 }
 
 // Close ends the connection; see wire.Conn.

@@ -53,7 +53,7 @@ func (d Dialer) Dial(ctx context.Context, url string) (wire.Conn, error) {
 		conn.Close(websocket.StatusProtocolError, "expected subprotocol "+wire.Subprotocol)
 		return nil, fmt.Errorf("connecting to %s: expected subprotocol %s, got %q", url, wire.Subprotocol, got)
 	}
-	return newConn(conn, socket), nil
+	return newConn(conn, socket, nil), nil
 }
 
 // whose says who else may have answered in the hub's place, "" if it is not known: no hub answers with a page for people.
@@ -96,7 +96,7 @@ func Accept(w http.ResponseWriter, r *http.Request, o AcceptOptions) (*Conn, err
 	if err != nil {
 		return nil, fmt.Errorf("upgrade: %w", err)
 	}
-	return newConn(conn, keeper.socket), nil
+	return newConn(conn, keeper.socket, keeper.frames), nil
 }
 
 func asksFor(h http.Header, subprotocol string) bool {
@@ -114,6 +114,7 @@ func asksFor(h http.Header, subprotocol string) bool {
 type socketKeeper struct {
 	http.ResponseWriter
 	socket net.Conn
+	frames *frames
 }
 
 // Hijack finds the connection beneath any wrappers of the ResponseWriter.
@@ -122,8 +123,7 @@ func (k *socketKeeper) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	k.socket = conn
-	frames := &closeOnce{Conn: conn}
-	rw.Writer.Reset(frames)
-	return frames, rw, nil
+	k.socket, k.frames = conn, &frames{Conn: conn}
+	rw.Writer.Reset(k.frames)
+	return k.frames, rw, nil
 }

@@ -4,6 +4,7 @@ package ws
 
 import (
 	"context"
+	"errors"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -122,6 +123,74 @@ func TestConn(t *testing.T) {
 			}
 		})
 	}
+}
+
+// What came while nobody read is handed over together and in order, also where the peer has closed behind it; but only a little is read ahead.
+func TestReadAll(t *testing.T) {
+	g := newRig(t, AcceptOptions{})
+	client, server := g.pair(t)
+	defer server.Close(wire.CloseNormal, "")
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	const messages = 20
+	for i := range messages {
+		if err := client.Write(ctx, []byte{byte(i), 1, 2, 3}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for server.waiting() < messages && ctx.Err() == nil {
+		time.Sleep(time.Millisecond)
+	}
+	all, err := server.ReadAll(ctx)
+	if len(all) != messages || err != nil {
+		t.Fatalf("%d messages of %d, %v", len(all), messages, err)
+	}
+	for i, m := range all {
+		if m[0] != byte(i) {
+			t.Errorf("at place %d message %d", i, m[0])
+		}
+	}
+
+	large := make([]byte, ahead/2)
+	sent := make(chan error, 1)
+	go func() {
+		for range 5000 { // more than what sockets hold
+			if err := client.Write(ctx, large); err != nil {
+				sent <- err
+				return
+			}
+		}
+		sent <- client.Close(wire.CloseNormal, "done")
+	}()
+	time.Sleep(100 * time.Millisecond)
+	if n := server.waiting(); n > 3 {
+		t.Errorf("%d messages of %d bytes are read ahead", n, len(large))
+	}
+	select {
+	case err := <-sent:
+		t.Errorf("the peer does not feel that nobody reads: %v", err)
+	default:
+	}
+	got := 0
+	for err == nil {
+		if all, err = server.ReadAll(ctx); err == nil {
+			got += len(all)
+		}
+	}
+	var closed *wire.CloseError
+	if got != 5000 || !errors.As(err, &closed) || closed.Code != wire.CloseNormal {
+		t.Errorf("%d messages, then %v", got, err)
+	}
+	if err := <-sent; err != nil {
+		t.Error(err)
+	}
+}
+
+// waiting is how many messages have come that nobody has read.
+func (c *Conn) waiting() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.messages)
 }
 
 func TestOnlyOurSubprotocol(t *testing.T) {

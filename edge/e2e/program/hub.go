@@ -28,6 +28,7 @@ type Options struct {
 	Origins []string    // whose pages may connect beside the hub's own
 	Env     []string    // of its process, beside what it needs
 
+	Variant  string        // directory in build/worker-tests, of a worker.js, hub.wasm and hub.capnp; "": that which is deployed
 	OpenTo   string        // "everyone": a worker without keys serves more than its own machine
 	BodyTime time.Duration // how long a body may take to come; 0: as ever. Of a worker only
 }
@@ -67,9 +68,7 @@ func NewNative(t testing.TB, dir string, flags ...string) *Hub {
 // NewVariant is a hub of another build of edge/worker, that in a directory of this name.
 func NewVariant(t testing.TB, dir, variant string) *Hub {
 	h := New(t, dir)
-	w := h.host.(worker)
-	w.variant = variant
-	h.host = w
+	h.Options.Variant = variant
 	return h
 }
 

@@ -1,6 +1,7 @@
 package program
 
 import (
+	"cmp"
 	"crypto/rand"
 	"database/sql"
 	"encoding/hex"
@@ -19,7 +20,6 @@ import (
 type worker struct {
 	workerd string // the program
 	built   string // directory of what ./build.sh builds for tests
-	variant string // directory in it, of a worker.js, hub.wasm and hub.capnp
 }
 
 const (
@@ -29,7 +29,6 @@ const (
 
 // findWorker takes what ./build.sh has built.
 func findWorker() (w worker, err error) {
-	w.variant = "hub"
 	for env, path := range map[string]*string{workerdEnv: &w.workerd, workerEnv: &w.built} {
 		if *path, err = filepath.Abs(os.Getenv(env)); os.Getenv(env) == "" || err != nil {
 			return w, fmt.Errorf("%s has to name workerd, and %s the directory build/worker-tests: see test_worker in build.sh", workerdEnv, workerEnv)
@@ -46,9 +45,9 @@ func (w worker) command(dir string, port int, o Options, flags []string) *exec.C
 	if err != nil {
 		panic(err) // the test's own directory
 	}
-	cmd := exec.Command(w.workerd, append([]string{"serve", "--experimental", filepath.Join(w.built, w.variant, "hub.capnp"),
+	cmd := exec.Command(w.workerd, append([]string{"serve", "--experimental", filepath.Join(w.built, cmp.Or(o.Variant, "hub"), "hub.capnp"),
 		"--socket-addr=http=127.0.0.1:" + strconv.Itoa(port), "--directory-path=disk=" + filepath.Join(dir, "objects"), "--control-fd=1"}, flags...)...)
-	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "TMPDIR=" + os.TempDir(), "HUB_KEY=" + key, "LOG=yes", "COST=yes", "ORIGINS=" + strings.Join(o.Origins, " "), "OPEN_TO=" + o.OpenTo}
+	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "TMPDIR=" + os.TempDir(), "HUB_KEY=" + key, "LOG=yes", "ORIGINS=" + strings.Join(o.Origins, " "), "OPEN_TO=" + o.OpenTo}
 	if o.BodyTime > 0 {
 		cmd.Env = append(cmd.Env, "BODY_TIME="+strconv.FormatInt(o.BodyTime.Milliseconds(), 10))
 	}

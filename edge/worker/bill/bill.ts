@@ -6,7 +6,10 @@
 // An object is awake while a handler runs or a timer is pending; that keeps it from sleeping. What passes from the last of these to its sleep
 // is not billed. Heartbeats that the platform answers reach nobody here.
 
+import { instead, type Class, type Durable, type Front } from '../wrap.js';
+
 interface Bill {
+  commits: number;
   rowsRead: number;
   rowsWritten: number; // by statements, and one for each alarm that is set
   bytes: number; // that were bound to statements which wrote
@@ -15,9 +18,10 @@ interface Bill {
   alarms: number;
   wakings: number; // objects that began
   awake: number; // in ms
+  memory: number; // of the program that began last, in bytes
 }
 
-export const bill: Bill = { rowsRead: 0, rowsWritten: 0, bytes: 0, fetches: 0, messages: 0, alarms: 0, wakings: 0, awake: 0 };
+export const bill: Bill = { commits: 0, rowsRead: 0, rowsWritten: 0, bytes: 0, fetches: 0, messages: 0, alarms: 0, wakings: 0, awake: 0, memory: 0 };
 
 let busy = 0;
 let since = 0;
@@ -57,16 +61,16 @@ Object.assign(globalThis, {
   },
 });
 
-/** An object with some of its properties replaced. */
-function instead<T extends object>(of: T, parts: Partial<T>): T {
-  return new Proxy(of, {
-    get(target, name) {
-      if (name in parts) return parts[name as keyof T];
-      const value: unknown = Reflect.get(target, name, target);
-      return typeof value === 'function' ? value.bind(target) : value;
-    },
-  });
-}
+// The linear memory of the program that began last.
+let memory: WebAssembly.Memory | undefined;
+
+const { Instance } = WebAssembly;
+WebAssembly.Instance = class extends Instance {
+  constructor(module: WebAssembly.Module, imports?: WebAssembly.Imports) {
+    super(module, imports);
+    memory = this.exports['mem'] as WebAssembly.Memory;
+  }
+};
 
 function counted(state: DurableObjectState): DurableObjectState {
   const { storage } = state;
@@ -86,18 +90,12 @@ function counted(state: DurableObjectState): DurableObjectState {
     bill.rowsWritten++;
     return storage.setAlarm(at);
   };
-  return instead(state, { storage: instead(storage, { sql, setAlarm }) });
+  const transactionSync: typeof storage.transactionSync = (work) => {
+    bill.commits++;
+    return storage.transactionSync(work);
+  };
+  return instead(state, { storage: instead(storage, { sql, setAlarm, transactionSync }) });
 }
-
-/** What the platform calls of an object. */
-interface Durable {
-  fetch(request: Request): Promise<Response>;
-  webSocketMessage(socket: WebSocket, message: ArrayBuffer | string): unknown;
-  webSocketClose(socket: WebSocket, code: number, reason: string): unknown;
-  alarm?(): unknown;
-}
-
-type Class<Settings> = new (state: DurableObjectState, settings: Settings) => Durable;
 
 /** A handler, during which an object is awake. */
 async function during<T>(work: () => T): Promise<Awaited<T>> {
@@ -140,15 +138,11 @@ export function billed<Settings>(inner: Class<Settings>): Class<Settings> {
   };
 }
 
-interface Front<Environment> {
-  fetch(request: Request, env: Environment): Promise<Response>;
-}
-
 /** The Worker before them, which tells what it all was. */
 export function telling<Environment>(front: Front<Environment>): Front<Environment> {
   return {
     async fetch(request, env) {
-      return new URL(request.url).pathname.endsWith('/bill') ? Response.json(bill) : front.fetch(request, env);
+      return new URL(request.url).pathname.endsWith('/bill') ? Response.json({ ...bill, memory: memory?.buffer.byteLength ?? 0 }) : front.fetch(request, env);
     },
   };
 }

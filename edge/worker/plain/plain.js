@@ -7,7 +7,6 @@ export default {
 
 export class Database {
   #state;
-  #cost = { commits: 0, rowsRead: 0, rowsWritten: 0, bytes: 0 };
 
   constructor(state) {
     this.#state = state;
@@ -16,16 +15,14 @@ export class Database {
   }
 
   async fetch(request) {
-    if (request.headers.get('Upgrade') === null) return Response.json(this.#cost);
+    if (request.headers.get('Upgrade') === null) return new Response(null, { status: 426 });
     const { 0: theirs, 1: ours } = new WebSocketPair();
     this.#state.acceptWebSocket(ours);
     return new Response(null, { status: 101, webSocket: theirs, headers: { 'Sec-WebSocket-Protocol': 'vsync.1' } });
   }
 
   webSocketMessage(sender, message) {
-    this.#cost.rowsWritten += this.#state.storage.sql.exec('INSERT INTO feed (message) VALUES (?)', message).rowsWritten;
-    this.#cost.commits++;
-    this.#cost.bytes += message.byteLength;
+    this.#state.storage.sql.exec('INSERT INTO feed (message) VALUES (?)', message);
     for (const socket of this.#state.getWebSockets()) {
       if (socket !== sender) socket.send(message);
     }

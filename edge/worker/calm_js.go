@@ -1,0 +1,8 @@
+//go:build !provoke
+
+package main
+
+// Nothing is provoked: see provoke_js.go.
+func provoke(string) {}
+
+func provokedBy([]byte) {}
