@@ -24,6 +24,9 @@ import (
 // lostCollection and the batch's name are the key of what stands for a batch of which nothing is left.
 const lostCollection = change.SystemPrefix + "lost"
 
+// leftNote begins the note of what stands for a lost batch.
+const leftNote = "what was left of "
+
 // ownBatch returns the bytes of one of this device's batches; lost where the log should have them, and they cannot be read.
 func (r *Replica) ownBatch(ctx context.Context, v change.Version) (batch []byte, lost bool, err error) {
 	batch, _, ok, err := r.log.Find(ctx, v)
@@ -77,7 +80,7 @@ func (r *Replica) remains(s *stage, lost []change.Version) (map[change.Version]*
 		return out, nil
 	}
 	for _, v := range lost {
-		out[v] = &change.Batch{Header: change.Header{Device: v.Device, Gen: v.Gen, Note: "what was left of " + v.String()}}
+		out[v] = &change.Batch{Header: change.Header{Device: v.Device, Gen: v.Gen, Note: leftNote + v.String()}}
 		tx := &store.Tx{}
 		putAside(tx, quarantined{inc: r.inc, number: r.harm.number(), Finding: Finding{Scope: ScopeSegment, Missing: true, What: v.String(), Time: r.cfg.Now(), Commit: s.state.commit,
 			Reason: "the batch " + v.String() + ", which was not sent, cannot be read: what the pages showed of it was written again"}})
@@ -127,7 +130,7 @@ func isStandIn(b *change.Batch) bool {
 // standIn keeps a batch's place among the generations, where nothing of it is to be written again.
 func standIn(v change.Version, stamp uint64) *change.Batch {
 	return &change.Batch{
-		Header:    change.Header{Device: v.Device, Gen: v.Gen, Stamp: stamp, Note: "what was left of " + v.String()},
+		Header:    change.Header{Device: v.Device, Gen: v.Gen, Stamp: stamp, Note: leftNote + v.String()},
 		Mutations: []change.Mutation{{Kind: change.Delete, Key: change.Key{Collection: lostCollection, ID: v.String()}}},
 	}
 }
