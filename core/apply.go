@@ -8,6 +8,7 @@ import (
 	"vsync/core/change"
 	"vsync/core/changelog"
 	"vsync/core/device"
+	"vsync/core/fmt"
 )
 
 // Arrival is one place of the feed, as it came from the hub.
@@ -35,10 +36,19 @@ func (r *Replica) Apply(ctx context.Context, arrivals []Arrival, after change.Ha
 	for i := range arrivals {
 		weight += len(arrivals[i].Entry) + len(arrivals[i].Ann) + 64
 	}
+	takenAway := map[change.Version]bool{}
 	for {
 		err := r.submit(ctx, &request{weight: weight, strict: false, form: func(s *stage) error {
+			s.takenAway = takenAway
 			return s.apply(arrivals, after)
 		}})
+		if lost, is := errors.AsType[*voidedLost](err); is {
+			takenAway[lost.version] = true
+			if err := r.takeAway(ctx, lost.version); err != nil {
+				return err
+			}
+			continue
+		}
 		taken, is := errors.AsType[*nameTaken](err)
 		if !is {
 			return err
@@ -99,8 +109,13 @@ func (s *stage) arrive(a *Arrival) error {
 			return wrapf(WrongHash, err, "sequence %d brings %s", a.Seq, e.Version)
 		}
 	}
+	if err := s.voidedLost(e); err != nil {
+		return err
+	}
 	s.advance(a.Seq, e)
+	s.entire = it.Kind == changelog.ItemEntry && e.Kind == change.EntryBatch
 	turns, err := s.entry(e, b)
+	s.entire = false
 	if err != nil {
 		return err
 	}
@@ -129,7 +144,11 @@ func (s *stage) settledBefore(v change.Version) error {
 func (s *stage) read(a *Arrival) (it changelog.Item, e *change.Entry, b *change.Batch, err error) {
 	if a.Entry == nil {
 		it = changelog.Item{Kind: changelog.ItemConfirm, Data: confirmData(a, s.state.device)}
-		if _, e, err = s.confirmOf(s.state.commit+1, it); err == nil && e.Kind == change.EntryBatch {
+		_, e, err = s.confirmOf(s.state.commit+1, it)
+		if errors.Is(err, errUnheld) && a.Gen <= s.state.lastGen {
+			err = &Error{Code: Corrupt, Gen: a.Gen, Message: fmt.Sprintf("the hub confirms generation %d, whose batch stood in a segment of the log that a repair has given up since: it comes whole on the next connection", a.Gen)}
+		}
+		if err == nil && e.Kind == change.EntryBatch {
 			b, err = change.DecodeTrusted(e.Body)
 		}
 		return it, e, b, err

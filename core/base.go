@@ -146,7 +146,7 @@ func (r *Replica) passOver(ctx context.Context, c *checker) error {
 			return err
 		}
 	}
-	return r.Checkpoint(ctx)
+	return r.checkpointKept(ctx)
 }
 
 // setAsideSegment puts the rows of a segment into quarantine.

@@ -154,7 +154,7 @@ func (c *checker) item(commit uint64, it changelog.Item) error {
 			c.report.Batches++
 			return c.batch(commit, e.Body)
 		}
-		if e.Kind == change.EntryVoid || e.Version.Gen > c.chain[e.Version.Device].gen {
+		if e.Kind == change.EntryVoid && e.Version.Device != c.head.device || e.Version.Gen > c.chain[e.Version.Device].gen { // a lost own one comes late
 			c.chain[e.Version.Device] = link{e.Version.Gen, e.Hash}
 		}
 	case changelog.ItemConfirm:
@@ -164,6 +164,9 @@ func (c *checker) item(commit uint64, it changelog.Item) error {
 			return err
 		}
 		c.place(commit, seq, e)
+		if v := e.Version; v.Device != c.head.device && v.Gen > c.chain[v.Device].gen { // of a former id, whose batch may stand before a base
+			c.chain[v.Device] = link{v.Gen, e.Hash}
+		}
 	}
 	return nil
 }

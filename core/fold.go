@@ -52,6 +52,8 @@ type fold struct {
 	room room           // of rows
 
 	dropped []change.Version // parents that the re-entry of this commit has left out
+	entire  bool             // what is taken up stands in the log with its bytes, so that watchers see it as it was written
+	cutOff  bool             // this commit has gone back: of what its batches are over, the feed may bring some again
 
 	fresh   []*change.Batch                  // own batches of this commit, which the log does not have yet
 	known   map[change.Version]*change.Batch // own batches of before, that were read again
@@ -86,6 +88,10 @@ func (f *fold) local(b *change.Batch, known []had) (turns []turn, err error) {
 		f.head.wrote(b.Nonce, b.Version())
 		return nil, nil
 	}
+	if f.cutOff {
+		defer func(was func(change.Version) bool) { f.obj.Coming = was }(f.obj.Coming)
+		f.obj.Coming = f.comes
+	}
 	err = f.each(b, known, func(m *change.Mutation) (bool, error) {
 		f.addPending(objects.Leaf{Version: b.Version(), Stamp: b.Stamp, Deleted: m.Kind == change.Delete, Value: m.Value}, m)
 		if view := f.obj.Visible(); view.Version != b.Version() || view.Conflict || view.Merged() {
@@ -98,6 +104,12 @@ func (f *fold) local(b *change.Batch, known []had) (turns []turn, err error) {
 		f.head.wrote(b.Nonce, b.Version())
 	}
 	return turns, err
+}
+
+// comes says that the feed has not brought a version of another device yet, or not again.
+func (f *fold) comes(v change.Version) bool {
+	rec, err := f.device(v.Device)
+	return err == nil && v.Device != f.head.device && v.Gen > rec.Last
 }
 
 // renamed takes in a batch that this device wrote under an id that it gave up, under its new name. That may change what is visible:
@@ -212,8 +224,11 @@ func (f *fold) raise(e *change.Entry) error {
 // void takes a refused batch away, if it was this device's: its values are kept as a problem.
 func (f *fold) void(e *change.Entry) (turns []turn, err error) {
 	batch, _, ok, err := f.log.FindAt(f.ctx, e.Version, f.head.commit+1)
+	if err = unlessDamaged(err); err == nil && !ok && e.Annotation.Reason.Code != keptCode {
+		err = f.list(e) // of a batch that cannot be read nothing is taken away here: see voidedLost
+	}
 	if err != nil || !ok {
-		return nil, unlessDamaged(err) // of a batch that cannot be read nothing is taken away
+		return nil, err
 	}
 	b, err := change.DecodeTrusted(batch)
 	if err != nil || b.Hash != e.Hash {
@@ -405,7 +420,7 @@ func (f *fold) look(v change.Version) look {
 		return look{}
 	}
 	view := f.obj.Visible()
-	own := v.Device == f.head.device || f.isAlias(v) // a pending version hides foreign ones too, that come again
+	own := !f.entire && (v.Device == f.head.device || f.isAlias(v)) // a pending version hides foreign ones too, that come again
 	return look{view.Version, view.Conflict, view.Value, own && f.obj.IsPending(v)}
 }
 
@@ -506,7 +521,8 @@ type stage struct {
 	clock   uint64 // RoleHub: what it counts as the time of acceptance; 0: not asked for yet
 	entries room   // RoleHub: of entries
 
-	lostName *nameTaken // of what is being applied
+	lostName  *nameTaken // of what is being applied
+	takenAway map[change.Version]bool
 }
 
 func (r *Replica) newStage(ctx context.Context, h head) *stage {

@@ -133,9 +133,13 @@ func (s *said) read(ctx context.Context, r *Replica) error {
 	return err
 }
 
-// ordered returns a lookup by whose positions parents lie before children. The log's are so, unless the device went back in the feed.
+// ordered returns a lookup by whose positions parents lie before children. The log's are so, unless the device went back in the feed, or the
+// feed has brought again what it had lost of its own, behind what was written over that.
 func (r *Replica) ordered(ctx context.Context, lookup dag.Lookup, from []change.Version) (dag.Lookup, error) {
-	if !r.wentBack() {
+	r.mu.Lock()
+	straight := len(r.head.rewinds) == 0 && r.head.base == 0
+	r.mu.Unlock()
+	if straight && len(r.log.Holes()) == 0 {
 		return lookup, nil
 	}
 	return dag.Ranked(ctx, lookup, from)

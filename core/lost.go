@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"vsync/core/change"
+	"vsync/core/changelog"
 	"vsync/core/objects"
 	"vsync/core/store"
 )
@@ -23,6 +24,9 @@ import (
 
 // lostCollection and the batch's name are the key of what stands for a batch of which nothing is left.
 const lostCollection = change.SystemPrefix + "lost"
+
+// leftNote begins the note of what stands for a lost batch.
+const leftNote = "what was left of "
 
 // ownBatch returns the bytes of one of this device's batches; lost where the log should have them, and they cannot be read.
 func (r *Replica) ownBatch(ctx context.Context, v change.Version) (batch []byte, lost bool, err error) {
@@ -77,7 +81,7 @@ func (r *Replica) remains(s *stage, lost []change.Version) (map[change.Version]*
 		return out, nil
 	}
 	for _, v := range lost {
-		out[v] = &change.Batch{Header: change.Header{Device: v.Device, Gen: v.Gen, Note: "what was left of " + v.String()}}
+		out[v] = &change.Batch{Header: change.Header{Device: v.Device, Gen: v.Gen, Note: leftNote + v.String()}}
 		tx := &store.Tx{}
 		putAside(tx, quarantined{inc: r.inc, number: r.harm.number(), Finding: Finding{Scope: ScopeSegment, Missing: true, What: v.String(), Time: r.cfg.Now(), Commit: s.state.commit,
 			Reason: "the batch " + v.String() + ", which was not sent, cannot be read: what the pages showed of it was written again"}})
@@ -127,7 +131,68 @@ func isStandIn(b *change.Batch) bool {
 // standIn keeps a batch's place among the generations, where nothing of it is to be written again.
 func standIn(v change.Version, stamp uint64) *change.Batch {
 	return &change.Batch{
-		Header:    change.Header{Device: v.Device, Gen: v.Gen, Stamp: stamp, Note: "what was left of " + v.String()},
+		Header:    change.Header{Device: v.Device, Gen: v.Gen, Stamp: stamp, Note: leftNote + v.String()},
 		Mutations: []change.Mutation{{Kind: change.Delete, Key: change.Key{Collection: lostCollection, ID: v.String()}}},
 	}
+}
+
+// voidedLost is the error of a step that meets the refusal of an own batch that cannot be read. What the tables show of it is taken away first,
+// in a commit of its own that says what they hold then: replay could not find that.
+type voidedLost struct{ version change.Version }
+
+func (e *voidedLost) Error() string {
+	return "the hub has refused " + e.version.String() + ", which cannot be read here"
+}
+
+// voidedLost says that an entry is such a refusal, unless that was done already.
+func (s *stage) voidedLost(e *change.Entry) error {
+	v := e.Version
+	if e.Kind != change.EntryVoid || e.Annotation.Reason.Code == keptCode || s.takenAway[v] || v.Device != s.state.device && !s.isAlias(v) || s.reads(v) {
+		return nil
+	}
+	if rows, err := s.awaiting(v); err != nil || len(rows) == 0 {
+		return err
+	}
+	return &voidedLost{v}
+}
+
+// awaiting are the objects of which a version is pending.
+func (s *stage) awaiting(v change.Version) (rows []string, err error) {
+	snap := s.tables.Snapshot()
+	defer snap.Release()
+	for kv, err := range snap.Scan(s.ctx, tableObjects, "", "", false) {
+		if err == nil {
+			err = s.obj.Load(kv.Value)
+		}
+		if err != nil {
+			return nil, err
+		}
+		if s.obj.IsPending(v) {
+			rows = append(rows, string(rune(tableObjects))+kv.Key)
+		}
+	}
+	return rows, nil
+}
+
+// takeAway takes a version that was refused out of all objects.
+func (r *Replica) takeAway(ctx context.Context, v change.Version) error {
+	return r.submit(ctx, &request{alone: true, strict: true, form: func(s *stage) error {
+		names, err := s.awaiting(v)
+		rows := map[string][]byte{}
+		for _, row := range names {
+			was, err := s.get(row)
+			if err == nil {
+				rows[row], err = withoutPending(was, []change.Version{v}, map[change.Version]bool{v: true})
+			}
+			if err != nil {
+				return err
+			}
+		}
+		if err != nil {
+			return err
+		}
+		data := rewindData(s.state.marker, rows, nil, nil, []change.Version{v}, s.state.rules, nil)
+		s.add(changelog.ItemRewind, data)
+		return s.goBack(data)
+	}})
 }

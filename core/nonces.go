@@ -2,6 +2,7 @@ package core
 
 import (
 	"slices"
+	"strings"
 
 	"vsync/core/change"
 	"vsync/core/changelog"
@@ -11,6 +12,10 @@ import (
 //
 //	Write (tab, counter) ─▶ counter > the tab's highest ─▶ a new batch, whose header has the nonce
 //	                    └─▶ counter ≤ the tab's highest ─▶ the batch of that nonce, by the name that it has today; nothing is written
+//
+// Where segments of the log are lost, the nonces that stood there are known no more, but for the highest. Who asks for a lower one, which is
+// not found, is told so. What a hole cut off, which is in quarantine, is found there. But a batch of which no byte is left, at the end of the
+// log, is written again; should the hub have had it already, it has it twice then.
 //
 // The highest counter of each tab stands in the head, and is what the log says. A tab's counters rise along the log, so that a lower
 // one is found by going back from the tab's latest batch.
@@ -47,26 +52,38 @@ func (h *head) tab(name [8]byte) int {
 
 // written returns the batch that was committed with a nonce; false if the nonce is a new one.
 //
-// Errors: ABORTED for one that was passed over: its write failed, and later ones of its tab did not.
+// Errors: ABORTED for one that was passed over: its write failed, and later ones of its tab did not. CORRUPT where it cannot be told.
 func (r *Replica) written(s *stage, n change.Nonce) (change.Version, bool, error) {
-	i := s.state.tab(n.Tab)
-	if n.IsZero() || i < 0 || n.Counter > s.state.tabs[i].counter {
+	if n.IsZero() {
 		return change.Version{}, false, nil
+	}
+	i := s.state.tab(n.Tab)
+	if i < 0 || n.Counter > s.state.tabs[i].counter {
+		return r.strandedAs(s.ctx, n)
 	}
 	latest := &s.state.tabs[i]
 	v := s.state.today(latest.version)
 	if n.Counter == latest.counter {
 		return v, true, nil
 	}
+	lost := false
 	found, err := r.found.behind(s, n)
 	if err == nil && found.IsZero() {
-		found, err = s.findBefore(v, n)
+		found, lost, err = s.findBefore(v, n)
+	}
+	if err == nil && found.IsZero() {
+		if found, is, err := r.strandedAs(s.ctx, n); is || err != nil {
+			return found, is, err
+		}
 	}
 	if err != nil {
 		return found, false, err
 	}
+	if found.IsZero() && lost {
+		return found, false, errorf(Corrupt, "whether write %d of the tab %x is stored cannot be told, as a segment of the log that may have had it is lost: look what is there before you write it again", n.Counter, n.Tab)
+	}
 	if found.IsZero() {
-		return found, false, errorf(Aborted, "write %d of the tab %x is not stored, and %d is: it had failed; write it again under a new number", n.Counter, n.Tab, latest.counter)
+		return found, false, errorf(Aborted, "write %d of the tab %x is not stored, and %d is: it had failed, or is lost with the end of the log; write it again under a new number", n.Counter, n.Tab, latest.counter)
 	}
 	r.found = answered{n, found}
 	return found, true, nil
@@ -88,7 +105,7 @@ func (a *answered) behind(s *stage, n change.Nonce) (change.Version, error) {
 			continue
 		}
 		for v.Gen++; v.Gen <= run.last; v.Gen++ {
-			if have, err := s.nonce(v); err != nil || have == n {
+			if have, _, err := s.nonce(v); err != nil || have == n {
 				return v, err
 			} else if have.Tab == n.Tab && have.Counter > n.Counter {
 				break
@@ -98,8 +115,8 @@ func (a *answered) behind(s *stage, n change.Nonce) (change.Version, error) {
 	return change.Version{}, nil
 }
 
-// findBefore looks for a nonce among the batches before v; the zero version if there is none.
-func (s *stage) findBefore(v change.Version, n change.Nonce) (change.Version, error) {
+// findBefore looks for a nonce among the batches before v; the zero version if there is none. lost says that some cannot be read.
+func (s *stage) findBefore(v change.Version, n change.Nonce) (found change.Version, lost bool, err error) {
 	for _, run := range slices.Backward(s.state.runs()) {
 		if v.Device != run.device && !v.IsZero() {
 			continue // what was written after v
@@ -111,14 +128,16 @@ func (s *stage) findBefore(v change.Version, n change.Nonce) (change.Version, er
 		v = change.Version{}
 		for ; g > 0; g-- {
 			at := change.Version{Device: run.device, Gen: g}
-			if have, err := s.nonce(at); err != nil || have == n {
-				return at, err
-			} else if have.Tab == n.Tab && have.Counter < n.Counter && !have.IsZero() {
-				return change.Version{}, nil
+			have, gone, err := s.nonce(at)
+			if err != nil || have == n {
+				return at, false, err
+			}
+			if lost = lost || gone; have.Tab == n.Tab && have.Counter < n.Counter && !have.IsZero() {
+				return change.Version{}, lost, nil
 			}
 		}
 	}
-	return change.Version{}, nil
+	return change.Version{}, lost, nil
 }
 
 // A run is what this replica wrote under one id and is still named so: generations 1 to last.
@@ -135,11 +154,11 @@ func (h *head) runs() (out []run) {
 	return append(out, run{h.device, h.lastGen})
 }
 
-// nonce returns that of an own batch; zero where it has none, or its record is gone.
-func (s *stage) nonce(v change.Version) (change.Nonce, error) {
+// nonce returns that of an own batch, zero where it has none; lost where that cannot be read, and where it is what was left of such a one.
+func (s *stage) nonce(v change.Version) (n change.Nonce, lost bool, err error) {
 	batch, _, ok, err := s.log.Find(s.ctx, v)
-	if err != nil {
-		return change.Nonce{}, err
+	if unlessDamaged(err) != nil {
+		return n, false, err
 	}
 	for i := len(s.items) - 1; !ok && i >= 0; i-- {
 		if it := s.items[i]; it.Kind == changelog.ItemBatch {
@@ -148,8 +167,8 @@ func (s *stage) nonce(v change.Version) (change.Nonce, error) {
 		}
 	}
 	if !ok {
-		return change.Nonce{}, nil
+		return n, true, nil
 	}
 	h, _, err := change.DecodeHeader(batch)
-	return h.Nonce, err
+	return h.Nonce, strings.HasPrefix(h.Note, leftNote), err
 }

@@ -47,6 +47,7 @@ type harm struct {
 	settling sync.Mutex    // one stranded batch is settled at a time, its commit included: taken before mu
 	read     bool          // stranded was read
 	stranded []quarantined // own batches that were set aside and not dismissed
+	asked    []answered    // those that have nonces, dismissed ones too
 }
 
 func (h *harm) note(f Finding) {

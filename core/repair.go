@@ -95,7 +95,12 @@ func (r *Replica) repair(ctx context.Context, c *checker) error {
 	if err := r.rebuild(ctx, c.rows); err != nil {
 		return err
 	}
-	return r.submit(ctx, &request{checkpoint: true, strict: true}) // what is said to be mended stays so
+	return r.checkpointKept(ctx)
+}
+
+// checkpointKept is a checkpoint that stays with the power gone: what is said to be mended stays so, and what is set aside is not missed.
+func (r *Replica) checkpointKept(ctx context.Context) error {
+	return r.submit(ctx, &request{checkpoint: true, strict: true})
 }
 
 // distrust builds a page anew that was found damaged. It may be whole in memory, so that nobody else meets that.

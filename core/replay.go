@@ -140,7 +140,7 @@ func stampOf(h *head) pages.Stamp {
 // record takes up one commit of the log, with the steps that formed it.
 func (f *fold) record(rec changelog.Record) error {
 	var renaming *device.Mapping
-	f.fresh, f.due, f.putOff = nil, nil, nil
+	f.fresh, f.due, f.putOff, f.cutOff = nil, nil, nil, false
 	for _, it := range rec.Items {
 		if err := f.item(it, &renaming); err != nil {
 			return err

@@ -190,6 +190,7 @@ func (f *fold) goBack(data []byte) (err error) {
 	if err != nil {
 		return err
 	}
+	f.cutOff = true
 	type rowValue struct {
 		row string
 		val []byte

@@ -288,7 +288,7 @@ func (r *Replica) goOn(ctx context.Context, s *salvaged) error {
 		}
 	}
 	if err == nil {
-		err = r.Checkpoint(ctx) // replay begins behind the hole from now on
+		err = r.checkpointKept(ctx) // replay begins behind the hole from now on
 	}
 	return err
 }

@@ -41,10 +41,12 @@ func (r *Replica) Hello(ctx context.Context) (HelloState, error) {
 	}
 	s.Base, s.BaseHash = rec.Last, rec.Hash
 	if base > s.Base && base <= h.lastGen {
-		if s.BaseHash, err = r.ownHash(ctx, h, base); err != nil {
+		hash, err := r.ownHash(ctx, h, base)
+		if err == nil {
+			s.Base, s.BaseHash = base, hash
+		} else if !IsLost(err) { // else the hello names less
 			return s, err
 		}
-		s.Base = base
 	}
 	for g := s.Base + 1; g <= h.lastGen && len(s.Own) < helloHashes; g++ {
 		hash, err := r.ownHash(ctx, h, g)

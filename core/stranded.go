@@ -26,12 +26,33 @@ func (r *Replica) strandedBatches(ctx context.Context) ([]quarantined, error) {
 	}
 	all = slices.DeleteFunc(all, func(q quarantined) bool {
 		_, is := q.version()
-		return !is || q.dismissed
+		return !is
 	})
 	r.harm.mu.Lock()
 	defer r.harm.mu.Unlock()
+	for i := range all {
+		if h, _, err := change.DecodeHeader(all[i].Bytes); err == nil && !h.Nonce.IsZero() {
+			r.harm.asked = append(r.harm.asked, answered{h.Nonce, h.Version()})
+		}
+	}
+	all = slices.DeleteFunc(all, func(q quarantined) bool { return q.dismissed })
 	r.harm.read, r.harm.stranded = true, all
 	return all, nil
+}
+
+// strandedAs finds such a batch by its nonce, dismissed or not.
+func (r *Replica) strandedAs(ctx context.Context, n change.Nonce) (change.Version, bool, error) {
+	if _, err := r.strandedBatches(ctx); err != nil {
+		return change.Version{}, false, err
+	}
+	r.harm.mu.Lock()
+	defer r.harm.mu.Unlock()
+	for _, a := range r.harm.asked {
+		if a.nonce == n {
+			return a.version, true, nil
+		}
+	}
+	return change.Version{}, false, nil
 }
 
 // stranded lists them as problems.
@@ -44,8 +65,8 @@ func (r *Replica) stranded(ctx context.Context) (out []Problem, err error) {
 		q := &all[i]
 		v, _ := q.version()
 		p := Problem{Version: v, Time: q.Time, Code: string(Corrupt), Message: q.Reason}
-		if p.Ops, err = opsIn(q.Bytes); err != nil {
-			return nil, wrapf(Corrupt, err, "the batch %s, which was set aside, cannot be read", v)
+		if p.Ops, err = opsIn(q.Bytes); err != nil { // it hides no other
+			p.Ops, p.Message = nil, p.Message+" (the quarantine, which has its values, is damaged itself)"
 		}
 		out = append(out, p)
 	}

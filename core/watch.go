@@ -199,27 +199,14 @@ func (w *watch) follow() error {
 		if w.at.events > 0 {
 			next = w.at.commit
 		}
-		recs, err := w.r.log.Records(w.ctx, next)
-		if errors.Is(err, store.ErrCorrupt) && !w.known() { // a repair has given up what comes next
-			if err = w.present(true); err == nil {
-				continue
-			}
+		more, err := w.shown(next)
+		if errors.Is(err, errUnheld) || errors.Is(err, store.ErrCorrupt) && len(w.r.log.Holes()) > 0 { // a repair has given up what comes next, or what that names
+			more, err = true, w.present(true)
 		}
 		if err != nil {
 			return err
 		}
-		for i := range recs {
-			if rewound(&recs[i]) || reshown(&recs[i]) { // what is visible may be another than before, in many objects
-				if err := w.present(true); err != nil {
-					return err
-				}
-				break
-			}
-			if err := w.record(&recs[i]); err != nil {
-				return err
-			}
-		}
-		if len(recs) > 0 {
+		if more {
 			continue
 		}
 		if w.o.Once {
@@ -231,6 +218,23 @@ func (w *watch) follow() error {
 			return w.ctx.Err()
 		}
 	}
+}
+
+// shown yields what commits show, from one on; false where there is none yet.
+func (w *watch) shown(next uint64) (more bool, err error) {
+	recs, err := w.r.log.Records(w.ctx, next)
+	if err != nil {
+		return false, err
+	}
+	for i := range recs {
+		if rewound(&recs[i]) || reshown(&recs[i]) { // what is visible may be another than before, in many objects
+			return true, w.present(true)
+		}
+		if err := w.record(&recs[i]); err != nil {
+			return true, err
+		}
+	}
+	return len(recs) > 0, nil
 }
 
 // reshown says that other rules changed what is shown of objects that the commit does not name.
@@ -394,10 +398,18 @@ func (w *watch) valuesOf(v change.Version, commit uint64, changes []Entry, place
 		}
 	}
 	batch, _, ok, err := w.r.log.Find(w.ctx, v)
-	if err != nil || !ok {
+	if err != nil {
 		return err
 	}
 	var found []int
+	if !ok {
+		for _, i := range places {
+			if !changes[i].Deleted && changes[i].Value == nil {
+				err = errUnheld
+			}
+		}
+		return err
+	}
 	h, err := change.Walk(batch, func(m change.Mutation) bool {
 		if i, here := places[m.Key]; here {
 			found = append(found, i)

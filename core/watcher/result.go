@@ -123,6 +123,10 @@ func (s *Session) fail(err error) {
 // lies between, or our own store's.
 func (s *Session) unapplied(now time.Time, err error) {
 	code := codeOf(err)
+	if core.IsLost(err) { // since the hello, which said that it is here: the next one says that it is not
+		s.end(Result{Outcome: Ended, Code: code, Text: err.Error(), Err: err})
+		return
+	}
 	if ofStream(code) && !errors.Is(err, context.Canceled) {
 		r := s.faulty(code, err.Error())
 		r.Err = err

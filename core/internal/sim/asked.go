@@ -137,8 +137,16 @@ func (d *device) askAgain() {
 	case err != nil && errors.Is(err, store.ErrLost) && w.fate != confirmed:
 		w.fate = unknown
 		d.maybe[w.note] = true
+	case (errors.Is(err, &core.Error{Code: core.Corrupt}) || errors.Is(err, &core.Error{Code: core.Aborted})) && (d.lostBytes(w.note) || w.fate != confirmed && len(d.unread) > 0):
+		s.count("asked again for what cannot be told")
+		d.tab.asked = slices.DeleteFunc(d.tab.asked, func(a asked) bool { return a.w == w })
 	case err != nil:
 		d.mayFail(err, "asking again")
+	case w.fate == confirmed && d.r.State().LastGen != before.LastGen && d.lostBytes(w.note):
+		s.count("asked again for what was lost")
+		d.holds[w.note], w.version, w.retried, w.doubled = d.r.State().Commit, got.Version, true, true
+		delete(d.maybe, w.note)
+		delete(d.cutOff, w.note)
 	case w.fate == confirmed && d.r.State().LastGen != before.LastGen:
 		s.fail("promise 4: %s: %s was confirmed as %s, and is written as %s when its tab asks again", d.name, w.note, w.version, got.Version)
 	case w.fate == confirmed:

@@ -65,6 +65,7 @@ type hurt struct {
 	last     uint64                  // the last commit of the log
 	end      bool                    // that stood there, too
 	repaired bool                    // opened with repair since
+	landed   bool                    // a dead engine's last transaction came since, which may have written the row anew
 }
 
 func (h *hurt) String() string { return fmt.Sprintf("%c %s %x", h.kind, h.harm, h.rows) }
@@ -380,7 +381,7 @@ func (d *device) survived() {
 	if !h.repaired && !(h.end && (h.harm == "missing" || h.harm == "older" || h.harm == "truncated")) {
 		s.fail("promise 7: %s opens at commit %d as if nothing were, with %s damaged; its log ended at %d", d.name, st.Commit, h, h.last)
 	}
-	if h.repaired && h.kind == 'L' {
+	if h.repaired && h.kind == 'L' && !h.landed { // else the engine before has written it once more
 		d.listed()
 	}
 	unsent := d.unsentNotes()
@@ -402,6 +403,7 @@ func (d *device) survived() {
 		case problems == nil || problems[w.version]:
 			s.count("stranded")
 			d.cutOff[n] = true
+		case d.former(w): // and is awaited under that
 		default:
 			s.fail("promise 5: %s, %s, was confirmed at %s, and stood in no segment that is damaged (%s); it is neither unsent nor listed nor in the feed", n, w.version, d.name, h)
 		}
@@ -419,20 +421,25 @@ func (d *device) survived() {
 
 // listed holds that what is damaged is said.
 func (d *device) listed() {
+	if found, is := d.lists(); !is {
+		d.s.fail("promise 5: %s was opened with repair, and does not list %s: %v", d.name, d.hurt, found)
+	}
+}
+
+// lists says whether a segment is listed as damaged of those that were, or it cannot be told.
+func (d *device) lists() (found []core.Finding, is bool) {
 	found, err := d.r.Damage(d.s.ctx)
 	if err != nil {
 		d.mayFail(err, "listing what is damaged")
-		return
+		return nil, true
 	}
-	for _, f := range found {
+	return found, slices.ContainsFunc(found, func(f core.Finding) bool {
 		if len(f.Row) == 0 || f.Row[0] != 'L' {
-			continue
+			return false
 		}
-		if at := binary.BigEndian.Uint64(f.Row[1:]); at >= d.hurt.from && at <= d.hurt.last {
-			return
-		}
-	}
-	d.s.fail("promise 5: %s was opened with repair, and does not list %s: %v", d.name, d.hurt, found)
+		at := binary.BigEndian.Uint64(f.Row[1:])
+		return at >= d.hurt.from && at <= d.hurt.last
+	})
 }
 
 func (d *device) unsentNotes() map[string]bool {
@@ -456,6 +463,19 @@ func (d *device) unsentNotes() map[string]bool {
 		}
 	}
 	return out
+}
+
+// former says that a write is held under an id that was given up.
+func (d *device) former(w *write) bool {
+	if w.version.Device == d.r.State().Device {
+		return false
+	}
+	for _, h := range d.historyOf(w.ops[0].Key) {
+		if h.Note == w.note {
+			return true
+		}
+	}
+	return false
 }
 
 // problemVersions is what is listed as a problem, by its version; nil where it cannot be read.
@@ -511,7 +531,8 @@ func (d *device) superblocks() bool {
 
 // declared takes off what a store must hold what stood in a segment that a repair has set aside.
 func (d *device) declared(rep core.Report) {
-	if !slices.ContainsFunc(rep.Findings, func(f core.Finding) bool { return f.Scope == core.ScopeSegment }) {
+	found := slices.ContainsFunc(rep.Findings, func(f core.Finding) bool { return f.Scope == core.ScopeSegment })
+	if _, is := d.lists(); !found && !is { // nor did a repair that was broken off
 		return // the engine had written the segment anew meanwhile
 	}
 	d.holed = true
@@ -538,6 +559,19 @@ func (d *device) gapIn(key change.Key) bool {
 	for v := range d.unread {
 		it := d.s.model.named(v)
 		if it == nil || it.batch == nil || slices.ContainsFunc(it.batch.Mutations, func(m change.Mutation) bool { return m.Key == key }) {
+			return true
+		}
+	}
+	return false
+}
+
+// lostBytes says that a batch stood in a segment of the device's log that was damaged.
+func (d *device) lostBytes(note string) bool {
+	if d.hurt != nil && d.hurt.held[note] {
+		return true
+	}
+	for v := range d.unread {
+		if it := d.s.model.named(v); d.s.unreadable[v] == note || it != nil && it.note == note {
 			return true
 		}
 	}

@@ -80,6 +80,9 @@ func (n *node) landing(commit bool) {
 	if g.logged { // also while the engine opens: it may have read the log already
 		n.s.count("late commit of the log")
 		n.landed = true
+		if n.hurt != nil {
+			n.hurt.landed = true
+		}
 	}
 	n.s.logf("%s: a transaction of the engine before it lands, %d rows", n.name, len(g.tx.Ops))
 }

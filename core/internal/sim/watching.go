@@ -194,7 +194,7 @@ func (o *observer) batch(e *core.Event) {
 	switch {
 	case w.fate == refused:
 		s.fail("promise 1: %s: an event shows %s, whose writer was told that it failed", d.name, e.Note)
-	case o.notes[once] && (e.Local || !own) && !s.forked():
+	case o.notes[once] && (e.Local || !own) && !s.forked() && !s.unreadableToCopies():
 		s.fail("promise 2: %s: %s is shown twice", d.name, e.Note)
 	case !own && !w.came:
 		s.fail("promise 1: %s: an event shows %s, which is not in the feed", d.name, e.Note)
