@@ -74,7 +74,7 @@ build_wasm() {
   mkdir -p "$made"
   bundle web/src/vsync.ts "$made/vsync.js" --format=esm
   bundle web/src/worker.ts "$made/vsync-worker.js" --format=iife --inject:"$(go env GOROOT)/lib/wasm/wasm_exec.js"
-  build_engine "$made/vsync.wasm"
+  link "$made/vsync.wasm" ./wasm -tags device
   # The service worker knows which files are of one build with it.
   bundle web/src/sw.ts "$made/vsync-sw.js" --format=iife --define:FILES="$(node web/pack.mjs sums "$made")"
   node web/pack.mjs pack "$made"
@@ -84,19 +84,8 @@ build_wasm() {
 esbuild=
 bundle() {
   local entry=$1 output=$2
-  [[ -f $entry ]] || { rm -f "$output"; return 0; }
   [[ -n $esbuild ]] || { go tool esbuild --version >/dev/null; esbuild=$(go tool -n esbuild); }
   "$esbuild" "$entry" --bundle --target=es2022 --minify --legal-comments=none --log-level=warning --outfile="$output" "${@:3}"
-}
-
-# What the engine stands on has to compile in any case.
-build_engine() {
-  if compgen -G 'wasm/*.go' >/dev/null; then
-    link "$1" ./wasm -tags device
-  else
-    rm -f "$1"
-    GOOS=js GOARCH=wasm go build ./core/...
-  fi
 }
 
 # 1.0 MiB after brotli is the engine's budget. A build that is beyond it says so and can be used; a test of everything fails.
@@ -154,15 +143,9 @@ build_worker_tests() {
   bundle_worker edge/worker/bill/plain.ts "$to/billed-plain/worker.js"
   bundle_worker edge/worker/faulty/hub.ts "$to/faulty/worker.js"
   cp edge/worker/plain/plain.js "$to/plain/worker.js"
-  for name in billed faulty; do
-    cp "$out/hub/hub.wasm" "$to/$name/"
-  done
-  for name in hub provoke rows billed faulty; do
-    cp edge/worker/hub.capnp "$to/$name/"
-  done
-  for name in plain billed-plain; do
-    cp edge/worker/plain/plain.capnp "$to/$name/hub.capnp"
-  done
+  for name in billed faulty; do cp "$out/hub/hub.wasm" "$to/$name/"; done
+  for name in hub provoke rows billed faulty; do cp edge/worker/hub.capnp "$to/$name/"; done
+  for name in plain billed-plain; do cp edge/worker/plain/plain.capnp "$to/$name/hub.capnp"; done
 }
 
 # Cloudflare counts what a Worker has together after gzip: 3 MB for an account that pays nothing, 10 MB for others.
@@ -194,13 +177,16 @@ need_node() {
   at_least 20 "$(node -p process.versions.node)" || die "Node 20 or later is needed, this is $(node --version)"
 }
 
+# installed PACKAGE…: where that can be done without asking.
+installed() {
+  [[ $(id -u) == 0 ]] && command -v apt-get >/dev/null && apt-get update -q &&
+    DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "$@"
+}
+
 # The race detector links C code.
 need_gcc() {
   command -v gcc >/dev/null && [[ -e /usr/include/stdlib.h || $(uname) != Linux ]] && return
-  if [[ $(id -u) == 0 ]] && command -v apt-get >/dev/null; then
-    apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends gcc libc6-dev && return
-  fi
-  die "gcc and the C library's headers are missing, the race detector needs them: apt-get install gcc libc6-dev"
+  installed gcc libc6-dev || die "gcc and the C library's headers are missing, the race detector needs them: apt-get install gcc libc6-dev"
 }
 
 # Tests run in a real browser: the program that web/browser finds.
@@ -213,10 +199,7 @@ need_chromium() {
   for name in chromium chromium-browser google-chrome google-chrome-stable; do
     command -v "$name" >/dev/null && return
   done
-  if [[ $(id -u) == 0 ]] && command -v apt-get >/dev/null; then
-    apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends chromium && return
-  fi
-  die "Chromium is missing: install chromium, or set CHROMIUM"
+  installed chromium || die "Chromium is missing: install chromium, or set CHROMIUM"
 }
 
 # The store, hosting and what users do are tried in two more engines. WebKit's needs a screen, which nobody has to see.
@@ -226,10 +209,7 @@ need_other_browsers() {
   [[ -n ${WEBKIT_DRIVER:-} ]] || command -v WebKitWebDriver >/dev/null || missing+=(webkit2gtk-driver)
   [[ -n ${XVFB:-} ]] || command -v Xvfb >/dev/null || missing+=(xvfb)
   [[ ${#missing[@]} != 0 ]] || return 0
-  if [[ $(id -u) == 0 ]] && command -v apt-get >/dev/null; then
-    apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "${missing[@]}" && return
-  fi
-  die "browsers to test in are missing: apt-get install ${missing[*]}, or set FIREFOX, WEBKIT_DRIVER, WEBKIT and XVFB"
+  installed "${missing[@]}" || die "browsers to test in are missing: apt-get install ${missing[*]}, or set FIREFOX, WEBKIT_DRIVER, WEBKIT and XVFB"
 }
 
 # The copy of the lock says what is installed; npm's own takes seconds to compare.
@@ -243,7 +223,6 @@ need_node_modules() {
 
 need_everything() {
   need_go
-  need_node
   need_gcc
   need_chromium
   need_other_browsers
@@ -487,11 +466,8 @@ run_tests() {
   lanes+=($!)
   lane searching 19 "simulation=test_simulation" "mutants=mutants" "fuzzing, $fuzz_time each=fuzz_all" </dev/null &
   lanes+=($!)
-  local left=${#lanes[@]}
-  while ((left > 0)); do
-    wait -n
-    left=$((left - 1))
-  done
+  local one
+  for one in "${lanes[@]}"; do wait -n; done # whichever ends
   lanes=()
   say "" "All $(wc -l <"$out/test/passed") steps passed in $SECONDS s: $(paste -sd';' "$out/test/passed" | sed 's/;/; /g')."
 }
@@ -501,11 +477,8 @@ serve() {
   build_wasm >&2
   build_hub
   cd "$here"
-  local flag
-  for flag in "$@"; do
-    [[ $flag =~ ^--?data(=|$) ]] && exec "$out/vsync" serve "$@"
-  done
-  exec "$out/vsync" serve --data "$top/.data" "$@"
+  [[ " $*" =~ \ --?data(=|\ |$) ]] || set -- --data "$top/.data" "$@"
+  exec "$out/vsync" serve "$@"
 }
 
 # edge builds the hub for Cloudflare, and runs it here or there.
@@ -561,10 +534,10 @@ edge_dev() {
 # A deployment has its key as a secret, and what judges tokens as another, where there are keys of tokens; what signs them stays here.
 # It is made here once, and what is kept of it is for moving the databases elsewhere.
 edge_deploy() {
-  local flag
-  for flag in "$@"; do
-    [[ $flag != --dry-run ]] || { (quiet_wrangler; web/node_modules/.bin/wrangler deploy --outdir="$out/worker" "$@"); return; }
-  done
+  if [[ " $* " == *" --dry-run "* ]]; then
+    (quiet_wrangler; web/node_modules/.bin/wrangler deploy --outdir="$out/worker" "$@")
+    return
+  fi
   need_node_modules
   web/node_modules/.bin/wrangler deploy "$@"
   if ! web/node_modules/.bin/wrangler secret list | grep -q '"HUB_KEY"'; then
