@@ -411,6 +411,7 @@ lane() {
   shift 2
   renice -n "$niceness" -p "$BASHPID" >/dev/null
   log=$out/test/$lane.log
+  exec 3>&1 # a step that fails has its log as output
   trap lane_ended EXIT
   trap 'step=; exit 1' TERM # another lane has failed
   for what in "$@"; do
@@ -431,15 +432,14 @@ told() {
     say "" "== $step"
     cat "$log"
     say "$1"
-  } 9>>"$out/test/printing"
+  } 9>>"$out/test/printing" >&3
 }
 
 lane_ended() {
-  [[ -z $step ]] || told "FAILED at: $step ($(wc -l <"$out/test/passed") steps passed before it, $SECONDS s)" >&2
+  [[ -z $step ]] || told "FAILED at: $step ($(wc -l <"$out/test/passed") steps passed before it, $SECONDS s)"
 }
 
 lanes=()
-
 end_lanes() {
   local pid
   for pid in "${lanes[@]}"; do
