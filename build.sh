@@ -557,7 +557,7 @@ mutants() {
 }
 
 # Always the same histories; ./build.sh sim looks for new ones.
-test_simulation() { go test ./core/internal/sim -count=1 -v -timeout=20m -args -seeds 1000; }
+test_simulation() { go test ./core/internal/sim -count=1 -v -timeout=20m -args -seeds 600; }
 
 # Without anything: a thousand new histories, and one for every store call that can go wrong.
 simulate() {

@@ -15,7 +15,7 @@ var every = flag.Int("every", 13, "TestEveryStoreCall leaves out all calls but e
 func TestEveryStoreCall(t *testing.T) {
 	step := *every
 	if testing.Short() || runtime.GOOS == "js" {
-		step = 37
+		step = 111
 	}
 	// Not at Get: the engine reads ranges, and asks for no row by its key in this workload.
 	kinds := []store.Fault{
