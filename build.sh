@@ -248,7 +248,7 @@ vet_js() { GOOS=js GOARCH=wasm go vet ./core/... ./wasm/... ./edge/worker/...; }
 # and make their long tests five to ten times as long.
 one_goroutine() {
   local dir
-  for dir in core/*/ core/internal/house/; do
+  for dir in core/*/; do
     compgen -G "$dir*_test.go" >/dev/null || continue
     grep -qE '^\s*go [a-zA-Z(]|"sync"|"sync/atomic"|t\.Parallel\(' "$dir"*.go || echo "./${dir%/}"
   done
@@ -268,13 +268,12 @@ drivers='./core/internal/house ./wasm/pack ./web ./web/browser/...'
 # other for minutes: steps of their own, like the simulation.
 test_native() {
   local packages plain
-  plain=$(one_goroutine; go list -f '{{.Dir}}' $drivers | sed "s|^$top|.|")
+  plain=$(one_goroutine)
   [[ $plain == *core/dag* && $plain != *core/watcher* ]] || { say "the packages of one goroutine cannot be right:" "$plain"; return 1; }
-  packages=$(go list ./... | grep -vE '/e2e$|/internal/sim$' | grep -vE "^vsync/($(sed 's|^\./||' <<<"$plain" | paste -sd'|'))\$")
-  # shellcheck disable=SC2086 # import paths hold no spaces
-  go test -p 3 -count=1 -timeout=15m $plain
+  packages=$(go list ./... | grep -vE '/e2e$|/internal/sim$' | grep -vE "^vsync/($(sed 's|^\./||' <<<"$plain" | paste -sd'|'))\$" | grep -vxF "$(go list $drivers)")
+  go test -short -p 3 -count=1 -timeout=15m $drivers
+  go test -count=1 -timeout=15m $plain
   go test -count=1 -timeout=15m -run="$alone" ./core ./core/changelog ./core/pages ./core/watcher ./edge/host/sqlite ./edge/host/vsync
-  # shellcheck disable=SC2086
   CGO_ENABLED=1 go test -race -p 3 -count=1 -timeout=15m -skip="$alone" $packages
 }
 
@@ -334,7 +333,7 @@ test_node() { (cd web && node --test test/*.test.mjs); }
 
 # Real input, and a proxy that cuts and stalls; with the program that users run.
 test_e2e() {
-  VSYNC_BIN=$out/vsync CGO_ENABLED=1 go test -race -count=1 -v -timeout=15m ./edge/e2e
+  VSYNC_BIN=$out/vsync go test -count=1 -v -timeout=15m ./edge/e2e
 }
 
 # Two real browsers, with the SDK and the engine that the hub serves.
@@ -456,6 +455,7 @@ run_tests() {
     "the runner of tests in browsers=build_runner"
   trap end_lanes EXIT
   trap - TERM
+  export GOFLAGS="$GOFLAGS -vet=off" # that is a step of its own
   set -m # each lane is a group of processes, which can be ended
   lane browsers 0 "browsers, end to end=test_browsers" "Firefox and WebKit=test_other_browsers" </dev/null &
   lanes+=($!)
@@ -557,7 +557,7 @@ mutants() {
 }
 
 # Always the same histories; ./build.sh sim looks for new ones.
-test_simulation() { go test ./core/internal/sim -count=1 -v -timeout=20m -args -seeds 600; }
+test_simulation() { go test ./core/internal/sim -count=1 -v -timeout=20m -args -seeds 400; }
 
 # Without anything: a thousand new histories, and one for every store call that can go wrong.
 simulate() {

@@ -172,3 +172,11 @@ func inOrder(list []string) []string {
 	}
 	return list
 }
+
+// rounds is how many histories a test lives: fewer with -short, as in browsers, which take ten times as long.
+func rounds(n uint64) uint64 {
+	if testing.Short() {
+		n /= 10
+	}
+	return n
+}

@@ -13,7 +13,7 @@ import (
 func TestAWriterReadsBackWhatHeWrote(t *testing.T) {
 	for _, rules := range []string{everyRule, `{}`, `{"*":"counter"}`, `{"*":"text"}`, `{"*":"set"}`, `{"*":"max","deep":"latest"}`} {
 		r := rulesOf(t, rules)
-		for seed := range uint64(500) {
+		for seed := range rounds(500) {
 			rnd := rand.New(rand.NewPCG(seed, 1))
 			s := born(version('a', 1), encoded(t, document(rnd)))
 			for gen := 2; gen < 6; gen++ {

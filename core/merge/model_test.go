@@ -286,7 +286,7 @@ func (h *history) keepsOrder(before, after []byte) {
 // Whatever the order: all replicas hold the same, bit for bit, and it is what the promise says.
 func TestEveryHistoryKeepsItsPromise(t *testing.T) {
 	for _, voids := range []bool{false, true} {
-		for seed := range uint64(500) {
+		for seed := range rounds(500) {
 			h := newHistory(t, seed, 2+int(seed%4))
 			h.run(60, voids)
 			for _, d := range h.devices { // what a device shows is what the feed would be with its own at the end
@@ -312,7 +312,7 @@ func TestEveryHistoryKeepsItsPromise(t *testing.T) {
 
 // What a device shows with its own unsent on top is, byte for byte, what the feed gives once it has them.
 func TestConfirmingChangesNothingThatIsShown(t *testing.T) {
-	for seed := range uint64(300) {
+	for seed := range rounds(300) {
 		h := newHistory(t, seed, 3)
 		h.run(40, true)
 		d := h.devices[seed%3]
@@ -353,7 +353,7 @@ func copyOf(s State) State {
 func TestReplicasAgreeWhateverTheRules(t *testing.T) {
 	all := []*Rules{rulesOf(t, everyRule), rulesOf(t, `{}`), rulesOf(t, `"latest"`), rulesOf(t, `{"*":"set","n":"max"}`),
 		rulesOf(t, `{"*":"text","n":"counter"}`), rulesOf(t, `{"body":"text@2"}`)}
-	for seed := range uint64(300) {
+	for seed := range rounds(300) {
 		rnd := rand.New(rand.NewPCG(seed, 3))
 		w := newTown(t, all[0], 3)
 		for range 60 {
