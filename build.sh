@@ -262,7 +262,7 @@ alone+='|TestDamagedFile|TestKill|TestFullDiskAtEveryPage|TestImportOfLargeRows|
 alone+='|TestReadsThatAreOvertakenAnywhere|TestEnginesThatDieInACheckpoint|TestScansWithBounds|TestCommitsBetweenSteps|TestTablesAgainstModel)$'
 
 # What drives browsers and reads the tree: no engine and no hub runs in these processes.
-drivers='./core/internal/house ./wasm/pack ./web ./web/browser/...'
+drivers='./core/internal/house ./wasm/idb ./wasm/pack ./web ./web/browser/...'
 
 # Each test once: with the race detector where there can be a race. edge/e2e and web/e2e run programs against each
 # other for minutes: steps of their own, like the simulation.
@@ -333,7 +333,7 @@ test_node() { (cd web && node --test test/*.test.mjs); }
 
 # Real input, and a proxy that cuts and stalls; with the program that users run.
 test_e2e() {
-  VSYNC_BIN=$out/vsync go test -count=1 -v -timeout=15m ./edge/e2e
+  VSYNC_BIN=$out/vsync go test -count=1 -v -timeout=15m ./edge/e2e -args -for 6s
 }
 
 # Two real browsers, with the SDK and the engine that the hub serves.
@@ -557,7 +557,7 @@ mutants() {
 }
 
 # Always the same histories; ./build.sh sim looks for new ones.
-test_simulation() { go test ./core/internal/sim -count=1 -v -timeout=20m -args -seeds 400; }
+test_simulation() { go test ./core/internal/sim -count=1 -v -timeout=20m -args -seeds 400 -every 39; }
 
 # Without anything: a thousand new histories, and one for every store call that can go wrong.
 simulate() {
