@@ -194,7 +194,8 @@ export async function weigh() {
   await readAll();
   const before = await ask('weigh');
   let after = before;
-  for (let tries = 0; tries < 10 && after?.of === before?.of && after?.collections < before?.collections + 2; tries++) {
+  const until = performance.now() + 20_000; // a busy machine may be slow
+  for (let tries = 0; tries < 10 && performance.now() < until && after?.of === before?.of && after?.collections < before?.collections + 2; tries++) {
     await readAll();
     after = await ask('weighed');
   }
