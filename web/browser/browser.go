@@ -35,7 +35,7 @@ var ErrMissing = errors.New("install chromium, or set CHROMIUM")
 
 // How long the parts of a browser's life may take, on a machine that is busy.
 const (
-	startTime = 60 * time.Second // the first start on a new directory is the slow one
+	startTime = 3 * time.Minute  // the first start on a new directory is the slow one, and machines have other things to do
 	closeTime = 10 * time.Second // then it is killed
 	deathTime = 10 * time.Second // for processes that were killed to be gone
 )
