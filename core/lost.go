@@ -178,6 +178,9 @@ func (s *stage) awaiting(v change.Version) (rows []string, err error) {
 func (r *Replica) takeAway(ctx context.Context, v change.Version) error {
 	return r.submit(ctx, &request{alone: true, strict: true, form: func(s *stage) error {
 		names, err := s.awaiting(v)
+		if err != nil {
+			return err
+		}
 		rows := map[string][]byte{}
 		for _, row := range names {
 			was, err := s.get(row)
@@ -187,9 +190,6 @@ func (r *Replica) takeAway(ctx context.Context, v change.Version) error {
 			if err != nil {
 				return err
 			}
-		}
-		if err != nil {
-			return err
 		}
 		data := rewindData(s.state.marker, rows, nil, nil, []change.Version{v}, s.state.rules, nil)
 		s.add(changelog.ItemRewind, data)

@@ -28,15 +28,16 @@ func (r *Replica) strandedBatches(ctx context.Context) ([]quarantined, error) {
 		_, is := q.version()
 		return !is
 	})
-	r.harm.mu.Lock()
-	defer r.harm.mu.Unlock()
+	var asked []answered
 	for i := range all {
 		if h, _, err := change.DecodeHeader(all[i].Bytes); err == nil && !h.Nonce.IsZero() {
-			r.harm.asked = append(r.harm.asked, answered{h.Nonce, h.Version()})
+			asked = append(asked, answered{h.Nonce, h.Version()})
 		}
 	}
 	all = slices.DeleteFunc(all, func(q quarantined) bool { return q.dismissed })
-	r.harm.read, r.harm.stranded = true, all
+	r.harm.mu.Lock()
+	defer r.harm.mu.Unlock()
+	r.harm.read, r.harm.stranded, r.harm.asked = true, all, asked
 	return all, nil
 }
 

@@ -150,12 +150,6 @@ func (sb *superblock) put(tx *store.Tx) {
 	tx.Put(superblockRow, b)
 }
 
-func writeSuperblock(ctx context.Context, st store.Store, sb *superblock) error {
-	tx := &store.Tx{Durability: store.Strict}
-	sb.put(tx)
-	return st.Commit(ctx, tx)
-}
-
 // superblocks is what a store has of superblocks.
 type superblocks struct {
 	sb     *superblock // the one that counts; nil: there is none

@@ -13,7 +13,6 @@ import (
 //	device: write ▶ pending ── push ──▶ hub: feed ── pull ──▶ device: confirmed
 type town struct {
 	t       testing.TB
-	rules   []*Rules // by their version; a device uses those that it has pulled
 	feed    []post
 	hub     object
 	devices []*device

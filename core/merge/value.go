@@ -291,10 +291,6 @@ func appendString[T string | []byte](dst []byte, s T) []byte {
 	return append(appendHead(dst, len(s), 32, msgpcode.FixedStrLow, msgpcode.Str8, msgpcode.Str16), s...)
 }
 
-func appendBin(dst []byte, b []byte) []byte {
-	return append(appendHead(dst, len(b), 0, 0, msgpcode.Bin8, msgpcode.Bin16), b...)
-}
-
 //go:noinline
 func appendUint(dst []byte, n uint64) []byte {
 	switch {

@@ -100,9 +100,6 @@ func TestPrograms(t *testing.T) {
 		{"Fetches", wasmtest.Program{}, 0, "peer at /peer/7", ""},
 		{"Spawns", wasmtest.Program{}, 0, "PASS", ""},
 	} {
-		if testing.Short() && c.code == 0 && c.name != "Passes" && !c.p.Shared {
-			continue // the suites that run in browsers stand on these
-		}
 		c.p.Args = append([]string{"-test.run=^Test" + c.name + "$"}, c.p.Args...)
 		code, stdout, stderr, err := h.run(within(t, time.Minute), c.p)
 		if err != nil || code != c.code || !strings.Contains(stdout, c.stdout) || !strings.Contains(stderr, c.stderr) {
