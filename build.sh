@@ -455,7 +455,7 @@ run_tests() {
     "the runner of tests in browsers=build_runner"
   trap end_lanes EXIT
   trap - TERM
-  export GOFLAGS="$GOFLAGS -vet=off" # that is a step of its own
+  export GOFLAGS="$GOFLAGS -vet=off" GOGC=400 # vet is a step of its own; compilers and tests have room, and little time
   set -m # each lane is a group of processes, which can be ended
   lane browsers 0 "browsers, end to end=test_browsers" "Firefox and WebKit=test_other_browsers" </dev/null &
   lanes+=($!)
