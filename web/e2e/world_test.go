@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -170,6 +171,9 @@ type site struct {
 	asked   int // requests so far
 }
 
+// served are the addresses of all sites that there were: browsers keep what they stored for each, and a port may be given twice.
+var served = map[string]bool{}
+
 func newSite(t *testing.T, hub string) *site {
 	t.Helper()
 	s := &site{hub: hub, before: map[string]string{}, missing: map[string]bool{}}
@@ -188,7 +192,7 @@ func newSite(t *testing.T, hub string) *site {
 		w.Header().Set("Content-Type", "text/html")
 		io.WriteString(w, "<!doctype html><title>elsewhere</title>")
 	})
-	s.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	s.Server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s.mu.Lock()
 		s.asked++
 		missing := s.missing[r.URL.Path]
@@ -200,6 +204,16 @@ func newSite(t *testing.T, hub string) *site {
 		w.Header().Set("Cache-Control", "no-cache")
 		mux.ServeHTTP(w, r)
 	}))
+	for served[s.Listener.Addr().String()] {
+		again, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.Listener.Close()
+		s.Listener = again
+	}
+	served[s.Listener.Addr().String()] = true
+	s.Start()
 	t.Cleanup(s.Close)
 	return s
 }
