@@ -71,6 +71,7 @@ function cover() {
 /** @param {string} [opener] where the focus goes back to @param {boolean} [typing] whether it was opened with the keyboard */
 function openSheet(kind, id, opener, typing = false) {
   if (!session) return;
+  if (!session.ready) return void (session.wanted = () => openSheet(kind, id, opener, typing)); // what is shown is of the session before
   if (activity.isOpen) {
     at("activity").hidden = true;
     at("activity-button").setAttribute("aria-expanded", "false");
@@ -123,6 +124,7 @@ async function connect() {
     board.show(model);
     activity.follow(mine);
     afterChange();
+    mine.wanted?.();
     return false;
   };
   session.ends.push(

@@ -40,8 +40,9 @@ export class Board {
 
   get query() { return this.#query; }
 
-  /** Shows a model from nothing, as after opening. */
+  /** Shows a model from nothing, as after opening. A card that is in focus stays so where the database is opened once more. */
   show(model) {
+    const held = this.#heldCard();
     this.#model = model;
     for (const column of this.#columns.values()) column.stop();
     this.#columns.clear();
@@ -49,6 +50,7 @@ export class Board {
     this.#root.removeAttribute("aria-busy");
     this.#root.scrollLeft = 0;
     this.showLists();
+    if (held !== undefined) this.focus(held);
   }
 
   /** Something in the middle instead of lists, as on an empty board; undefined brings the lists back. */
