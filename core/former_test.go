@@ -301,3 +301,48 @@ func TestReentryIdThatOwnBatchesName(t *testing.T) {
 		}
 	}
 }
+
+// A batch that power took from its writer after it was sent comes back with the feed, under the id that the writer gave up. Its receipt is
+// INVALID even so: a copy of the storage may have sent another batch of that name, and the writer cannot tell which of them it is. What was
+// confirmed under that id is in sync as before.
+func TestReceiptOfWhatPowerTookAndTheFeedBrings(t *testing.T) {
+	for _, copys := range []bool{false, true} {
+		w := newWorld(t)
+		a, b := w.device(), w.device()
+		first := a.put("first", 1)
+		w.sync(a, b)
+		before := a.st.Clone()
+		lost := a.put("k", "written here")
+		want := "written here"
+		if copys {
+			want = "written by a copy"
+			c := w.start(&node{w: w, st: before.Clone(), feed: true})
+			if v := c.put("k", want); v != lost {
+				t.Fatal(v, lost)
+			}
+			c.push()
+		} else {
+			a.push()
+		}
+		a.Kill()
+		a.st = before
+		a.open()
+		w.sync(a, b)
+		if a.State().Device == lost.Device {
+			t.Fatal("no new id")
+		}
+		a.want("k", want)
+		for range 2 {
+			if err := a.WaitSynced(w.ctx, first); err != nil {
+				t.Error(err)
+			}
+			if err := a.WaitSynced(w.ctx, lost); codeOf(err) != Invalid {
+				t.Errorf("by a copy %v: %v", copys, err)
+			}
+			if err := a.Synced(w.ctx); err != nil {
+				t.Error(err)
+			}
+			a.crash()
+		}
+	}
+}

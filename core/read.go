@@ -283,7 +283,8 @@ func (h *head) handedBack(v change.Version) bool {
 	return v.Device != h.device && v.Gen <= h.settledUpTo(v.Device)
 }
 
-// lost says that a version has an id of this replica, and no batch of that name is left to be sent.
+// lost says that a version has an id of this replica, and no batch of that name is left to be sent. What the feed brings by that name later
+// may be a copy's.
 func (h *head) lost(v change.Version) bool {
 	if v.Device == h.device {
 		return v.Gen > h.lastGen

@@ -405,11 +405,15 @@ func (d *device) noteAt(w *write) (string, bool) {
 }
 
 // lostTo says that a dead engine's transaction has the place of a write that went with the power, and gave the device a new id: then the
-// history does not have it. It is so at the next opening, or never.
+// history does not have it. The hub may have it, and the feed bring it back later, as that of whoever had the id then. It is so at the next
+// opening, or never.
 func (d *device) lostTo(w *write) bool {
-	contested := w.contested
-	if w.contested = false; !contested || d.s.plan.power == 0 || w.came || w.voided || w.version.Device == d.r.State().Device {
+	contested, st := w.contested, d.r.State()
+	if w.contested = false; !contested || d.s.plan.power == 0 || w.voided || w.version.Device == st.Device {
 		return false
+	}
+	if m := d.s.feedOf(st.Marker); w.came && (m == nil || m.notes[w.note] <= st.Marker.Seq) {
+		return false // what this device has applied has it, or only a feed that it does not stand in
 	}
 	found := d.historyOf(w.ops[0].Key)
 	for _, h := range found {
