@@ -60,9 +60,24 @@ func (r *Replica) begin() {
 	r.cp, r.cpFrom, r.cpAt = r.tables.Begin(), r.head, r.log.Size()
 }
 
-// checkpointStep goes on with the checkpoint, or starts one if it is due. An error gives the pass up; the next tries again.
-func (r *Replica) checkpointStep(ctx context.Context) {
+// checkpointSteps goes on with the checkpoint, or starts one if it is due: by one step, and by more while so much stands in memory that
+// commits would outrun it. An error gives the pass up; the next tries again.
+func (r *Replica) checkpointSteps(ctx context.Context) {
+	for r.checkpointDue() {
+		if _, err := r.step(ctx, false); err != nil {
+			r.giveUpPass(err)
+			return
+		}
+		if r.tables.Bytes() <= heldFactor*r.cfg.CheckpointBytes {
+			return
+		}
+	}
+}
+
+// checkpointDue says whether a step is to be taken now, and begins a pass for it.
+func (r *Replica) checkpointDue() bool {
 	r.mu.Lock()
+	defer r.mu.Unlock()
 	due := r.log.Size()-r.cpAt >= int64(r.cfg.CheckpointBytes) || r.mendDue()
 	if r.cp == nil && due && r.failed == nil {
 		r.begin()
@@ -72,14 +87,7 @@ func (r *Replica) checkpointStep(ctx context.Context) {
 		r.tables.GiveUpSnapshots()
 		wait = false
 	}
-	idle := r.cp == nil || wait || r.failed != nil
-	r.mu.Unlock()
-	if idle {
-		return
-	}
-	if _, err := r.step(ctx, false); err != nil {
-		r.giveUpPass(err)
-	}
+	return r.cp != nil && !wait && r.failed == nil
 }
 
 // giveUpPass forgets a checkpoint of which a step failed. The next one begins with what stands in memory then.

@@ -88,3 +88,49 @@ func TestLogBehindTheCheckpoint(t *testing.T) {
 	n.crash()
 	expect("opened again", 1)
 }
+
+// TestCheckpointKeepsPace: where each commit brings more than a step of the checkpoint takes, and all of it behind what is there or all over it, neither
+// memory nor the log behind the checkpoint grows with what was written.
+func TestCheckpointKeepsPace(t *testing.T) {
+	const behind, step, each, batches = 64 << 10, 16 << 10, 64, 200
+	for name, id := range map[string]func(i int) string{
+		"ascending": func(i int) string { return fmt.Sprintf("%06d", i) },
+		"in between": func(i int) string { // behind the first of them, and before all others
+			return []string{"", "z"}[max(0, 1-i/(20*each))] + fmt.Sprintf("%06d", i)
+		},
+		"scattered": func(i int) string { return fmt.Sprintf("%06d", i*7919%(each*batches)) },
+		"the same":  func(i int) string { return fmt.Sprint(i % (3 * each)) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			n := w.local()
+			n.Kill()
+			c := n.config()
+			c.CheckpointBytes, c.StepBytes = behind, step
+			var err error
+			if n.Replica, err = Open(w.ctx, n.st, c); err != nil {
+				t.Fatal(err)
+			}
+			text := strings.Repeat("v", 1000)
+			var held int
+			var log int64
+			for i := range batches {
+				write := Write{Ops: make([]Op, each)}
+				for k := range write.Ops {
+					write.Ops[k] = Op{Key: key(id(i*each + k)), Value: value(text)}
+				}
+				if _, err := n.Write(w.ctx, write); err != nil {
+					t.Fatal(err)
+				}
+				held, log = max(held, n.tables.Bytes()), max(log, n.State().LogBehind)
+			}
+			if most := heldFactor * behind; held > most {
+				t.Errorf("%d bytes stood in memory alone, expected %d at most", held, most)
+			}
+			if most := int64(4*heldFactor*behind + 2*each*1100); log > most || log < behind {
+				t.Errorf("%d bytes of the log were behind the checkpoint, expected %d to %d", log, behind, most)
+			}
+			n.crash()
+		})
+	}
+}

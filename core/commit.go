@@ -101,7 +101,7 @@ func (r *Replica) lead() {
 			continue
 		}
 		r.commit(group)
-		r.checkpointStep(context.Background())
+		r.checkpointSteps(context.Background())
 	}
 }
 

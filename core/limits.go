@@ -19,6 +19,8 @@ const (
 	entryOverhead = 48
 	// spareEntries bounds the lists of a commit that are kept for the next: as many as dense frames fill.
 	spareEntries = 2048
+	// heldFactor times the checkpoint bytes is what may stand in memory before commits wait for more of the checkpoint than one step.
+	heldFactor = 4
 	// forceFactor times the checkpoint bytes is how long a checkpoint waits for readers of snapshots, so that memory stays bounded.
 	forceFactor = 8
 	// helloHashes is how many of its unsent generations a device names in one hello.

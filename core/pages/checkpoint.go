@@ -17,12 +17,17 @@ import (
 type Checkpoint struct {
 	t      *Tables
 	cursor string // table byte ‖ key: what is below has been written and committed
+	upTo   uint64 // how many changes there were at Begin: what no older one has changed is for the next pass, or none would end
 	done   bool
 	lasts  []byte // tables whose last page the step under way writes
 }
 
 // Begin starts a pass.
-func (t *Tables) Begin() *Checkpoint { return &Checkpoint{t: t} }
+func (t *Tables) Begin() *Checkpoint {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	return &Checkpoint{t: t, upTo: t.changes}
+}
 
 // Done says that the whole of the tables as they were at Begin is in the pages, once the last step is committed.
 func (c *Checkpoint) Done() bool { return c.done }
@@ -115,9 +120,9 @@ func (c *Checkpoint) Step(ctx context.Context, tx *store.Tx, stamp Stamp, maxByt
 func (c *Checkpoint) next(cursor string) (key string, ok bool) {
 	c.t.mu.RLock()
 	defer c.t.mu.RUnlock()
-	c.t.mem.Ascend(cursor, func(k string, _ *cell) bool {
-		key, ok = k, true
-		return false
+	c.t.mem.Ascend(cursor, func(k string, v *cell) bool {
+		key, ok = k, v.since <= c.upTo
+		return !ok
 	})
 	return key, ok
 }
@@ -198,7 +203,7 @@ func (t *Tables) writePage(ctx context.Context, s *step, first string, maxBytes 
 	if low != "" {
 		from = low + "\x00"
 	}
-	changes, more := t.changesUpTo(table, from, p, max(maxBytes-s.bytes, pageTarget))
+	changes, more := t.changesUpTo(table, from, key, p, max(maxBytes-s.bytes, pageTarget))
 	s.moved = append(s.moved, changes...)
 	if more {
 		t.writeLeft(s, p, low, table, changes)
@@ -213,7 +218,7 @@ func (t *Tables) writePage(ctx context.Context, s *step, first string, maxBytes 
 }
 
 // writeLeft writes what lies at or below the last of some changes into pages of its own. The rest of the page is put
-// after them as it was, stamp and all; what more has changed there is for another step.
+// after them as it was, stamp and all, or an empty one that has nothing yet; what more has changed there is for another step.
 func (t *Tables) writeLeft(s *step, p *page, low string, table byte, changes []moved) {
 	s.full = true
 	fence := changes[len(changes)-1].key[1:]
@@ -221,6 +226,8 @@ func (t *Tables) writeLeft(s *step, p *page, low string, table byte, changes []m
 	t.split(s, rowOf(table, fence), low, es, s.stamp)
 	if p != nil {
 		t.split(s, p.row, fence, rest, p.stamp)
+	} else {
+		t.emitPage(s, lastRow(table), Stamp{}, fence, nil)
 	}
 }
 
@@ -233,7 +240,7 @@ func (t *Tables) joinNext(ctx context.Context, s *step, p *page, row []byte, es 
 		if err != nil {
 			return nil, nil, err
 		}
-		changes, more := t.changesUpTo(row[1], after, next, max(maxBytes-s.bytes, pageTarget))
+		changes, more := t.changesUpTo(row[1], after, "", next, max(maxBytes-s.bytes, pageTarget))
 		if more {
 			break
 		}
@@ -257,8 +264,8 @@ func sizeOf(es []entry) (n int) {
 }
 
 // changesUpTo returns what has changed from a key on and belongs to page p (all there is where the table has no page),
-// about maxBytes of it, and whether there is more.
-func (t *Tables) changesUpTo(table byte, from string, p *page, maxBytes int) (out []moved, more bool) {
+// about maxBytes of it and everything up to the key least, and whether there is more.
+func (t *Tables) changesUpTo(table byte, from, least string, p *page, maxBytes int) (out []moved, more bool) {
 	t.mu.RLock()
 	defer t.mu.RUnlock()
 	size := 0
@@ -266,7 +273,7 @@ func (t *Tables) changesUpTo(table byte, from string, p *page, maxBytes int) (ou
 		if k[0] != table || p != nil && !p.covers(k[1:]) {
 			return false
 		}
-		if size >= maxBytes {
+		if size >= maxBytes && k[1:] > least {
 			more = true
 			return false
 		}

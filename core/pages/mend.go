@@ -199,7 +199,7 @@ func (t *Tables) touch(p *page) {
 		return
 	}
 	if len(p.held) > 0 {
-		t.set(RowKey(table, p.held[0].key), &cell{p.held[0].val})
+		t.set(RowKey(table, p.held[0].key), &cell{val: p.held[0].val})
 		return
 	}
 	t.set(RowKey(table, string(p.low)+"\x00"), &cell{})

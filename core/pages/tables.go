@@ -22,7 +22,10 @@ type KV struct {
 }
 
 // cell is what the memory table holds for a key; a nil val says that the entry is gone.
-type cell struct{ val []byte }
+type cell struct {
+	val   []byte
+	since uint64 // the change, counted in the tables, with which the entry became other than in its page
+}
 
 // Tables is the set of all tables of one store. Reads may come from any goroutine;
 // Set, Delete and checkpoint steps from one at a time (the engine's single committer).
@@ -69,7 +72,7 @@ func (t *Tables) Set(table byte, key string, val []byte) {
 	if val == nil {
 		val = []byte{}
 	}
-	t.put(table, key, &cell{val})
+	t.put(table, key, &cell{val: val})
 }
 
 // Delete removes an entry.
@@ -83,9 +86,11 @@ func (t *Tables) put(table byte, key string, c *cell) {
 
 func (t *Tables) set(k string, c *cell) {
 	t.changes++
+	c.since = t.changes
 	old, had := t.mem.Set(k, c)
 	t.bytes += len(c.val)
 	if had {
+		c.since = old.since
 		t.bytes -= len(old.val)
 	} else {
 		t.bytes += len(k)
