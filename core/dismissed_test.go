@@ -1,6 +1,7 @@
 package core
 
 import (
+	"strings"
 	"testing"
 
 	"vsync/core/change"
@@ -69,6 +70,87 @@ func dismissedStaysSo(t *testing.T, taken, unknowing bool) {
 	if err := a.refusalOf(v); codeOf(err) == "" {
 		t.Errorf("%v: that it was refused is forgotten", taken)
 	}
+}
+
+// A device goes back, so that a batch is unsent again that was refused; it is refused once more, and dismissed; and the device goes back again,
+// to the same place or to a later one. What it shows there is not built on what the first going back noted, when the batch was to be sent; and where a copy
+// has taken the batch's name meanwhile, it is not written again under another.
+func TestDismissedBetweenTwoLosses(t *testing.T) {
+	for _, c := range []struct{ later, taken bool }{{false, false}, {false, true}, {true, false}, {true, true}} {
+		dismissedBetween(t, c.later, c.taken)
+	}
+}
+
+func dismissedBetween(t *testing.T, later, taken bool) {
+	w := newWorld(t)
+	a, b, c := w.device(), w.device(), w.device()
+	a.put("k", "base")
+	w.sync(a, b, c)
+	before, young := w.hub.st.Clone(), a.st.Clone()
+	b.put("l", "theirs")
+	b.put("n", "theirs") // the first going back has no row of it
+	w.sync(b, a)
+	a.put("m", "below it")
+	r, err := a.Write(w.ctx, Write{Ops: []Op{{Key: key("k"), Value: value("refused")}, {Key: key("l"), Value: value("refused")}, {Key: key("m"), Value: value("refused")}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	a.refuse(r.Version.Gen)
+	a.pull()
+	a.put("l", "over it")
+	w.replace(before.Clone())
+	c.put("other", 1)
+	c.push()
+	b.meet()
+	c.put("large", strings.Repeat("x", 3000)) // so much that what comes behind it is applied in a commit of its own
+	c.push()
+	if later {
+		before = w.hub.st.Clone()
+	}
+	first := a.goesBack()
+	a.pull()
+	if err := a.Dismiss(w.ctx, r.Version); err != nil {
+		t.Fatal(err)
+	}
+	w.replace(before)
+	if taken {
+		c = w.start(&node{w: w, st: young, feed: true})
+		c.put("another", 1)
+	}
+	c.put("another", 2)
+	c.push()
+	if second := a.goesBack(); second > first != later {
+		t.Fatalf("went back to %d, and then to %d", first, second)
+	}
+	for range 2 {
+		a.want("k", "base")
+		a.want("l", "over it")
+		a.want("m", "below it")
+		a.crash()
+	}
+	a.pull()
+	a.want("l", "over it")
+	w.sync(a, b, c)
+	w.sync(a, b, c)
+	for _, n := range []*node{a, b, c, w.hub} {
+		n.want("k", "base")
+		n.want("l", "over it")
+		n.want("m", "below it")
+		equalStrings(t, n.history("k"), []string{"base"})
+	}
+	w.same(a, b, c)
+	if ps, err := a.Problems(w.ctx); err != nil || len(ps) > 0 {
+		t.Error(later, taken, ps, err)
+	}
+}
+
+// goesBack says to which place a device goes back.
+func (n *node) goesBack() uint64 {
+	n.w.t.Helper()
+	if _, _, back := n.meet(); !back {
+		n.w.t.Fatal("the device did not go back")
+	}
+	return n.State().Marker.Seq
 }
 
 // refusalOf is what a caller is told who waits for a batch that has passed the hub.

@@ -104,8 +104,8 @@ func (f *fold) left(it changelog.Item) error {
 	return err
 }
 
-// rewindRow takes up a row of a rewind. Where one to an earlier place follows, the row says more than is left of the feed, but for what
-// the feed does not say.
+// rewindRow takes up a row of a rewind. Where one to an earlier place follows, or it shows what is to be left out, the row says more than is
+// left of the feed, but for what the feed does not say.
 func (f *fold) rewindRow(row string, val []byte, dominated bool, dropped []change.Version, refused map[change.Version]bool) error {
 	if row == "" {
 		return errorf(Corrupt, "a rewind in the log names no row")
@@ -113,7 +113,11 @@ func (f *fold) rewindRow(row string, val []byte, dominated bool, dropped []chang
 	if stale, err := f.rows.stale(row); err != nil || stale {
 		return err
 	}
-	if dominated && row[0] == tableObjects {
+	shows, err := f.showsLeftOut(row, val)
+	if err != nil {
+		return err
+	}
+	if (dominated || shows) && row[0] == tableObjects {
 		was, err := f.rows.get(row)
 		if err == nil && len(dropped) > 0 {
 			val, err = withoutPending(was, dropped, refused)
@@ -129,6 +133,23 @@ func (f *fold) rewindRow(row string, val []byte, dominated bool, dropped []chang
 	}
 	f.rows.set(row, val)
 	return nil
+}
+
+// showsLeftOut says that a row of an earlier rewind has an own batch that is to be left out, whose refusal was dismissed after that rewind.
+// Then it counts as little as one that is dominated: what that rewind has left is passed by here.
+func (f *fold) showsLeftOut(row string, val []byte) (bool, error) {
+	if len(f.without) == 0 || len(val) == 0 || row[0] != tableObjects {
+		return false, nil
+	}
+	if err := f.obj.Load(val); err != nil {
+		return false, wrapf(Corrupt, err, "an object in a rewind of the log cannot be read")
+	}
+	for v := range f.without {
+		if f.obj.IsPending(v) || slices.Contains(f.obj.Own, v) {
+			return true, nil
+		}
+	}
+	return false, nil
 }
 
 // settledUpTo is the last generation of a former id of which the hub had got back what it lost, or which was written again.

@@ -66,7 +66,7 @@ func (f *fold) passesBy(b *change.Batch) bool {
 }
 
 // leftBefore adds what an earlier rewind has left: it may come again still, and the rows of that rewind say so no more when one to an
-// earlier place follows.
+// earlier place follows, or when they show what was dismissed since. What of it stood before this place may have come again there.
 func (b *stretch) leftBefore(ctx context.Context, r *Replica, s *stage, seq uint64) error {
 	return r.eachItem(ctx, 1, r.State().Commit, func(commit uint64, it changelog.Item) (bool, error) {
 		switch {
@@ -76,23 +76,29 @@ func (b *stretch) leftBefore(ctx context.Context, r *Replica, s *stage, seq uint
 			return true, nil
 		case it.Kind == changelog.ItemEntry:
 			at, e, err := entryOf(it)
-			if err == nil && at > seq {
-				b.left[e.Version] = true
-				err = b.refused(s, e.Version, e.Kind)
+			if err != nil {
+				return true, err
 			}
-			return true, err
+			return true, b.addLeft(s, e.Version, e.Kind, at > seq)
 		default:
 			c := &cutter{b: it.Data}
 			at := c.uvarint()
 			kind := change.EntryKind(c.byte())
 			v := c.version()
-			if at <= seq || c.err != nil {
+			if c.err != nil {
 				return true, c.err
 			}
-			b.left[v] = true
-			return true, b.refused(s, v, kind)
+			return true, b.addLeft(s, v, kind, at > seq)
 		}
 	})
+}
+
+func (b *stretch) addLeft(s *stage, v change.Version, kind change.EntryKind, behind bool) error {
+	b.left[v] = true
+	if !behind {
+		return nil
+	}
+	return b.refused(s, v, kind)
 }
 
 // rowsOf adds the objects of a rewind to this place or a later one.
