@@ -77,13 +77,6 @@ func (h *harm) all() []Finding {
 	return append(append([]Finding(nil), h.met...), h.summaries...)
 }
 
-// any says whether rows were put into quarantine since the replica was opened.
-func (h *harm) any() bool {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return h.count > 0
-}
-
 func (h *harm) number() uint32 {
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -30,8 +30,8 @@ func (r *Replica) Repair(ctx context.Context) (Report, error) {
 	if err != nil {
 		return Report{}, err
 	}
-	if len(first.report.Findings) == 0 && r.harm.any() {
-		return first.report, r.checkpointKept(ctx) // what was mended when it was met may be in a commit that power takes
+	if len(first.report.Findings) == 0 { // what was damaged, and was written anew before, may be in a commit that power takes
+		return first.report, r.checkpointKept(ctx)
 	}
 	last := first
 	for range repairRounds {

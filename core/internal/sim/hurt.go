@@ -140,8 +140,8 @@ func (d *device) chosen() *hurt {
 	all := d.rowsOf(d.mem)
 	var can []harmful
 	for _, k := range []byte(hurtKinds) {
-		if k == 'L' && (!s.plan.hurtLog || s.plan.rules > 0) || k == 'M' && d.holed {
-			continue
+		if k == 'L' && (!s.plan.hurtLog || s.plan.rules > 0) || k == 'M' && d.holed || k == 'S' && !d.superblocks() {
+			continue // the other superblock is torn off, and there was no room to write it again: nothing has what this one says
 		}
 		for _, harm := range harms {
 			rows := all[k]
