@@ -116,7 +116,7 @@ func (f *fold) reshow(k change.Key) error {
 	if len(o.Own) == 0 {
 		return nil
 	}
-	t := tower{state: confirmedState(o)}
+	t := tower{fold: rules.Fold(confirmedState(o))}
 	for i := range o.Confirmed {
 		t.leaves = append(t.leaves, floor{o.Confirmed[i].Version, o.Confirmed[i].Deleted})
 	}
@@ -131,9 +131,9 @@ func (f *fold) reshow(k change.Key) error {
 		if m.Parents, err = f.standing(m.Parents, k); err != nil {
 			return err
 		}
-		t.add(rules, v, &m)
+		t.add(v, &m)
 	}
-	setShown(o, t.state)
+	setShown(o, t.fold.State())
 	return nil
 }
 
@@ -221,7 +221,7 @@ func (s *stage) showPutOff() error {
 // A tower is the confirmed layer with own mutations upon it, one by one.
 type tower struct {
 	leaves []floor
-	state  merge.State
+	fold   *merge.Fold
 }
 
 type floor struct {
@@ -229,7 +229,7 @@ type floor struct {
 	deleted bool
 }
 
-func (t *tower) add(rules *merge.Rules, v change.Version, m *change.Mutation) {
+func (t *tower) add(v change.Version, m *change.Mutation) {
 	kept := t.leaves[:0]
 	for _, l := range t.leaves {
 		if !slices.Contains(m.Parents, l.version) {
@@ -238,9 +238,9 @@ func (t *tower) add(rules *merge.Rules, v change.Version, m *change.Mutation) {
 	}
 	t.leaves = append(kept, floor{v, m.Kind == change.Delete})
 	if m.Kind == change.Put {
-		t.state = rules.Apply(t.state, merge.Write{Version: v, Changes: m.Changes, Value: m.Value})
+		t.fold.Apply(merge.Write{Version: v, Changes: m.Changes, Value: m.Value})
 	} else {
-		t.state.Deleted = !slices.ContainsFunc(t.leaves, func(l floor) bool { return !l.deleted })
+		t.fold.Delete(!slices.ContainsFunc(t.leaves, func(l floor) bool { return !l.deleted }))
 	}
 }
 

@@ -177,6 +177,35 @@ func BenchmarkForeignOverUnsent(b *testing.B) {
 	b.ReportMetric(float64(took.Milliseconds())/float64(b.N), "ms/frame")
 }
 
+// BenchmarkForeignMembersOverUnsent is a device with 200 own additions to a set that were not sent, which takes up 50 foreign ones, each in a
+// frame of its own: for one of them, all own ones are folded again.
+func BenchmarkForeignMembersOverUnsent(b *testing.B) {
+	const own, foreign = 200, 50
+	var took time.Duration
+	for b.Loop() {
+		w, ns := ruled(b, 2)
+		add := func(n *node, who string, times int) {
+			tags := []any{}
+			for i := range times {
+				tags = append(tags, fmt.Sprintf("%s, the member %d", who, i))
+				n.put("x", obj("tags", tags))
+			}
+		}
+		add(ns[0], "own", own)
+		add(ns[1], "foreign", foreign)
+		ns[1].push()
+		frames := benchFrames(b, w.hub.Replica, 1)
+		from := time.Now()
+		for _, f := range frames {
+			if err := ns[0].Apply(w.ctx, f.as, f.after); err != nil {
+				b.Fatal(err)
+			}
+		}
+		took += time.Since(from)
+	}
+	b.ReportMetric(float64(took.Microseconds())/float64(b.N)/foreign, "µs/foreign")
+}
+
 // BenchmarkMergedWrite writes an object under field rules, and the same without, in turn: reading what is there, working out what was
 // changed, and folding it.
 func BenchmarkMergedWrite(b *testing.B) {

@@ -36,38 +36,70 @@ type Write struct {
 // changes cannot be read, or because the outcome would be no value, is taken as the writer wrote it. The same state, write and
 // rules give the same bytes everywhere. Nothing is changed in place; the new state shares bytes with what it was made of.
 func (r *Rules) Apply(now State, w Write) State {
-	whole := State{Value: w.Value, Origin: w.Version}
-	if now.Value == nil || w.Changes == nil || !r.Merges() {
-		return whole
+	f := r.Fold(now)
+	f.Apply(w)
+	return f.State()
+}
+
+// A Fold applies writes one after the other, each to what came before. It gives what Rules.Apply would give one by one, and takes marks and
+// sets apart only once.
+type Fold struct {
+	rules *Rules
+	now   State
+	known *marks // nil: those that now has
+}
+
+// Fold begins with a state.
+func (r *Rules) Fold(now State) *Fold { return &Fold{rules: r, now: now} }
+
+// State is what the writes so far have made.
+func (f *Fold) State() State {
+	if f.known != nil {
+		f.now.Marks = f.known.encode()
+	}
+	return f.now
+}
+
+// Delete notes that the object is deleted, or is not.
+func (f *Fold) Delete(deleted bool) { f.now.Deleted = deleted }
+
+// Apply folds the next write in.
+func (f *Fold) Apply(w Write) {
+	if !f.merge(w) {
+		f.now, f.known = State{Value: w.Value, Origin: w.Version}, nil
+	}
+}
+
+// merge is false where the write counts as a whole.
+func (f *Fold) merge(w Write) bool {
+	if f.now.Value == nil || w.Changes == nil || !f.rules.Merges() {
+		return false
 	}
 	c, err := decode(w.Changes)
 	if err != nil || c == nil {
-		return whole
+		return false
 	}
-	if c.nothing && now.Deleted {
-		return whole // another life of the object
+	if c.nothing && f.now.Deleted {
+		return false // another life of the object
 	}
 	if c.nothing {
-		c = r.all(w.Value)
+		c = f.rules.all(w.Value)
 	}
-	now.Deleted = false
+	f.now.Deleted = false
 	if len(c.ops) == 0 {
-		return now
+		return true
 	}
-	a := applier{rules: r, now: now, write: w, changes: c}
+	a := applier{rules: f.rules, now: f.now, write: w, changes: c, known: f.known}
 	a.inForce()
-	out, ok := a.node(make([]byte, 0, len(now.Value)+len(w.Value)/4+16), now.Value, c.ops, 0)
+	out, ok := a.node(make([]byte, 0, len(f.now.Value)+len(w.Value)/4+16), f.now.Value, c.ops, 0)
 	if !ok || change.CheckValue(out) != nil {
-		return whole
+		return false
 	}
 	if same(out, w.Value) {
 		out = w.Value
 	}
-	next := State{Value: out, Origin: now.Origin, Marks: now.Marks}
-	if a.known != nil {
-		next.Marks = a.known.encode()
-	}
-	return next
+	f.now.Value, f.known = out, a.known
+	return true
 }
 
 // An applier folds one write in.

@@ -40,3 +40,33 @@ func TestAWriterReadsBackWhatHeWrote(t *testing.T) {
 		}
 	}
 }
+
+// Many writes that are folded in one go, from whatever they were made on, give what they give one by one, wherever one looks.
+func TestFoldingManyIsApplyingEach(t *testing.T) {
+	for _, rules := range []string{everyRule, `{"*":"text"}`, `{"*":"set"}`, `{"*":"max","deep":"latest"}`} {
+		r := rulesOf(t, rules)
+		for seed := range rounds(500) {
+			rnd := rand.New(rand.NewPCG(seed, 7))
+			seen := []State{born(version('a', 1), encoded(t, document(rnd)))}
+			fold := r.Fold(seen[0])
+			for gen := 2; gen < 12; gen++ {
+				base := seen[rnd.IntN(len(seen))]
+				value := encoded(t, document(rnd))
+				w := Write{version('a'+byte(rnd.IntN(3)), gen), r.Diff(base.Value, base, value), value}
+				next := r.Apply(seen[len(seen)-1], w)
+				if rnd.IntN(8) == 0 {
+					next.Deleted = true
+				}
+				fold.Apply(w)
+				fold.Delete(next.Deleted)
+				if rnd.IntN(3) == 0 && !sameState(fold.State(), next) {
+					t.Fatalf("%s, seed %d: %d writes one by one gave %s, and in one go %s", rules, seed, gen-1, js(t, next.Value), js(t, fold.State().Value))
+				}
+				seen = append(seen, next)
+			}
+			if got := fold.State(); !sameState(got, seen[len(seen)-1]) {
+				t.Fatalf("%s, seed %d: all writes one by one gave %s, and in one go %s", rules, seed, js(t, seen[len(seen)-1].Value), js(t, got.Value))
+			}
+		}
+	}
+}

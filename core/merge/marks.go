@@ -18,8 +18,17 @@ type marks struct {
 // An entry has the marks of one path: of a text or of a set.
 type entry struct {
 	path [][]byte
-	runs []span // of a text: all its bytes, in order
-	dots []dots // of a set: all its members, in order
+	runs []span   // of a text: all its bytes, in order
+	dots []dots   // of a set: all its members, in order
+	open *members // of a set that was edited: its members, of which dots are made when they are wanted
+}
+
+// brought are the marks of a set, nil of a text.
+func (e *entry) brought() []dots {
+	if e.open != nil {
+		return e.open.groups()
+	}
+	return e.dots
 }
 
 // dots stand for n members that the same versions brought.
@@ -127,7 +136,8 @@ func (w *marksWriter) entry(b []byte, e *entry) []byte {
 	for _, key := range e.path {
 		b = append(change.AppendUvarint(b, uint64(len(key))), key...)
 	}
-	if e.dots == nil {
+	dots := e.brought()
+	if dots == nil {
 		b = change.AppendUvarint(b, 2*uint64(len(e.runs)))
 		for _, s := range e.runs {
 			b = w.version(b, s.version)
@@ -135,8 +145,8 @@ func (w *marksWriter) entry(b []byte, e *entry) []byte {
 		}
 		return b
 	}
-	b = change.AppendUvarint(b, 2*uint64(len(e.dots))+1)
-	for _, d := range e.dots {
+	b = change.AppendUvarint(b, 2*uint64(len(dots))+1)
+	for _, d := range dots {
 		b = change.AppendUvarint(change.AppendUvarint(b, uint64(d.n)), uint64(len(d.versions)))
 		for _, v := range d.versions {
 			b = w.version(b, v)

@@ -17,6 +17,7 @@ type member struct {
 type members struct {
 	list  []member
 	index map[string]int // made when there are too many to look through
+	value []byte         // what encode made of them
 }
 
 // setAt takes a set apart. Without marks of its own, or with some that do not fit, all came from the origin.
@@ -24,8 +25,13 @@ func (m *marks) setAt(path [][]byte, value []byte, origin int) *members {
 	s := &members{}
 	c := items(value)
 	var groups []dots
-	if i, found := m.find(path); found && m.entries[i].dots != nil && countOf(m.entries[i].dots) == c.left {
-		groups = m.entries[i].dots
+	if i, found := m.find(path); found {
+		if open := m.entries[i].open; open != nil && bytes.Equal(open.value, value) {
+			return open
+		}
+		if groups = m.entries[i].brought(); countOf(groups) != c.left {
+			groups = nil
+		}
 	}
 	left := 0 // members of the first group
 	if len(groups) > 0 {
@@ -76,13 +82,21 @@ func (s *members) find(value []byte) int {
 
 func (s *members) add(value []byte, brought []int) {
 	s.list = append(s.list, member{value, brought})
-	if s.index == nil && len(s.list) > fewFields {
-		s.index = make(map[string]int, 2*len(s.list))
-		for i := range s.list {
-			s.index[string(s.list[i].value)] = i
-		}
-	} else if s.index != nil {
+	if s.index == nil {
+		s.reindex()
+	} else {
 		s.index[string(value)] = len(s.list) - 1
+	}
+}
+
+// reindex makes the index anew, where there is to be one.
+func (s *members) reindex() {
+	if s.index = nil; len(s.list) <= fewFields {
+		return
+	}
+	s.index = make(map[string]int, 2*len(s.list))
+	for i := range s.list {
+		s.index[string(s.list[i].value)] = i
 	}
 }
 
@@ -110,14 +124,16 @@ func (a *applier) editSet(path [][]byte, now []byte, e *setEdit) []byte {
 	}
 	if removed {
 		s.list = slices.DeleteFunc(s.list, func(x member) bool { return len(x.dots) == 0 })
+		s.reindex()
 	}
 	if e.gone && len(s.list) == 0 {
 		m.drop(path)
 		return nil
 	}
 	m.drop(path)
-	m.put(entry{path: path, dots: s.groups()})
-	return s.encode()
+	m.put(entry{path: path, open: s})
+	s.value = s.encode()
+	return s.value
 }
 
 // without takes the versions that a writer named out of those that brought a member.

@@ -27,7 +27,7 @@ func (p *passage) shown() []byte { return bytes.TrimSuffix(p.body, []byte{'\n'})
 
 // textAt gives a text with its marks. Without marks of its own, or with some that do not fit, all came from the origin.
 func (m *marks) textAt(path [][]byte, value []byte, origin int) passage {
-	if i, found := m.find(path); found && m.entries[i].dots == nil {
+	if i, found := m.find(path); found && m.entries[i].brought() == nil {
 		runs := m.entries[i].runs
 		switch lengthOf(runs) {
 		case len(value) + 1:
