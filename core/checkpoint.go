@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 
+	"vsync/core/changelog"
 	"vsync/core/store"
 )
 
@@ -41,19 +42,39 @@ func (r *Replica) checkpointAll(ctx context.Context, q *request) error {
 		r.tables.GiveUpSnapshots()
 	}
 	clean := r.head.commit == r.cpDone && !r.mendDue() && !q.strict
-	if !clean {
-		r.begin()
-	}
 	r.mu.Unlock()
-	for !clean {
+	if clean {
+		return nil
+	}
+	if err := r.takePlace(ctx); err != nil {
+		return err
+	}
+	r.mu.Lock()
+	r.begin()
+	r.mu.Unlock()
+	for {
 		done, err := r.step(ctx, q.strict)
 		if err != nil {
 			r.giveUpPass(err)
 			return err
 		}
-		clean = done
+		if done {
+			return nil
+		}
 	}
-	return nil
+}
+
+// takePlace begins this engine's part of the log, if it has not. What a checkpoint says is the log then for whoever opens the store next:
+// before, what a dead engine still had under way may land, and be the log's end in place of what was read.
+func (r *Replica) takePlace(ctx context.Context) error {
+	if r.cfg.Alone || r.log.Begun() || r.head.commit == 0 {
+		return nil
+	}
+	s := r.newStage(ctx, r.head)
+	s.add(changelog.ItemMarker, s.state.marker.Encode()) // a commit has an item
+	err := r.store(ctx, s)
+	r.dead(err)
+	return err
 }
 
 func (r *Replica) begin() {

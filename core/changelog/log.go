@@ -226,6 +226,13 @@ func (l *Log) Size() int64 {
 	return l.size
 }
 
+// Begun says that this incarnation has a segment.
+func (l *Log) Begun() bool {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	return l.opened
+}
+
 // Append adds the rows of the next commit to tx. It counts when Committed is called, and is forgotten at the next Append.
 // The rows of the log come in the order in which any beginning of them does no harm.
 func (l *Log) Append(tx *store.Tx, items []Item) (commit uint64) {
