@@ -162,12 +162,12 @@ export function scarce(is) {
   running.scarce = is;
 }
 
-/** Resolves when a write was refused after the call. */
-export async function refusal() {
+/** Resolves when a write was refused after the call, with true, or after so many ms. */
+export async function refusal(within) {
   const life = running;
   const goal = life.refused.length + 1;
-  await until(life, () => life.refused.length >= goal);
-  return life.failed;
+  const late = new Promise((done) => setTimeout(done, within, false));
+  return Promise.race([until(life, () => life.refused.length >= goal).then(() => true), late]);
 }
 
 /** Resolves when so many writes one after the other were not refused. */
