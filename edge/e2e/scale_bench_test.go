@@ -68,7 +68,7 @@ func benchmarkDatabases(b *testing.B, databases int) {
 
 // BenchmarkEdgeMemory: what a hub has in memory with many objects, and what each of them is of it. All of it is read again by nobody.
 func BenchmarkEdgeMemory(b *testing.B) {
-	for _, objects := range []int{10_000, 100_000} {
+	for _, objects := range []int{10_000, 100_000, 1_000_000} {
 		for _, host := range []string{"native", "hub"} {
 			b.Run(fmt.Sprintf("objects=%d/%s", objects, host), func(b *testing.B) { benchmarkMemory(b, host, objects) })
 		}
