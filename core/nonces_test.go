@@ -92,7 +92,8 @@ func TestNonces(t *testing.T) {
 	copied.check()
 }
 
-// A write that failed is passed over by those behind it: it is not done behind them, which would be another order, and says so.
+// A write that failed is passed over by those behind it: it is not done behind them, which would be another order, and says so. One that depended
+// on what was read says that this has changed, whenever it is asked for: who wrote it reads again, and writes what comes of that.
 func TestNonceThatWasPassedOver(t *testing.T) {
 	w := newWorld(t)
 	a := w.device()
@@ -105,7 +106,7 @@ func TestNonceThatWasPassedOver(t *testing.T) {
 		t.Fatal(err)
 	}
 	for range 2 {
-		if _, err := a.Write(w.ctx, bad); codeOf(err) != Aborted {
+		if _, err := a.Write(w.ctx, bad); err != ErrChanged {
 			t.Fatal(err)
 		}
 		if _, err := a.ask(nonceOf(1, 4), "x"); codeOf(err) != Aborted {

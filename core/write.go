@@ -175,6 +175,9 @@ func validKey(k change.Key) error {
 // form makes the batch of a write, as the objects stand at this moment.
 func (r *Replica) form(s *stage, w *Write) (change.Version, error) {
 	if v, ok, err := r.written(s, w.Nonce); ok || err != nil {
+		if len(w.Checks) > 0 && errors.Is(err, &Error{Code: Aborted}) {
+			err = ErrChanged // that is why it had failed, and the answer did not arrive
+		}
 		return v, err
 	}
 	for i := range w.Checks {
