@@ -137,9 +137,15 @@ func (t *Tables) finish(s *step) {
 	for _, table := range s.lastTables() {
 		t.lasts[table] = true
 	}
-	t.built = slices.DeleteFunc(t.built, func(p *page) bool { return slices.Contains(s.built, p) })
+	t.built = slices.DeleteFunc(t.built, func(p *page) bool { return slices.Contains(s.built, p) || s.replaces(p.row) })
 	clear(t.none)
 	t.cache.replace(s.gone, s.written)
+}
+
+// replaces says that a step has written a row, or removed it: a page that was built for it meanwhile lacks what the step has moved.
+func (s *step) replaces(row []byte) bool {
+	same := func(r []byte) bool { return string(r) == string(row) }
+	return slices.ContainsFunc(s.gone, same) || slices.ContainsFunc(s.written, func(p *page) bool { return same(p.row) })
 }
 
 // letGo takes what was moved into pages, in the order of its keys, out of the memory table, where it has not changed since. Where little is left, that is put into
