@@ -67,7 +67,7 @@ func (r *Replica) checkpointAll(ctx context.Context, q *request) error {
 // takePlace begins this engine's part of the log, if it has not. What a checkpoint says is the log then for whoever opens the store next:
 // before, what a dead engine still had under way may land, and be the log's end in place of what was read.
 func (r *Replica) takePlace(ctx context.Context) error {
-	if r.cfg.Alone || r.log.Begun() || r.head.commit == 0 {
+	if r.placed() || r.head.commit == 0 {
 		return nil
 	}
 	s := r.newStage(ctx, r.head)
@@ -76,6 +76,9 @@ func (r *Replica) takePlace(ctx context.Context) error {
 	r.dead(err)
 	return err
 }
+
+// placed says that nothing of another engine can become the log's end any more.
+func (r *Replica) placed() bool { return r.cfg.Alone || r.log.Begun() }
 
 func (r *Replica) begin() {
 	r.cp, r.cpFrom, r.cpAt = r.tables.Begin(), r.head, r.log.Size()
@@ -95,12 +98,14 @@ func (r *Replica) checkpointSteps(ctx context.Context) {
 	}
 }
 
-// checkpointDue says whether a step is to be taken now, and begins a pass for it.
+// checkpointDue says whether a step is to be taken now, and begins a pass for it: when much is in the log, or in memory, as what confirms a write is
+// little in the log. Before this engine has written anything, it does not.
 func (r *Replica) checkpointDue() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	due := r.log.Size()-r.cpAt >= int64(r.cfg.CheckpointBytes) || r.mendDue()
-	if r.cp == nil && due && r.failed == nil {
+	behind := r.log.Size() - r.cpAt // nothing, where what is held was to be written already, and could not be
+	due := behind >= int64(r.cfg.CheckpointBytes) || behind > 0 && r.tables.Bytes() > heldFactor*r.cfg.CheckpointBytes || r.mendDue()
+	if r.cp == nil && due && r.placed() && r.failed == nil {
 		r.begin()
 	}
 	wait := r.tables.Busy()

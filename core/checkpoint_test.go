@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+
+	"vsync/core/store"
 )
 
 // TestCheckpointBesideReaders: a checkpoint takes nothing from a reader who has all that was written. One who has not loses his
@@ -132,5 +134,115 @@ func TestCheckpointKeepsPace(t *testing.T) {
 			}
 			n.crash()
 		})
+	}
+}
+
+// TestCheckpointOfConfirmations: what confirms a write is little in the log, and all of its object in memory.
+func TestCheckpointOfConfirmations(t *testing.T) {
+	const behind, objects = 64 << 10, 100
+	w := newWorld(t)
+	n := w.start(&node{w: w, st: store.NewMemory(), feed: true, cp: behind})
+	text := strings.Repeat("v", 8000)
+	for i := range objects {
+		n.put(fmt.Sprintf("%03d", i), text)
+	}
+	n.push()
+	if err := n.Checkpoint(w.ctx); err != nil {
+		t.Fatal(err)
+	}
+	n.pull()
+	if held, most := n.tables.Bytes(), heldFactor*behind; held > most {
+		t.Errorf("%d bytes stood in memory alone, expected %d at most", held, most)
+	}
+	n.crash()
+}
+
+// TestNoCheckpointBeforeItsPlace: an engine has read much of what others wrote, and is asked for nothing that it writes. A checkpoint of it would say that a
+// dead engine's commit counts, in whose place another's may still come.
+func TestNoCheckpointBeforeItsPlace(t *testing.T) {
+	w := newWorld(t)
+	a := w.local()
+	for i := range 20 {
+		a.put(fmt.Sprint(i), strings.Repeat("v", 1000))
+	}
+	a.Kill()
+	b := w.start(&node{w: w, st: a.st})
+	st := b.st.Clone() // in which nothing of b has landed
+	b.put("x", "b")
+	b.Kill()
+	c := w.start(&node{w: w, st: st})
+	late := &store.Tx{}
+	copyRows := func(tx *store.Tx, table byte) {
+		rows, err := c.st.Scan(w.ctx, store.Range{From: []byte{table}, To: []byte{table + 1}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, r := range rows {
+			tx.Put(r.Key, r.Value)
+		}
+	}
+	fence := &store.Tx{}
+	copyRows(fence, 'S')
+	c.put("x", "c")
+	copyRows(late, 'L')
+	c.Kill()
+	if err := b.st.Commit(w.ctx, fence); err != nil {
+		t.Fatal(err)
+	}
+	d := w.start(&node{w: w, st: b.st, cp: 3000})
+	d.want("x", "b")
+	refused := errors.New("refused")
+	if err := d.submit(w.ctx, &request{form: func(*stage) error { return refused }}); !errors.Is(err, refused) {
+		t.Fatal(err)
+	}
+	d.Kill()
+	if err := d.st.Commit(w.ctx, late); err != nil {
+		t.Fatal(err)
+	}
+	e := w.start(&node{w: w, st: d.st})
+	e.check()
+	e.want("x", "c")
+}
+
+// TestOpenedAndClosedOften: a place in the log is taken where there is something to write into pages, and not at every opening.
+func TestOpenedAndClosedOften(t *testing.T) {
+	w := newWorld(t)
+	a, l := w.device(), w.local()
+	a.put("x", 1)
+	l.put("x", 1)
+	w.sync(a)
+	b := w.device()
+	w.sync(b)
+	for name, n := range map[string]*node{"hub": w.hub, "device": a, "reader": b, "local": l} {
+		v, err := n.View()
+		if err != nil {
+			t.Fatal(err)
+		}
+		marker := v.Marker()
+		v.Release()
+		n.crash()
+		was := n.State()
+		for i := range 4 {
+			if err := n.Close(); err != nil {
+				t.Fatal(err)
+			}
+			n.st = n.st.Clone()
+			n.open()
+			n.check()
+			is := n.State()
+			if is.Commit > was.Commit+1 || is.LogBehind != 0 || is.Marker != was.Marker {
+				t.Errorf("%s: closed %d times: %+v, expected as it was, and no more than a commit more: %+v", name, i+1, is, was)
+			}
+		}
+		if n.want("x", "1"); n == w.hub {
+			continue
+		}
+		n.put("y", 2)
+		for e, err := range n.Watch(w.ctx, WatchOptions{From: marker}) {
+			if err != nil || e.Initial || len(e.Changes) != 1 || e.Changes[0].Key != key("y") {
+				t.Errorf("%s: %+v, %v", name, e, err)
+			}
+			break
+		}
 	}
 }
