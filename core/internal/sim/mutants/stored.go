@@ -64,14 +64,10 @@ var stored = []Mutant{
 	{
 		Name: "checkpoint forgets the devices",
 		File: "core/pages/checkpoint.go",
-		Old: `	c.t.mem.Ascend(cursor, func(k string, _ *cell) bool {
-		key, ok = k, true
-		return false
-	})`,
-		New: `	c.t.mem.Ascend(cursor, func(k string, _ *cell) bool {
-		key, ok = k, k[0] != 'd'
-		return !ok
-	})`,
+		Old: `		key, ok = k, v.since <= c.upTo
+		return !ok`,
+		New: `		key, ok = k, v.since <= c.upTo && k[0] != 'd'
+		return !ok`,
 		Breaks: "the table of devices stands in the log alone, and the log is not read from its beginning",
 		Rule:   "all tables are of one checkpoint",
 	},
