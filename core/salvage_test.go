@@ -317,6 +317,55 @@ func TestLogThatEndsBeforeItsPages(t *testing.T) {
 	a.want("behind", "it")
 }
 
+// A first checkpoint has written more pages than are mended one by one when the engine dies, and the end of the log that they stand for is damaged:
+// repair opens the store all the same, and shows what the log still says.
+func TestLogThatEndsBeforeVeryManyPages(t *testing.T) {
+	w := newWorld(t)
+	n := w.start(&node{w: w, st: store.NewMemory(), cp: 1 << 30})
+	const objects = 1200
+	for i := range objects {
+		n.put(fmt.Sprintf("%04d", i), strings.Repeat("v", 8000))
+	}
+	n.begin()
+	for range 8 {
+		if done, err := n.step(w.ctx, false); done || err != nil {
+			t.Fatal(done, err)
+		}
+	}
+	n.Kill()
+	st := n.st.Clone()
+	pages, err := st.Scan(w.ctx, store.Range{From: []byte{'P'}, To: []byte{'Q'}})
+	if err != nil || len(pages) < 300 {
+		t.Fatalf("%d pages are written: %v", len(pages), err)
+	}
+	ends, err := st.Scan(w.ctx, store.Range{From: []byte{'L'}, To: []byte{'M'}, Reverse: true, Limit: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := store.Damage(w.ctx, st, ends[0].Key, store.Fault{Do: store.FlipBit, Bit: 8*60 + 3}); err != nil {
+		t.Fatal(err)
+	}
+	c := n.config()
+	c.Repair = true
+	if n.Replica, err = Open(w.ctx, st, c); err != nil {
+		t.Fatal(err)
+	}
+	there := 0
+	for e, err := range n.Scan(w.ctx, ScanRange{Collection: key("").Collection}) {
+		if err != nil || len(e.Value) < 8000 {
+			t.Fatalf("%s: %d bytes, %v", e.Key, len(e.Value), err)
+		}
+		there++
+	}
+	if there < objects-100 || there == objects {
+		t.Errorf("%d of %d objects are there, of which the last stood in the segment that is damaged", there, objects)
+	}
+	if err := n.Checkpoint(w.ctx); err != nil {
+		t.Fatal(err)
+	}
+	n.check()
+}
+
 // The hub has taken what a device had written, and the device was not told before a segment behind that was damaged: what stands before the
 // hole is not written under a new name, and what the hub has not got of it is, once, when all of the feed is applied.
 func TestHoleBehindWhatTheHubMayHave(t *testing.T) {

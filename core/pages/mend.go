@@ -1,6 +1,7 @@
 package pages
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -126,33 +127,60 @@ func (t *Tables) mend(ctx context.Context, bad *CorruptError, flushes uint64) er
 	if t.flushes != flushes {
 		return nil
 	}
+	t.stand(p)
+	return nil
+}
+
+// stand puts a built page in the place of a damaged one. The caller holds mu.
+func (t *Tables) stand(p *page) {
 	t.built = append(t.built, p)
 	clear(t.none)
 	t.touch(p)
 	for _, a := range p.aside {
 		t.mender.Met(a.row, a.reason)
 	}
-	return nil
 }
 
 func (t *Tables) build(ctx context.Context, bad *CorruptError, at Stamp) (*page, error) {
-	low, err := t.fenceBefore(ctx, bad.Row)
+	ps, err := t.buildAll(ctx, []*CorruptError{bad}, at)
 	if err != nil {
 		return nil, err
 	}
-	p := &page{row: bad.Row, fence: string(bad.Row[3:]), last: bad.Row[2] == 1, low: []byte(low), stamp: at, held: []entry{}}
-	rows, err := t.mender.Refold(ctx, at, func(row string) bool {
-		return row[0] == bad.Row[1] && row[1:] > low && p.covers(row[1:])
-	})
+	return ps[0], nil
+}
+
+// buildAll builds the pages of damaged rows, which are in order, from one reading of the log.
+func (t *Tables) buildAll(ctx context.Context, bads []*CorruptError, at Stamp) (ps []*page, err error) {
+	for _, bad := range bads {
+		low, err := t.fenceBefore(ctx, bad.Row)
+		if err != nil {
+			return nil, err
+		}
+		ps = append(ps, &page{row: bad.Row, fence: string(bad.Row[3:]), last: bad.Row[2] == 1, low: []byte(low), stamp: at, held: []entry{}})
+	}
+	of := func(row string) *page {
+		i, _ := slices.BinarySearchFunc(ps, rowOf(row[0], row[1:]), func(p *page, row []byte) int { return bytes.Compare(p.row, row) })
+		if i < len(ps) && ps[i].row[1] == row[0] && row[1:] > string(ps[i].low) {
+			return ps[i]
+		}
+		return nil
+	}
+	rows, err := t.mender.Refold(ctx, at, func(row string) bool { return of(row) != nil })
 	if err != nil {
 		return nil, err
 	}
 	for row, val := range rows {
+		p := of(row)
 		p.held = append(p.held, entry{row[1:], placeInline, val})
 	}
-	order.By(p.held, func(a, b entry) int { return compareKeys(a.key, b.key) })
-	p.count = len(p.held)
-	return p, t.replaced(ctx, p, bad)
+	for i, p := range ps {
+		order.By(p.held, func(a, b entry) int { return compareKeys(a.key, b.key) })
+		p.count = len(p.held)
+		if err := t.replaced(ctx, p, bads[i]); err != nil {
+			return nil, err
+		}
+	}
+	return ps, nil
 }
 
 // replaced notes the rows that a built page takes the place of: the damaged ones, and values in overflow rows.
@@ -264,27 +292,28 @@ func (t *Tables) setAside(ctx context.Context, s *step, first int) error {
 	return nil
 }
 
-// DistrustAfter builds all pages anew that are current beyond a commit: the log does not go so far any more.
+// DistrustAfter builds all pages anew that are current beyond a commit: the log does not go so far any more. It is for opening: nobody reads yet.
+// However many they are, they stand in memory together.
 func (t *Tables) DistrustAfter(ctx context.Context, commit uint64) error {
-	var rows [][]byte
+	var bads []*CorruptError
 	all := store.Range{From: []byte{rowPage}, To: []byte{rowPage + 1}, MaxBytes: 1 << 20}
 	err := store.Each(ctx, t.st, all, func(r store.Row) error {
-		if p, err := decodePage(r.Key, r.Value); err == nil && p.stamp.Commit > commit {
-			rows = append(rows, r.Key)
+		if p, err := decodePage(r.Key, r.Value); err == nil && p.stamp.Commit > commit && t.builtOf(r.Key) == nil {
+			bads = append(bads, &CorruptError{Row: bytes.Clone(r.Key), Problem: fmt.Sprintf("it is current beyond commit %d, where the log was cut", commit)})
 		}
 		return nil
 	})
-	if err != nil {
+	if err != nil || len(bads) == 0 {
 		return err
 	}
-	for _, row := range rows {
-		why := fmt.Sprintf("it is current beyond commit %d, where the log was cut", commit)
-		t.mu.RLock()
-		flushes := t.flushes
-		t.mu.RUnlock()
-		if err := t.mend(ctx, &CorruptError{Row: row, Problem: why}, flushes); err != nil {
-			return err
-		}
+	ps, err := t.buildAll(ctx, bads, t.flushed)
+	if err != nil {
+		return fmt.Errorf("pages: %d pages cannot be built anew: %w", len(bads), err)
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, p := range ps {
+		t.stand(p)
 	}
 	return nil
 }
