@@ -167,7 +167,8 @@ func (m *mute) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer socket.CloseNow()
-	for err == nil { // until the page has had enough
+	socket.SetReadLimit(-1) // a hello names much where much is unsent
+	for err == nil {        // until the page has had enough
 		_, _, err = socket.Read(r.Context())
 	}
 }
