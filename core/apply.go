@@ -217,8 +217,12 @@ func (s *stage) ownHash(v change.Version) (hash change.Hash, ok bool, err error)
 	return h.Hash, err == nil, err
 }
 
-// awaits says that a batch of a former id is pending still. One that was confirmed and left is not: it comes back like anyone's.
+// awaits says that a batch of a former id is pending still. One that was confirmed and left is not: it comes back like anyone's. Where it
+// has, and was left again, its bytes are those of the feed, which count no more, though what was written over it since may hide it: it comes whole.
 func (s *stage) awaits(b *change.Batch) (bool, error) {
+	if bytes, rec, _, err := s.log.Find(s.ctx, b.Version()); err != nil || !writtenHere(&rec, bytes) {
+		return false, err
+	}
 	for i := range b.Mutations {
 		row, err := s.get(objectRow(b.Mutations[i].Key))
 		if err != nil {

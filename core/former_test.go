@@ -346,3 +346,39 @@ func TestReceiptOfWhatPowerTookAndTheFeedBrings(t *testing.T) {
 		}
 	}
 }
+
+// What was confirmed under a former id and left comes back like anyone's, and is left once more while something is written over it: it comes
+// whole again, with what the hub says of it now.
+func TestBatchOfAFormerIdComesBackTwice(t *testing.T) {
+	w := newWorld(t)
+	a, b := w.device(), w.device()
+	a.put("k", 1)
+	second := a.put("k", 2)
+	young := a.st.Clone()
+	w.sync(a, b)
+	if err := a.Reenter(w.ctx); err != nil {
+		t.Fatal(err)
+	}
+	w.replace(nil)
+	c := w.device()
+	c.put("c", 1) // else the feed would be what it was
+	c.push()
+	b.pull()
+	a.pull()
+	a.put("k", 3)
+	w.replace(nil)
+	w.start(&node{w: w, st: young, feed: true}).refuse(1)
+	a.pull()
+	a.crash()
+	a.want("k", "3")
+	for h, err := range a.History(w.ctx, key("k")) {
+		if err != nil || h.Version == second && len(h.Parents) > 0 {
+			t.Errorf("%v is over %v, of which the first was refused: %v", h.Version, h.Parents, err)
+		}
+	}
+	w.sync(a, b)
+	for _, n := range []*node{a, b, w.hub} {
+		n.want("k", "3")
+		n.crash()
+	}
+}
