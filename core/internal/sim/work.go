@@ -42,7 +42,7 @@ type write struct {
 	voided    bool             // it was refused once
 	retried   bool             // it was written anew when it had been refused
 	anew      []change.Version // by these names
-	doubled   bool             // it was written anew when no byte of it was left where it was asked for; the hub may have had it
+	doubled   bool             // it was written anew when no byte of it was left where it was asked for; the hub may have had it, or a copy
 	dismissed bool             // its problem was, so nothing needs to show its values
 	contested bool             // written where a dead engine's transaction of the log had landed, which may be of the same number
 
