@@ -23,10 +23,7 @@ const repairRounds = 16
 //
 // A segment that opening needs is mended at opening, by Config.Repair.
 func (r *Replica) Repair(ctx context.Context) (Report, error) {
-	first, err := r.check(ctx)
-	if err == nil && first.broken { // what was only read wrong is right the next time: nobody gives up a segment for that
-		first, err = r.check(ctx)
-	}
+	first, err := r.checkAgain(ctx)
 	if err != nil {
 		return Report{}, err
 	}
@@ -42,7 +39,7 @@ func (r *Replica) Repair(ctx context.Context) (Report, error) {
 			return last.report, typed(err, "repairing")
 		}
 		before := len(last.report.Findings)
-		if last, err = r.check(ctx); err != nil {
+		if last, err = r.checkAgain(ctx); err != nil {
 			return Report{}, err
 		}
 		if len(last.report.Findings) >= before && before < maxFindings {
@@ -50,6 +47,15 @@ func (r *Replica) Repair(ctx context.Context) (Report, error) {
 		}
 	}
 	return repaired(first.report, last.report), nil
+}
+
+// checkAgain checks, and once more where the log is damaged: what was only read wrong is right the next time, and nobody gives up a segment
+// for that.
+func (r *Replica) checkAgain(ctx context.Context) (c *checker, err error) {
+	if c, err = r.check(ctx); err == nil && c.broken {
+		c, err = r.check(ctx)
+	}
+	return c, err
 }
 
 // repaired is what was found first, with what is found no more as mended.

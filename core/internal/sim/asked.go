@@ -157,6 +157,9 @@ func (d *device) askAgain() {
 		d.holds[w.note] = d.opened // what is there was stored before
 		if d.r.State().LastGen != before.LastGen {
 			d.holds[w.note] = d.r.State().Commit
+			if d.copied { // what landed may be this write: the copy has it, and this engine has not read it
+				w.retried, w.doubled = true, true
+			}
 		}
 		delete(d.maybe, w.note)
 	}

@@ -328,6 +328,7 @@ func (s *Sim) cloneOne() {
 
 // copy takes a copy of the store while it is in use.
 func (d *device) copy() *backup {
+	d.copied = d.copied || d.unsettled()
 	return &backup{mem: d.mem.Clone(), holds: maps.Clone(d.holds), maybe: maps.Clone(d.maybe), owes: slices.Clone(d.owes), dismissals: maps.Clone(d.dismissals),
 		cutOff: maps.Clone(d.cutOff), unread: maps.Clone(d.unread), holed: d.holed, unsummed: d.unsummed}
 }

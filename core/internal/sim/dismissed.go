@@ -22,6 +22,8 @@ type dismissal struct {
 	note   string // of the batch; empty where it had none, or is written again already, under another name
 	commit uint64 // after it
 	unsure bool   // power, or the death of the store, may have taken it
+
+	anew []change.Version // names by which it was written anew before, which power took
 }
 
 func (d *device) dismiss() {
@@ -53,11 +55,22 @@ func (d *device) dismiss() {
 	d.dismissals[p.Version] = dismissal{note: d.onlyNote(&p), commit: d.r.State().Commit, unsure: err != nil || d.landed && d.s.plan.power > 0}
 	for _, o := range p.Ops {
 		if w := d.s.writes[note(o.Value)]; w != nil {
+			d.takenAnew(p.Version, w)
 			w.dismissed = true
 		}
 	}
 	if w := d.s.writes[d.s.unreadable[p.Version]]; p.Code == string(core.Corrupt) && w != nil { // also of one that only deletes
 		w.dismissed = true
+	}
+}
+
+// takenAnew notes with a dismissal by which names the write was written anew before it. It is listed again because power took that from this
+// device. The hub may have it even so, or have it in its hands, or a copy of the device may: that was asked for, nobody dismissed it, and
+// the device knows nothing of it that it could call back. Whatever the engine itself would write again has a name of another id.
+func (d *device) takenAnew(v change.Version, w *write) {
+	if x := d.dismissals[v]; d.s.plan.power > 0 {
+		x.anew = slices.Clone(w.anew)
+		d.dismissals[v] = x
 	}
 }
 
@@ -83,6 +96,8 @@ func (d *device) retriable(p core.Problem) *write {
 func (d *device) retry(p core.Problem, w *write) {
 	s := d.s
 	w.retried = true
+	st := d.r.State()
+	w.anew = append(w.anew, change.Version{Device: st.Device, Gen: st.LastGen + 1}) // which it is too where the store dies of it
 	got, err := d.r.Retry(s.ctx, p.Version)
 	if err == nil || errors.Is(err, store.ErrLost) { // what was refused is gone, and its note is another's
 		s.dismissed[p.Version] = true
@@ -153,7 +168,7 @@ func (d *device) writesNoneAgain(as change.Version, note string) {
 		return
 	}
 	for v, x := range d.dismissals {
-		if x.note != "" && x.note == note && !x.unsure {
+		if x.note != "" && x.note == note && !x.unsure && !slices.Contains(x.anew, as) {
 			d.s.fail("promise 5: %s writes %s again, as %s, which was refused as %s, and dismissed", d.name, note, as, v)
 		}
 	}

@@ -244,7 +244,7 @@ func (m *model) judge(seq uint64, b *change.Batch) {
 	case m.notes[name] != 0 && (s.forked() || s.unreadableToCopies()):
 		s.count("doubled by copies")
 	case m.notes[name] != 0 && w.doubled:
-		s.count("doubled by a lost segment")
+		s.count("doubled by what was lost")
 	case m.notes[name] != 0:
 		s.fail("promise 4: %s is in the feed at %d and, as %s, at %d", name, m.notes[name], b.Version(), seq)
 	case w.fate == refused:

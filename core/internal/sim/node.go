@@ -25,6 +25,7 @@ type node struct {
 	held      *gasp  // what lands in the next life
 	late      *gasp  // what lands in this one
 	landed    bool   // it was of the log, and came when the engine opened, or later
+	copied    bool   // a copy was made of it there, with nothing behind it
 	opened    uint64 // commit at which this life began
 
 	waiting bool     // what the engine would do in the background waits, so that writes come together
@@ -91,7 +92,7 @@ func (n *node) open(plan []store.Fault) error {
 	n.buried()
 	n.mem = n.reborn(n.mem)
 	n.plan = plan
-	n.late, n.held, n.landed = n.held, nil, false
+	n.late, n.held, n.landed, n.copied = n.held, nil, false, false
 	n.disk = store.NewFaulty(n.mem, plan...)
 	if n.s.sweep != nil && len(plan) > 0 {
 		n.s.sweep.disk = n.disk

@@ -36,14 +36,15 @@ type write struct {
 	ops       []core.Op
 	strict    bool
 	fate      fate
-	version   change.Version // as the writer was told
-	seq       uint64         // its place in the feed; 0: none yet, or not any more
-	came      bool           // it had one once
-	voided    bool           // it was refused once
-	retried   bool           // it was written anew when it had been refused
-	doubled   bool           // it was written anew when no byte of it was left where it was asked for; the hub may have had it
-	dismissed bool           // its problem was, so nothing needs to show its values
-	contested bool           // written where a dead engine's transaction of the log had landed, which may be of the same number
+	version   change.Version   // as the writer was told
+	seq       uint64           // its place in the feed; 0: none yet, or not any more
+	came      bool             // it had one once
+	voided    bool             // it was refused once
+	retried   bool             // it was written anew when it had been refused
+	anew      []change.Version // by these names
+	doubled   bool             // it was written anew when no byte of it was left where it was asked for; the hub may have had it, or a copy
+	dismissed bool             // its problem was, so nothing needs to show its values
+	contested bool             // written where a dead engine's transaction of the log had landed, which may be of the same number
 
 	does map[change.Key]*doings // to objects under field rules
 }

@@ -81,6 +81,17 @@ var loss = []Mutant{
 		Rule:   "loss at the hub; refusals",
 	},
 	{
+		Name: "loss: dismissed refusal written again",
+		Rare: "more than 250",
+		File: "core/refused.go",
+		Old: `		if row == nil {
+			if err := s.passOver(b, gone); err != nil {`,
+		New: `		if row == nil || len(gone) == 0 {
+			if err := s.passOver(b, gone); err != nil {`,
+		Breaks: "a device with a new id writes a batch again whose refusal was dismissed, for all to see",
+		Rule:   "loss at the hub; refusals",
+	},
+	{
 		Name:   "loss: asked again for what came back",
 		Rare:   "more than 250",
 		File:   "edge/accept.go",
