@@ -37,7 +37,7 @@ func (d Delays) complete() Delays {
 //	own       the own batch that the hub refused:     settle ─▶ parting ─▶ push seldom, the feed goes on
 //	parting   the hub does not want what is sent under the device id, or it cannot be read: learn what it has ─▶ re-entry
 //	leaving   the device id is another's too: send what is left under it ─▶ re-entry
-//	deadly    the push at which hubs ended without a word: twice ─▶ its batches one by one, and the hub is told
+//	deadly    the push at which hubs ended without a word: once ─▶ small frames; twice ─▶ its batches one by one, and the hub is told
 //	lost      the hub does not know the marker: a trail, hand back ─▶ if it still does not, go back
 //	stream    the place that could not be applied:    ask again ─▶ held there, pushing goes on, tried seldom
 //
@@ -140,6 +140,9 @@ func (c *Course) Alone() change.Generation {
 	}
 	return c.deadly.high
 }
+
+// Careful returns up to which generation the next session is to push small frames: see Config.
+func (c *Course) Careful() change.Generation { return c.deadly.high }
 
 // Standing returns the fault of earlier connections that s has not overcome; zero: none.
 func (c *Course) Standing(s *Session) Fault {

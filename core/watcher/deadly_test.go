@@ -48,6 +48,30 @@ func TestPushesAlone(t *testing.T) {
 	}
 }
 
+// After one connection that ended without a word, what was under way goes in frames of an eighth, one behind the other; what comes behind
+// that goes as ever.
+func TestPushesCarefully(t *testing.T) {
+	k := newTalk(t)
+	k.s = New(k.r, Config{Database: "db", Agent: "test", Careful: 20})
+	for range 40 {
+		k.r.put(t, 10_000)
+	}
+	k.greet()
+	var limits wire.Limits
+	budget := limits.PushBudget()
+	next := change.Generation(1)
+	for next <= 20 {
+		m := expect[*wire.Push](k)
+		if m.Gen != next || m.Alone || size(m.Batches) > budget/carefully {
+			t.Fatalf("%d batches from %d on, of %d bytes, alone %v", len(m.Batches), m.Gen, size(m.Batches), m.Alone)
+		}
+		next += change.Generation(len(m.Batches))
+	}
+	if m := expect[*wire.Push](k); m.Gen != next || size(m.Batches) <= budget/carefully {
+		t.Fatalf("%d batches from %d on, of %d bytes", len(m.Batches), m.Gen, size(m.Batches))
+	}
+}
+
 // A large batch that goes alone says so in each of its parts.
 func TestPushesPartsAlone(t *testing.T) {
 	k := newTalk(t)

@@ -31,6 +31,8 @@ type window struct {
 
 	rest  time.Time         // nothing is pushed before; zero: no rest
 	alone change.Generation // up to it, each batch goes alone, when all before it are answered
+
+	careful change.Generation // up to it, frames are small
 }
 
 // An outgoing push is a frame that was not sent yet: whole batches, or one part of one.
@@ -70,8 +72,21 @@ func (w *window) rested(now time.Time) {
 	}
 }
 
-// room returns how many bytes of batches are worth reading: what a frame and the hub's credit hold.
-func (w *window) room() int { return max(1, min(w.budget, w.bytes-w.flying)) }
+// carefully is which part of a frame's budget a small one has: a line that is cut every few hundred KB gets that through, and if it does
+// not, there are few batches to go alone, each of which costs a turn and two commits of the hub.
+const carefully = 8
+
+// room returns how many bytes of batches are worth reading: one batch where it goes alone, else what a frame and the hub's credit hold.
+func (w *window) room() int {
+	budget := w.budget
+	switch {
+	case w.from <= w.alone:
+		return 1
+	case w.from <= w.careful:
+		budget /= carefully
+	}
+	return max(1, min(budget, w.bytes-w.flying))
+}
 
 // takes reports whether a push of this size may go now.
 func (w *window) takes(bytes int) bool {
@@ -165,11 +180,7 @@ func (s *Session) nextPush(ctx context.Context) []byte {
 // readUnsent takes the next batches from the replica, which has stored them.
 func (s *Session) readUnsent(ctx context.Context) bool {
 	w := &s.window
-	room := w.room()
-	if w.from <= w.alone {
-		room = 1 // one batch
-	}
-	gens, batches, err := s.replica.Unsent(ctx, w.from, room)
+	gens, batches, err := s.replica.Unsent(ctx, w.from, w.room())
 	if core.IsLost(err) {
 		s.end(Result{Outcome: Lost, Code: codeOf(err), Text: err.Error(), Gen: w.from, Err: err})
 		return false

@@ -47,6 +47,9 @@ type Config struct {
 	// Alone is the last of the own generations that are pushed one by one, each when all before it are
 	// answered: hubs seem to have died at one of them.
 	Alone change.Generation
+	// Careful is the last of the own generations that are pushed in small frames: a connection ended without a word
+	// while they were under way, and what goes alone after the next is a frame.
+	Careful change.Generation
 	// Trail has hello name earlier places of the feed: the hub did not know the marker.
 	Trail bool
 	// HandedBack says that the hub was given all that was applied, and that its feed ended at Back then: where

@@ -75,7 +75,7 @@ func (w *Watcher) processStream(ctx context.Context, conn wire.Conn, token strin
 	s := New(w.replica, Config{
 		Database: w.feed.Database, Token: token, Agent: w.feed.Agent, Credit: w.feed.Credit,
 		Rest: w.course.Rest(), Linger: w.course.Linger(), Parting: w.course.Parting(), Leaving: w.course.Leaving(),
-		Alone: w.course.Alone(), Trail: w.course.Trail(), Owing: w.course.Owing(), HandedBack: w.course.HandedBack(), Back: w.course.Back(),
+		Alone: w.course.Alone(), Careful: w.course.Careful(), Trail: w.course.Trail(), Owing: w.course.Owing(), HandedBack: w.course.HandedBack(), Back: w.course.Back(),
 	})
 	l := newLink(conn)
 	release := l.cancelWith(ctx)

@@ -41,7 +41,7 @@ func (s *Session) welcome(ctx context.Context, now time.Time, m *wire.Welcome) {
 	}
 	s.start, s.head, s.hubs = m.Marker.Seq, m.Head, m.Last
 	s.window.open(m.Limits, done.PushFrom, max(m.Last, s.hello.Base))
-	s.window.alone = s.cfg.Alone
+	s.window.alone, s.window.careful = s.cfg.Alone, s.cfg.Careful
 	if s.cfg.Rest > 0 {
 		s.window.rest = now.Add(s.cfg.Rest)
 	}
