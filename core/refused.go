@@ -310,7 +310,8 @@ func (s *stage) withoutSettled(old []*change.Batch) error {
 			return err
 		} else if !shown { // else an older engine went back, and took it for unsent
 			old[i], gone[v] = standIn(v, b.Stamp), true
-			old[i].Hash = b.Hash // the new id is made of it
+			old[i].Hash = b.Hash   // the new id is made of it
+			old[i].Nonce = b.Nonce // whose tab asks again is answered as before
 		}
 	}
 	return nil
