@@ -158,3 +158,51 @@ func (n *node) refusalOf(v change.Version) error {
 	_, err := n.passed(n.w.ctx, v)
 	return err
 }
+
+// A refusal that was dismissed, and that the hub lost: what was refused is not shown either where rules come while it was unsent, whether the device
+// has gone back to behind them, or to before, so that the feed brings them once more.
+func TestDismissedUnderRules(t *testing.T) {
+	for _, again := range []bool{false, true} {
+		w := newWorld(t)
+		a, b, c := w.device(), w.device(), w.device()
+		a.put("k", obj("n", 1))
+		w.sync(a, b, c)
+		a.put("k", obj("n", 2)) // unsent again, so that what is shown is made of what is
+		v := a.put("k", obj("n", 12))
+		before := w.hub.st.Clone()
+		b.setRules(townRules)
+		b.push()
+		if !again {
+			before = w.hub.st.Clone()
+		}
+		a.refuse(v.Gen)
+		a.pull()
+		if err := a.Dismiss(w.ctx, v); err != nil {
+			t.Fatal(err)
+		}
+		a.put("l", "unsent")
+		w.replace(before)
+		c.put("other", 1)
+		c.push()
+		a.crash()
+		if _, _, back := a.meet(); !back {
+			t.Fatal("the device did not go back")
+		}
+		a.wantField("k", "n", 2)
+		es, err := w.hub.ReadFeed(w.ctx, a.State().Marker.Seq, 1<<20)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range es[:len(es)-1] { // all but the refusal
+			if err := a.Apply(w.ctx, []Arrival{{Seq: e.Seq, Entry: e.Entry}}, e.Hash); err != nil {
+				t.Fatal(err)
+			}
+			a.wantField("k", "n", 2)
+			a.crash()
+			a.wantField("k", "n", 2)
+		}
+		w.sync(a, b, c)
+		a.wantField("k", "n", 2)
+		w.same(a, b, c)
+	}
+}

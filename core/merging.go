@@ -388,16 +388,22 @@ type ownOf struct {
 	versions []change.Version
 }
 
-// unsentOf are the own unsent versions of the objects of some collections, in the order of writing, by row.
+// unsentOf are the own unsent versions of the objects of some collections, in the order of writing, by row. One that was refused and dismissed,
+// and waits behind a rewind to be refused again, is none.
 func (f *fold) unsentOf(collections []string) (map[string]*ownOf, error) {
 	own := map[string]*ownOf{}
 	each := func(d change.DeviceID, from, upTo change.Generation) error {
 		for g := from; g <= upTo; g++ {
-			b, err := f.ownBatch(change.Version{Device: d, Gen: g})
+			v := change.Version{Device: d, Gen: g}
+			b, err := f.ownBatch(v)
 			if err != nil {
 				return err
 			}
-			if b == nil {
+			settled, err := f.rows.get(versionRow(tableSettled, v))
+			if err != nil {
+				return err
+			}
+			if b == nil || settled != nil || f.without[v] {
 				continue
 			}
 			for i := range b.Mutations {

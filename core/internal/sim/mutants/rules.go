@@ -99,4 +99,14 @@ var rules = []Mutant{
 		Breaks: "a device that took a new id shows another value after a crash",
 		Rule:   "promise 1",
 	},
+	{
+		Ruled:  true,
+		Name:   "rules: what was dismissed is folded by those that come again",
+		Rare:   "more than 250",
+		File:   "core/merging.go",
+		Old:    `			if b == nil || settled != nil || f.without[v] {`,
+		New:    `			if b == nil || settled != nil && f.ctx == nil {`,
+		Breaks: "a device that has gone back before rules shows, under them, what it had dismissed",
+		Rule:   "loss at the hub; promise 5",
+	},
 }
