@@ -174,6 +174,8 @@ func TestDismissedUnderRules(t *testing.T) {
 		b.push()
 		if !again {
 			before = w.hub.st.Clone()
+			a.pull()
+			a.wantField("k", "n", 12)
 		}
 		a.refuse(v.Gen)
 		a.pull()
