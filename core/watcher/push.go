@@ -29,9 +29,8 @@ type window struct {
 	sent    change.Generation // highest generation of which a part was sent
 	resends int               // without an answer in between
 
-	rest  time.Time         // nothing is pushed before; zero: no rest
-	alone change.Generation // up to it, each batch goes alone, when all before it are answered
-
+	rest    time.Time         // nothing is pushed before; zero: no rest
+	alone   change.Generation // up to it, each batch goes alone, when all before it are answered
 	careful change.Generation // up to it, frames are small
 }
 
