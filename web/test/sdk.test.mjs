@@ -272,14 +272,12 @@ test("batch: what throws writes nothing; nothing written, another database's col
 
 test("batch: as many collections as objects", async () => {
   const { db, page } = await start();
-  const from = performance.now();
   const batch = db.batch((tx) => {
     for (let i = 0; i < 20_000; i++) tx.put(db.collection(`c${i}`), "a", i);
   });
   const write = await page.next("WRITE");
   assert.equal(write.fields[0].length, 20_000);
   assert.deepEqual(write.fields[1][19_999], [19_999, "a", 19_999, null]);
-  assert.ok(performance.now() - from < 5000);
   page.ok(write, version(1));
   await batch;
 });
