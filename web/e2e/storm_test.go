@@ -27,7 +27,7 @@ func TestThroughCuts(t *testing.T) {
 	t.Logf("-args -seed %d -for %v", seed, *timeFlag)
 	s := newStory(newWorld(t, func(n int) proxy.Script {
 		plan := proxy.Plan{
-			Seed: seed + uint64(n), Gap: 250_000, Delays: 5, Stalls: 1, Cuts: 4,
+			Seed: seed + uint64(n), Gap: 100_000, Delays: 5, Stalls: 1, Cuts: 4,
 			MaxDelay: 20 * time.Millisecond, MaxStall: 500 * time.Millisecond,
 		}
 		return plan.Script()
@@ -47,15 +47,24 @@ func TestThroughCuts(t *testing.T) {
 
 // spoil lets everybody live and die, for a time.
 func (s *story) spoil(seed uint64) {
-	ctx, cancel := context.WithTimeout(context.Background(), 4**timeFlag)
+	ctx, cancel := context.WithTimeout(context.Background(), *timeFlag+time.Minute)
 	defer cancel()
-	go func() { // on a machine with much else to do it takes longer until something has happened
-		<-time.After(*timeFlag)
-		s.ledger.Until(ctx, ledger.Synced, 100)
-		cancel()
-	}()
 	ends := map[string]int{}
 	var mu sync.Mutex
+	proves := func() bool { // so much has happened that what is found afterwards says something
+		mu.Lock()
+		defer mu.Unlock()
+		cuts := 0
+		for _, road := range s.roads {
+			cuts += road.Stats().Cuts()
+		}
+		return cuts > 1 && ends["kill -9"] > 0 && s.ledger.Sum()[ledger.Synced] >= 100
+	}
+	go func() { // on a machine with much else to do it takes longer until something has happened
+		<-time.After(*timeFlag)
+		s.ledger.Until(ctx, proves)
+		cancel()
+	}()
 	var group sync.WaitGroup
 	for i, d := range []*device{anna, bert} {
 		group.Go(func() {
@@ -80,13 +89,11 @@ func (s *story) spoil(seed uint64) {
 	}
 	group.Wait()
 	s.t.Logf("the hub was killed %d times, lives of browsers ended so: %v; writes: %v", kills, ends, s.ledger.Sum())
-	cuts := 0
 	for d, road := range s.roads {
-		cuts += road.Stats().Cuts()
 		s.t.Logf("%s: %+v, %d resets", d.name, road.Stats(), s.seen[d].resets)
 	}
-	if cuts == 0 || kills == 0 || ends["kill -9"] == 0 || s.ledger.Sum()[ledger.Synced] == 0 {
-		s.t.Errorf("%d cuts, %d kills of the hub, lives ended so: %v; this proves nothing", cuts, kills, ends)
+	if !proves() || kills == 0 {
+		s.t.Error("there were hardly any cuts, kills, or writes that were synced: this proves nothing")
 	}
 }
 

@@ -75,10 +75,10 @@ func (l *Ledger) More(ctx context.Context, n int, atMost time.Duration) {
 	}
 }
 
-// Until waits until n writes have come as far as what, or ctx ends.
-func (l *Ledger) Until(ctx context.Context, what string, n int) {
-	for l.Sum()[what] < n && ctx.Err() == nil {
-		l.More(ctx, n/10, time.Second)
+// Until waits until enough has happened, or something is wrong, or ctx ends. It asks again when there is news.
+func (l *Ledger) Until(ctx context.Context, enough func() bool) {
+	for !enough() && len(l.Wrong()) == 0 && ctx.Err() == nil {
+		l.More(ctx, 10, time.Second)
 	}
 }
 
