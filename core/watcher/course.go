@@ -33,12 +33,13 @@ func (d Delays) complete() Delays {
 // A Course decides what comes after a connection. It remembers what must outlive one:
 //
 //	attempt   grows with every delay; back to 0 when a connection has lived, or when there is reason to look anew;
-//	          no more than 2 after one that brought something further
+//	          and when one has brought something further
 //	own       the own batch that the hub refused:     settle ─▶ parting ─▶ push seldom, the feed goes on
 //	parting   the hub does not want what is sent under the device id, or it cannot be read: learn what it has ─▶ re-entry
 //	leaving   the device id is another's too: send what is left under it ─▶ re-entry
 //	deadly    the push at which hubs ended without a word: once ─▶ small frames; twice ─▶ its batches one by one, and the hub is told
 //	lost      the hub does not know the marker: a trail, hand back ─▶ if it still does not, go back
+//	thin      a connection ended without a word, and had brought nothing of what there is: little on the way at a time, until all is there
 //	stream    the place that could not be applied:    ask again ─▶ held there, pushing goes on, tried seldom
 //
 // It asks no clock and waits for nothing.
@@ -52,14 +53,14 @@ type Course struct {
 	deadly  deadly
 	parting bool              // the device id is to be given up, with what was not sent under it
 	leaving bool              // the device id is to be given up, once all is sent
+	thin    bool              // lines break before they have brought anything
 	unread  change.Generation // own generation that could not be read the last time; 0: none
 	lost    lost
 	back    change.Place // the end of the hub's feed when all was handed back
 }
 
-// advanced is how many attempts count at most after a connection that brought something further: whoever has much to fetch over a line
-// that breaks often gets there, and a hub that drops what it takes makes no hot loop.
-const advanced = 2
+// thinCredit is how much of the stream is on the way at a time where lines break before a frame of full size is through.
+const thinCredit = 32 << 10
 
 // What the hub lost, as far as this device is concerned (handback.go).
 type lost uint8
@@ -144,6 +145,14 @@ func (c *Course) Alone() change.Generation {
 // Careful returns up to which generation the next session is to push small frames: see Config.
 func (c *Course) Careful() change.Generation { return c.deadly.high }
 
+// Credit returns how many bytes of the stream the next session is to have on the way; 0: as many as ever.
+func (c *Course) Credit() uint64 {
+	if c.thin {
+		return thinCredit
+	}
+	return 0
+}
+
 // Standing returns the fault of earlier connections that s has not overcome; zero: none.
 func (c *Course) Standing(s *Session) Fault {
 	switch {
@@ -168,6 +177,7 @@ func (c *Course) After(now time.Time, s *Session) Step {
 	r := s.Result()
 	if r.Outcome == Ended && (r.Cut || r.Silent) {
 		c.died(s)
+		c.thin = c.thin || s.Settled() && !s.Live() && !s.further()
 	}
 	step := Step{Phase: PhaseWaiting, Fault: Fault{Code: r.Code, Message: r.Text, Gen: r.Gen, Seq: r.Seq}}
 	switch r.Outcome {
@@ -225,8 +235,11 @@ func (c *Course) learn(now time.Time, s *Session) {
 	switch {
 	case s.Settled() && now.Sub(s.welcomed) >= c.delays.Stable:
 		c.attempt, c.atOnce = 0, 0
-	case s.applied > s.hello.Marker.Seq || !s.confirmed.IsZero():
-		c.attempt = min(c.attempt, advanced)
+	case s.further() || !s.confirmed.IsZero():
+		c.attempt = 0 // whoever has much to fetch over a line that breaks often gets there, and it makes no hot loop
+	}
+	if s.Live() {
+		c.thin = false
 	}
 	if s.Settled() {
 		c.lost, c.back = nothing, change.Place{}
@@ -240,10 +253,13 @@ func (c *Course) learn(now time.Time, s *Session) {
 	c.outlived(s)
 }
 
-// died notes what was under way when a connection ended without a word.
+// died notes what was under way when a connection ended without a word. Where the stream had brought something and was not at its end, the
+// answer stood behind what it had still to bring: that says nothing of the push.
 func (c *Course) died(s *Session) {
 	switch {
 	case s.low.IsZero():
+	case s.low == c.deadly.low && !s.Live() && s.further():
+		c.deadly.high = min(c.deadly.high, s.high)
 	case s.low == c.deadly.low:
 		if c.deadly.n++; c.deadly.n <= maxDeaths {
 			c.deadly.high = min(c.deadly.high, s.high) // it is in both

@@ -87,9 +87,65 @@ func TestWhatBringsSomethingIsTriedSoon(t *testing.T) {
 		for range 40 {
 			longest = max(longest, c.After(epoch, past(Result{Outcome: Ended, Cut: true}, brought)).Delay)
 		}
-		if something := name == "changes" || name == "an answer"; (longest <= 4*wire.StreamRetryDelay) != something {
+		if something := name == "changes" || name == "an answer"; (longest <= wire.StreamRetryDelay) != something {
 			t.Errorf("%s: up to %v", name, longest)
 		}
+	}
+}
+
+// Where a line broke before a frame was through, the hub is to send little at a time, until all is there.
+func TestLittleAtATimeWhereNothingCameThrough(t *testing.T) {
+	ends := map[string]struct {
+		result  Result
+		applied uint64
+		little  bool
+	}{
+		"nothing came":            {Result{Outcome: Ended, Cut: true}, 3, true},
+		"silence":                 {Result{Outcome: Ended, Silent: true}, 3, true},
+		"something came":          {Result{Outcome: Ended, Cut: true}, 4, false},
+		"all was there":           {Result{Outcome: Ended, Cut: true}, 9, false},
+		"the hub said why it was": {Result{Outcome: Ended}, 3, false},
+	}
+	end := func(c *Course, r Result, applied uint64) {
+		c.After(epoch, past(r, func(s *Session) { s.welcomed, s.hello.Marker.Seq, s.applied, s.head = epoch, 3, applied, 9 }))
+	}
+	for name, e := range ends {
+		c := newCourse()
+		end(c, e.result, e.applied)
+		if (c.Credit() == thinCredit) != e.little {
+			t.Errorf("%s: credit %d", name, c.Credit())
+		}
+	}
+	c := newCourse()
+	end(c, Result{Outcome: Ended, Cut: true}, 3)
+	end(c, Result{Outcome: Ended, Cut: true}, 5)
+	if c.Credit() != thinCredit {
+		t.Error("with more to come, it is as before")
+	}
+	end(c, Result{Outcome: Ended, Cut: true}, 9)
+	if c.Credit() != 0 {
+		t.Error("all is there, and still little comes at a time")
+	}
+}
+
+// A push that was not answered is no reason for suspicion while the stream brings what is to stand before the answer.
+func TestAnswersStandBehindTheStream(t *testing.T) {
+	c := newCourse()
+	for range 9 {
+		c.After(epoch, past(Result{Outcome: Ended, Cut: true}, func(s *Session) {
+			s.welcomed, s.hello.Marker.Seq, s.applied, s.head, s.low, s.high = epoch, 3, 4, 9, 1, 5
+		}))
+	}
+	if c.Careful() != 5 || c.Alone() != 0 {
+		t.Errorf("careful up to %d, alone up to %d", c.Careful(), c.Alone())
+	}
+	for range 2 {
+		c.After(epoch, past(Result{Outcome: Ended, Cut: true}, func(s *Session) {
+			s.welcomed, s.hello.Marker.Seq, s.applied, s.head, s.low, s.high = epoch, 3, 3, 9, 1, 5
+		}))
+	}
+	if c.Alone() != 5 {
+		t.Errorf("nothing came, and it is pushed again and again: alone up to %d", c.Alone())
 	}
 }
 

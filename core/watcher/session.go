@@ -296,6 +296,9 @@ func (s *Session) Settled() bool { return !s.welcomed.IsZero() }
 // Live reports whether all is applied that was in the feed at the welcome.
 func (s *Session) Live() bool { return s.Settled() && s.applied >= s.head }
 
+// further reports whether the stream has brought something that was not there before.
+func (s *Session) further() bool { return s.applied > s.hello.Marker.Seq }
+
 // Progress returns how many entries of those between the start of the stream and the feed's head at
 // the welcome have been applied; while entries are handed back, how many of those are.
 func (s *Session) Progress() (received, expected uint64) {

@@ -15,7 +15,6 @@ type Feed struct {
 	URL      string // of the database: <base>/v1/<name>
 	Database string
 	Agent    string // program and version, for the hub's log
-	Credit   uint64 // see Config
 
 	// Token returns what the hub asks for; nil: nothing. It is asked at every connection, and before it expires; it may
 	// wait for a user, until its context ends.

@@ -312,18 +312,41 @@ func (l *soaked) login(subject string) {
 func (l *soaked) everybody() {
 	l.t.Helper()
 	p := l.tabs[0]
-	p.js(nil, `await e2e.hurried(db.synced())`)
+	l.drain(p)
 	for _, other := range slices.Sorted(maps.Keys(l.others)) {
 		me := l.subject
 		p.js(nil, `await vsync.logout(e2e.name)`)
 		l.login(other)
 		l.openIn(p)
-		p.js(nil, `await e2e.hurried(db.synced()); await vsync.logout(e2e.name)`)
+		l.drain(p)
+		p.js(nil, `await vsync.logout(e2e.name)`)
 		l.login(me)
 		for _, p := range l.tabs {
 			l.openIn(p)
 		}
 		delete(l.others, other)
+	}
+}
+
+// drain has the hub get what was written, however long that takes, if only it goes on.
+func (l *soaked) drain(p *tab) {
+	l.t.Helper()
+	began, first := time.Now(), ""
+	for last := ""; ; {
+		var left string
+		p.js(&left, `return await e2e.drained(db, 30_000)`)
+		switch {
+		case left == "":
+			if first != "" {
+				l.t.Logf("%s: the hub had all after %v; after 30 s it was at %s", l.device.name, time.Since(began).Round(time.Second), first)
+			}
+			return
+		case left == last:
+			l.t.Fatalf("%s: the hub got nothing in 30 s%s", l.device.name, p.standing())
+		case first == "":
+			first = left
+		}
+		last = left
 	}
 }
 

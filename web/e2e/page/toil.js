@@ -156,6 +156,17 @@ export async function hurried(promise) {
   return await promise.finally(() => clearInterval(again));
 }
 
+/** Waits until the hub has all that was written, for so long; where it has not, how far that is. */
+export async function drained(db, ms) {
+  let timer;
+  const late = new Promise((resolve) => { timer = setTimeout(resolve, ms, true); });
+  const synced = hurried(db.synced());
+  synced.catch(() => {}); // the race tells
+  if (!await Promise.race([synced, late])) return clearTimeout(timer), '';
+  const { pending, lastConfirmedAt, progress } = db.status.current;
+  return JSON.stringify({ pending, lastConfirmedAt, progress });
+}
+
 /** Has the engine's connection to IndexedDB closed, as browsers do; whether one was there. */
 export const hangUp = async (how) => Boolean((await ask({ hangUp: how }))?.used);
 
