@@ -273,13 +273,24 @@ func (l *soaked) hangUp() bool {
 	return was
 }
 
-// newerProgram has one come that would store otherwise, and fails: all tabs step aside, and can go on when it is gone.
+// newerProgram has one come that would store otherwise, and fails: the engine steps aside, and all tabs can go on when it is gone, or have not
+// heard of it.
 func (l *soaked) newerProgram() {
 	l.t.Helper()
 	l.each(`e2e.expectEnd('VERSION')`)
 	l.any().js(nil, `await e2e.newerProgram()`)
-	l.over()
-	l.again()
+	var ended []*tab
+	for _, p := range l.tabs {
+		var goesOn bool
+		if p.js(&goesOn, `return await e2e.survives()`); !goesOn {
+			l.took(p, `return await e2e.lifeEnded()`)
+			ended = append(ended, p)
+		}
+	}
+	for _, p := range ended {
+		l.live(p)
+	}
+	l.goOn()
 }
 
 // over takes the accounts of all tabs, whose database has ended as was expected.

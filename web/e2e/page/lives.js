@@ -157,6 +157,19 @@ export async function lifeEnded() {
   return endOf(life);
 }
 
+/**
+ * Whether this life goes on with another engine, behind one that has stepped aside; else its database has ended, as that one said. A page may
+ * notice that an engine is gone before it hears why, and what that one stepped aside for may be gone when the next one comes.
+ */
+export async function survives() {
+  const life = running;
+  const goal = life.asked + 3; // of these, some were asked for from now on, and are the next engine's
+  const ended = e2e.status((s) => s.phase === 'closed').then(() => false);
+  const goesOn = await Promise.race([ended, until(life, () => life.settled >= goal || !life.going).then(() => life.going)]);
+  if (goesOn) life.ends = undefined;
+  return goesOn;
+}
+
 /** From now on, or no more, it is right that writes are refused as there is no space. */
 export function scarce(is) {
   running.scarce = is;
