@@ -328,7 +328,7 @@ func (l *soaked) everybody() {
 	}
 }
 
-// drain has the hub get what was written, however long that takes, if only it goes on.
+// drain has the hub get what was written, however long that takes, if only something goes on.
 func (l *soaked) drain(p *tab) {
 	l.t.Helper()
 	began, first := time.Now(), ""
@@ -342,7 +342,7 @@ func (l *soaked) drain(p *tab) {
 			}
 			return
 		case left == last:
-			l.t.Fatalf("%s: the hub got nothing in 30 s%s", l.device.name, p.standing())
+			l.t.Fatalf("%s: nothing went on in 30 s%s", l.device.name, p.standing())
 		case first == "":
 			first = left
 		}

@@ -163,8 +163,8 @@ export async function drained(db, ms) {
   const synced = hurried(db.synced());
   synced.catch(() => {}); // the race tells
   if (!await Promise.race([synced, late])) return clearTimeout(timer), '';
-  const { pending, lastConfirmedAt, progress } = db.status.current;
-  return JSON.stringify({ pending, lastConfirmedAt, progress });
+  const { pending, lastConfirmedAt, marker } = db.status.current;
+  return JSON.stringify({ pending, lastConfirmedAt, marker }); // answers stand behind what others have written
 }
 
 /** Has the engine's connection to IndexedDB closed, as browsers do; whether one was there. */
