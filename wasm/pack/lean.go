@@ -20,7 +20,8 @@ type cut struct {
 // The linker keeps every method String of a type that reaches an interface, as every context's does that tells its deadline, so that all is
 // linked by which a time of any zone can be written. And settings of GODEBUG, which nobody makes where an engine runs, are parsed, counted,
 // and bisected. Both together are a seventieth of an engine after compression. Of what the scheduler and the collector do they can write a
-// trace, which nothing here begins: a fortieth. What GODEBUG has them print, and look for, goes as well: a hundred and twentieth.
+// trace, which nothing here begins: a fortieth. What GODEBUG has them print, and look for, goes as well, a hundred and fortieth, but for what a
+// collection of garbage has found, by which a soak weighs engines.
 var cuts = []cut{
 	{
 		pkg: "time", file: "format.go",
@@ -55,11 +56,6 @@ var cuts = []cut{
 		pkg: "runtime", file: "mcheckmark.go",
 		old: "func checkFinalizersAndCleanups() {\n",
 		new: "func checkFinalizersAndCleanups() {}\n\nfunc reportFinalizersAndCleanups() {\n",
-	},
-	{
-		pkg: "runtime", file: "mgc.go",
-		old: "\tif debug.gctrace > 0 {\n\t\tutil := ",
-		new: "\tif false {\n\t\tutil := ",
 	},
 }
 

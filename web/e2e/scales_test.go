@@ -276,6 +276,9 @@ func (s *soak) sizeOf(dir string) (size float64) {
 func grown(samples []sample, calm time.Duration) (wrong []string) {
 	end := last(samples)
 	for _, name := range slices.Sorted(maps.Keys(end.live)) {
+		if size := end.live[name]; !(size > 0 && size < 1e9) {
+			wrong = append(wrong, fmt.Sprintf("what the %s holds on to was not measured: it says %s", name, megabytes(size)))
+		}
 		more, written := rise(samples, calm, name)
 		if allowed := mayGrow + mayIndex*written; more > allowed {
 			wrong = append(wrong, fmt.Sprintf("what the %s holds on to has grown by %s while %s were written; by %s it may", name, megabytes(more), megabytes(written), megabytes(allowed)))
