@@ -462,7 +462,8 @@ func (s *Sim) readDamaged(n *node, m *store.Memory, before, what string, kind by
 		}
 	}
 	twice, scanErr := n.mem.Scan(s.ctx, store.Range{From: []byte{'S'}, To: []byte{'T'}})
-	switch logged := kind == 'P' || kind == 'O' || kind == 'M' || kind == 'S' && scanErr == nil && len(twice) > 1; { // or stored twice
+	// Or stored twice. Of a log with a hole only the summaries say where it goes on.
+	switch logged := kind == 'P' || kind == 'O' || kind == 'M' && !n.holed || kind == 'S' && scanErr == nil && len(twice) > 1; {
 	case logged && err == nil:
 		s.mended(n, m, r, what, kept)
 	case logged:

@@ -62,6 +62,7 @@ type hurt struct {
 	from     uint64                  // the first commit that stood there
 	last     uint64                  // the last commit of the log
 	end      bool                    // that stood there, too
+	cut      uint64                  // where the log ended when it was opened since: what was written behind that, power may take
 	repaired bool                    // opened with repair since
 	landed   bool                    // a dead engine's last transaction came since, which may have written the row anew
 }
@@ -301,6 +302,7 @@ func (d *device) measure(h *hurt) {
 			}
 		}
 	}
+	h.cut = h.last
 }
 
 // forgotten notes what a row of the quarantine kept that nothing else has.
