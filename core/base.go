@@ -138,13 +138,11 @@ func (r *Replica) passOver(ctx context.Context, c *checker) error {
 	if err := r.submit(ctx, &request{whole: r.writeBase}); err != nil {
 		return err
 	}
-	for _, name := range c.holes {
-		if !r.log.Lose(name.First) {
-			continue
-		}
+	for _, name := range c.holes { // none is the last: the base is behind it
 		if err := r.setAsideSegment(ctx, name, c.why[name]); err != nil {
 			return err
 		}
+		r.log.Lose(name.First) // not before: where the store fails, the next repair has to find it
 	}
 	return r.checkpointKept(ctx)
 }

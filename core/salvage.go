@@ -69,10 +69,15 @@ func (r *Replica) salvage(ctx context.Context, sb *superblock, bad error) (*salv
 func (r *Replica) cutTo(ctx context.Context, sb *superblock, bad error, start changelog.Name) (*changelog.Salvage, error) {
 	found, err := r.readDamaged(ctx, sb, start)
 	if err == nil && found.At == (changelog.Position{}) && found.Over == nil && start.First > 0 { // the cut is in an earlier segment
-		if start, err = r.startBefore(ctx, start); err != nil {
-			return nil, err
+		behind := start
+		if start, err = r.startBefore(ctx, behind); err == nil {
+			found, err = r.readDamaged(ctx, sb, start)
 		}
-		found, err = r.readDamaged(ctx, sb, start)
+		if err == nil && found.Cut < sb.head.commit && start.First == 0 { // there is a hole before it, too, for which the pages stand
+			if start, err = changelog.Before(ctx, r.st, behind); err == nil {
+				found, err = r.readDamaged(ctx, sb, start)
+			}
+		}
 	}
 	if err != nil {
 		return nil, err

@@ -317,6 +317,61 @@ func TestLogThatEndsBeforeItsPages(t *testing.T) {
 	a.want("behind", "it")
 }
 
+// Two segments of a device's log are damaged: one that stands before the checkpoint, and the one right behind it, in which replay begins. The pages
+// have what stood in the first, and the log is cut at the second.
+func TestHolesBeforeAndBehindTheCheckpoint(t *testing.T) {
+	w := newWorld(t)
+	a := w.device()
+	for i := range 3 {
+		a.put(fmt.Sprint("k", i), strings.Repeat("sent ", 2000)) // a segment each
+	}
+	w.sync(a)
+	a.put("unsent", strings.Repeat("unsent ", 1000))
+	want, began := a.dump(), a.head.commit
+	a.begin()
+	for a.cfg.StepBytes = 1; a.tables.Bytes() > 0; {
+		if done, err := a.step(w.ctx, false); done || err != nil {
+			t.Fatal(done, err)
+		}
+	}
+	a.put("behind", strings.Repeat("behind ", 1000)) // and with it the step that ends the pass
+	if a.Replica.cp != nil || a.super.head.commit != began || a.super.start.First != began+1 {
+		t.Fatalf("replay begins at commit %d, and the checkpoint is of %d, not %d", a.super.start.First, a.super.head.commit, began)
+	}
+	a.st = a.st.Clone()
+	a.Kill()
+	tx, first := &store.Tx{}, string(a.startOf(t))
+	for row := range rowsByKey(t, a.st) {
+		if row[0] == 'L' {
+			first = min(first, row)
+		}
+	}
+	tx.Put([]byte(first), []byte("damaged"))
+	tx.Put(a.startOf(t), []byte("damaged"))
+	if err := a.st.Commit(w.ctx, tx); err != nil {
+		t.Fatal(err)
+	}
+	c := a.config()
+	_, err := Open(w.ctx, a.st.Clone(), c)
+	refusedWith(t, err, Corrupt, VersionUnknown)
+	c.Repair = true
+	if a.Replica, err = Open(w.ctx, a.st, c); err != nil {
+		t.Fatal(err)
+	}
+	if got := a.dump(); got != want {
+		t.Fatalf("it shows\n%s\nand not\n%s", got, want)
+	}
+	if rep, err := a.Repair(w.ctx); err != nil || len(rep.Findings) == 0 {
+		t.Fatal(err, rep.Findings)
+	}
+	a.check()
+	w.meetAgain(a)
+	w.sync(a)
+	a.died()
+	w.sync(a)
+	a.check()
+}
+
 // A first checkpoint has written more pages than are mended one by one when the engine dies, and the end of the log that they stand for is damaged:
 // repair opens the store all the same, and shows what the log still says.
 func TestLogThatEndsBeforeVeryManyPages(t *testing.T) {

@@ -412,10 +412,11 @@ func (s *Sim) damageOne() {
 	s.readDamaged(n, copied, before, what, key[0], kept)
 }
 
-// countsNot says that a summary is of a checkpoint that came late, from a dead engine, and was taken back by the first write of the next, which
-// had read an earlier one: nobody misses the row where it is gone, and nobody reads it until a checkpoint writes it again.
+// countsNot says that a summary is of a checkpoint that does not count: it was stored in part, without its superblock, or came late, from a dead
+// engine, and was taken back by the first write of the next, which had read an earlier one. Nobody misses the row where it is gone, and nobody
+// reads it until a checkpoint writes it again.
 func (s *Sim) countsNot(n *node, m *store.Memory, key []byte) bool {
-	if s.stats["late commit"] == s.stats["late commit of the log"] {
+	if s.stats["store tear"] == 0 && s.stats["late commit"] == s.stats["late commit of the log"] {
 		return false
 	}
 	m = m.Clone()
@@ -461,7 +462,8 @@ func (s *Sim) readDamaged(n *node, m *store.Memory, before, what string, kind by
 		}
 	}
 	twice, scanErr := n.mem.Scan(s.ctx, store.Range{From: []byte{'S'}, To: []byte{'T'}})
-	switch logged := kind == 'P' || kind == 'O' || kind == 'M' || kind == 'S' && scanErr == nil && len(twice) > 1; { // or stored twice
+	// Or stored twice. Of a log with a hole only the summaries say where it goes on.
+	switch logged := kind == 'P' || kind == 'O' || kind == 'M' && !n.holed || kind == 'S' && scanErr == nil && len(twice) > 1; {
 	case logged && err == nil:
 		s.mended(n, m, r, what, kept)
 	case logged:

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"vsync/core"
 	"vsync/core/change"
@@ -62,6 +63,7 @@ type hurt struct {
 	from     uint64                  // the first commit that stood there
 	last     uint64                  // the last commit of the log
 	end      bool                    // that stood there, too
+	cut      uint64                  // where the log ended when it was opened since: what was written behind that, power may take
 	repaired bool                    // opened with repair since
 	landed   bool                    // a dead engine's last transaction came since, which may have written the row anew
 }
@@ -301,6 +303,7 @@ func (d *device) measure(h *hurt) {
 			}
 		}
 	}
+	h.cut = h.last
 }
 
 // forgotten notes what a row of the quarantine kept that nothing else has.
@@ -337,9 +340,11 @@ func (n *node) beginsAnew(err error) bool {
 }
 
 // hopeless says that a store opens not even with repair, and need not: where a checkpoint was half written when the segment was lost in
-// which it stood, some pages are of a later commit than others, and nothing says what came between.
+// which it stood, some pages are of a later commit than others, and nothing says what came between. Where a segment before it is lost, too, the
+// pages of the later commit cannot be built anew.
 func (n *node) hopeless(err error) bool {
-	return n.repair && n.hurt != nil && n.hurt.kind == 'L' && n.s.plan.stepBytes > 0 && errors.Is(err, &core.Error{Code: core.Corrupt})
+	return n.repair && n.hurt != nil && n.hurt.kind == 'L' && errors.Is(err, &core.Error{Code: core.Corrupt}) &&
+		(n.s.plan.stepBytes > 0 || len(n.hurt.rows) > 1 && strings.Contains(err.Error(), "pages cannot be built anew"))
 }
 
 // beginEmpty gives a device an empty replica in place of one that does not open.

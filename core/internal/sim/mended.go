@@ -39,7 +39,7 @@ func (d *device) survived() {
 		case unsent[n]:
 		case w.came || w.dismissed:
 			d.cutOff[n] = true
-		case d.holds[n] > h.last && !w.strict && s.plan.power > 0: // the engine had written the row anew, and power took that
+		case d.holds[n] > h.cut && !w.strict && s.plan.power > 0: // the engine had written the row anew, or opened the store since, and power took that
 			s.count("lost write")
 			delete(d.holds, n)
 			d.maybe[n] = true
@@ -58,6 +58,7 @@ func (d *device) survived() {
 			d.holds[n] = 0
 		}
 	}
+	h.cut = min(h.cut, st.Commit)
 	for v, x := range d.dismissals {
 		if x.commit >= h.from {
 			x.unsure = true
