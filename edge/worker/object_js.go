@@ -82,6 +82,7 @@ func start(key, keys []byte, made bool) {
 			object.hopeless = true
 		}
 	}
+	digestByPlatform()
 	serveAPI()
 	go pump()
 }
