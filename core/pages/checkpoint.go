@@ -138,7 +138,7 @@ func (t *Tables) finish(s *step) {
 		t.lasts[table] = true
 	}
 	t.built = slices.DeleteFunc(t.built, func(p *page) bool { return slices.Contains(s.built, p) || s.replaces(p.row) })
-	clear(t.none)
+	t.forgetNone()
 	t.cache.replace(s.gone, s.written)
 }
 
