@@ -124,7 +124,7 @@ build_worker() {
 }
 
 bundle_worker() {
-  bundle "$1" "$2" --format=esm --external:./hub.wasm --inject:"$(go env GOROOT)/lib/wasm/wasm_exec.js" \
+  bundle "$1" "$2" --format=esm --external:./hub.wasm --external:node:crypto --inject:"$(go env GOROOT)/lib/wasm/wasm_exec.js" \
     --define:VERSION="\"$(tree_version)\""
 }
 

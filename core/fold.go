@@ -426,6 +426,9 @@ func (f *fold) look(v change.Version) look {
 // notice adds a turn where what is seen of an object after a step is not what its watchers expect: that a foreign version
 // shows what it wrote, and that nothing changes when one is confirmed that was written here.
 func (f *fold) notice(turns *[]turn, m *change.Mutation, v change.Version, was look) {
+	if !was.shown && f.obj.Is(v) {
+		return
+	}
 	view := f.obj.Visible()
 	same := view.Version == was.version && view.Conflict == was.conflict && bytes.Equal(view.Value, was.value)
 	if was.shown && same || !was.shown && view.Version == v && !view.Conflict && !view.Merged() {

@@ -207,16 +207,21 @@ func (h *Hub) encode(typ wire.Type, entries []core.FeedEntry, piece int) (messag
 		return message{}, fmt.Errorf("expected a part %d of sequence %d", piece, first.Seq)
 	}
 	var err error
-	m.frame, err = wire.Append(make([]byte, 0, frameSize(entries, h.cfg.Frame)), body)
+	m.frame, err = wire.Append(make([]byte, 0, frameSize(typ, entries, h.cfg.Frame)), body)
 	h.encoded.Add(1)
 	return m, err
 }
 
 // frameSize is about how large a frame with these entries gets.
-func frameSize(entries []core.FeedEntry, limit int) int {
+func frameSize(typ wire.Type, entries []core.FeedEntry, limit int) int {
 	size := frameOverhead
 	for i := range entries {
-		size += itemOverhead + len(entries[i].Entry)
+		size += itemOverhead
+		if e := &entries[i]; typ == wire.TypeChanges {
+			size += len(e.Entry)
+		} else {
+			size += len(e.Ann) + len(e.MAC) + len(e.Hash)
+		}
 	}
 	return min(size, limit)
 }

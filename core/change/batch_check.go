@@ -117,7 +117,20 @@ func duplicateObject(ms []Mutation) int {
 		}
 		return -1
 	}
+	if ascending(ms) {
+		return -1
+	}
 	return duplicateByHash(ms)
+}
+
+// ascending reports whether each mutation's id is above the one before: most batches are written in the order of their ids.
+func ascending(ms []Mutation) bool {
+	for i := range ms[1:] {
+		if ms[i].Key.ID >= ms[i+1].Key.ID {
+			return false
+		}
+	}
+	return true
 }
 
 // duplicateByHash keeps the mutations' numbers in an open hash table of at most half its slots: one

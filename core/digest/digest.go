@@ -4,7 +4,7 @@
 //
 // Natively they are Go's, which use what the processor has. For WebAssembly Go has plain code as well, and it brings along all ciphers
 // and generators that a certified module tests, AES and its tables and SHA-3 among them, which an engine has no use for: there it is
-// what stands in sha.go and mac.go. Tests compare the two.
+// what stands in sha.go and mac.go. Tests compare the two. A host that has its own says so: UseHost.
 package digest
 
 import "hash"

@@ -63,6 +63,11 @@ type Object struct {
 // IsEmpty reports whether nothing is known of the object: it needs no row.
 func (o *Object) IsEmpty() bool { return len(o.Confirmed)+len(o.Pending) == 0 }
 
+// Is reports whether all that is known of the object is what one version wrote, which the feed has passed.
+func (o *Object) Is(v change.Version) bool {
+	return len(o.Confirmed) == 1 && len(o.Pending) == 0 && o.State == nil && o.Confirmed[0].Version == v
+}
+
 // Graft takes a version from the feed into the confirmed layer. The parents are those in force: the
 // hub's effective parents where it named some, else the batch's own. One that is among its own parents is replaced already. If it is pending, it leaves that layer; if it was folded, it
 // goes on being hidden by what replaced it.

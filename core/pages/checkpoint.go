@@ -89,6 +89,7 @@ func (c *Checkpoint) Step(ctx context.Context, tx *store.Tx, stamp Stamp, maxByt
 	c.done = false
 	c.t.mu.Lock()
 	c.t.stepping = true
+	s.moved = make([]moved, 0, min(c.t.mem.Len(), maxBytes/movedLeast))
 	c.t.mu.Unlock()
 	for s.bytes < maxBytes && !s.full {
 		key, ok := c.next(cursor)
@@ -138,7 +139,7 @@ func (t *Tables) finish(s *step) {
 		t.lasts[table] = true
 	}
 	t.built = slices.DeleteFunc(t.built, func(p *page) bool { return slices.Contains(s.built, p) || s.replaces(p.row) })
-	clear(t.none)
+	t.forgetNone()
 	t.cache.replace(s.gone, s.written)
 }
 
@@ -209,8 +210,10 @@ func (t *Tables) writePage(ctx context.Context, s *step, first string, maxBytes 
 	if low != "" {
 		from = low + "\x00"
 	}
-	changes, more := t.changesUpTo(table, from, key, p, max(maxBytes-s.bytes, pageTarget))
-	s.moved = append(s.moved, changes...)
+	at := len(s.moved)
+	more := false
+	s.moved, more = t.changesUpTo(s.moved, table, from, key, p, max(maxBytes-s.bytes, pageTarget))
+	changes := s.moved[at:]
 	if more {
 		t.writeLeft(s, p, low, table, changes)
 		return nil
@@ -246,12 +249,13 @@ func (t *Tables) joinNext(ctx context.Context, s *step, p *page, row []byte, es 
 		if err != nil {
 			return nil, nil, err
 		}
-		changes, more := t.changesUpTo(row[1], after, "", next, max(maxBytes-s.bytes, pageTarget))
+		moved, more := t.changesUpTo(s.moved, row[1], after, "", next, max(maxBytes-s.bytes, pageTarget))
 		if more {
 			break
 		}
+		changes := moved[len(s.moved):]
 		s.gone = append(s.gone, p.row)
-		s.moved = append(s.moved, changes...)
+		s.moved = moved
 		theirs, _ := t.mergeForWrite(s, next, p.fence, changes, "")
 		es, row, p = append(es, theirs...), lastRow(row[1]), next
 		if next != nil { // otherwise the table has no last page yet: its first checkpoint broke off
@@ -269,9 +273,9 @@ func sizeOf(es []entry) (n int) {
 	return n
 }
 
-// changesUpTo returns what has changed from a key on and belongs to page p (all there is where the table has no page),
-// about maxBytes of it and everything up to the key least, and whether there is more.
-func (t *Tables) changesUpTo(table byte, from, least string, p *page, maxBytes int) (out []moved, more bool) {
+// changesUpTo appends what has changed from a key on and belongs to page p (all there is where the table has no page),
+// about maxBytes of it and everything up to the key least, and says whether there is more.
+func (t *Tables) changesUpTo(out []moved, table byte, from, least string, p *page, maxBytes int) (_ []moved, more bool) {
 	t.mu.RLock()
 	defer t.mu.RUnlock()
 	size := 0
@@ -303,6 +307,7 @@ func (t *Tables) mergeForWrite(s *step, p *page, low string, changes []moved, up
 			i, _ = p.search(low + "\x00")
 		}
 	}
+	out = make([]entry, 0, n-i+len(changes))
 	for _, m := range changes {
 		key := m.key[1:]
 		for ; i < n; i++ {

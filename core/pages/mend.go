@@ -134,7 +134,7 @@ func (t *Tables) mend(ctx context.Context, bad *CorruptError, flushes uint64) er
 // stand puts a built page in the place of a damaged one. The caller holds mu.
 func (t *Tables) stand(p *page) {
 	t.built = append(t.built, p)
-	clear(t.none)
+	t.forgetNone()
 	t.touch(p)
 	for _, a := range p.aside {
 		t.mender.Met(a.row, a.reason)

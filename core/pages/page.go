@@ -55,6 +55,7 @@ const (
 	builtPages  = 256      // pages in memory that stand for damaged ones
 	staleTries  = 4        // how often a page is read again that others have changed meanwhile
 	rebuildLeft = 4        // times what a step has moved: where no more is left in memory, the tree is made anew
+	movedLeast  = 64       // bytes of an entry, as a step counts what it will move: most have more
 	pageLen     = 11       // the shortest page: no entries, and no field longer than a byte
 )
 

@@ -42,6 +42,7 @@ type Tables struct {
 	pins     map[uint64]int            // snapshots that want the pages unchanged, by the changes they have
 	retired  uint64                    // snapshots with fewer changes than this are gone
 	none     map[byte]string           // by table: the smallest key for which, since the last flush, the store had no page
+	gap      gap                       // that was looked into last, since the last flush
 	inc      uint64                    // incarnation, for the names of overflow rows
 	over     uint32                    // overflow entries made by this incarnation
 
@@ -129,9 +130,13 @@ func (t *Tables) GetRow(ctx context.Context, k string) ([]byte, bool, error) {
 		t.mu.RLock()
 		c, ok := t.mem.Get(k)
 		flushes, changes := t.flushes, t.changes
+		absent := !ok && t.gap.has(table, key)
 		t.mu.RUnlock()
 		if ok {
 			return c.val, c.val != nil, nil
+		}
+		if absent {
+			return nil, false, nil
 		}
 		val, found, err := t.mendedFromPage(ctx, table, key)
 		t.mu.RLock()
@@ -160,12 +165,16 @@ func (t *Tables) mendedFromPage(ctx context.Context, table byte, key string) (va
 
 // fromPage runs within mending.
 func (t *Tables) fromPage(ctx context.Context, table byte, key string) ([]byte, bool, error) {
+	t.mu.RLock()
+	flushes := t.flushes
+	t.mu.RUnlock()
 	p, err := t.storedPage(ctx, table, key)
 	if err != nil || p == nil {
 		return nil, false, err
 	}
 	i, found := p.search(key)
 	if !found {
+		t.noEntry(p, key, i, flushes)
 		return nil, false, nil
 	}
 	_, place, val, _ := p.at(i)

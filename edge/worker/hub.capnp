@@ -14,7 +14,7 @@ const hub :Workerd.Worker = (
     ( name = "hub.wasm", wasm = embed "hub.wasm" ),
   ],
   compatibilityDate = "2026-04-01",
-  compatibilityFlags = ["no_web_socket_compression"],
+  compatibilityFlags = ["no_web_socket_compression", "nodejs_compat", "no_nodejs_compat_v2", "no_nodejs_global_timers"],
   durableObjectNamespaces = [ ( className = "Database", uniqueKey = "vsync-database", enableSql = true ) ],
   durableObjectStorage = ( localDisk = "disk" ),
   bindings = [

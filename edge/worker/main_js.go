@@ -14,10 +14,11 @@
 //	api_js.go     the API for services, package httpapi, through syumai/workers
 //	sleep_js.go   what is kept of a connection while the object sleeps, ticks and alarms
 //	spawn_js.go   goroutines that are used again
+//	digest_js.go  SHA-256 by the platform
 //	calm_js.go    nothing; in the Worker of the tests provoke_js.go, which has the program end where they want it
 //	seam_js.go    what JavaScript calls, and what it is asked to do
 //	rows/         the store
-//	rows.ts object.ts front.ts   the other half
+//	rows.ts digest.ts object.ts front.ts   the other half
 package main
 
 import (

@@ -1,6 +1,7 @@
 // The Durable Object of one database: a shell around a Go program, which is the hub. The shell decodes no frame and has no state of the
 // hub's: see main_js.go.
 import { ask, call, start, text, view, wake, type GoInstance, type Part } from '../../wasm/seam.js';
+import { digest } from './digest.js';
 import { rows, type Room } from './rows.js';
 import hub from './hub.wasm';
 
@@ -269,7 +270,7 @@ export class Database {
     this.#name = name;
     const scope = globalThis as { context?: { binding: Binding } };
     scope.context = { binding: this.#binding }; // where syumai/workers looks while it is initialized
-    const go = start(hub, [rows(this.#state.storage, this.#room(name)), this.#part]);
+    const go = start(hub, [rows(this.#state.storage, this.#room(name)), digest, this.#part]);
     delete scope.context;
     this.#go = go;
     go.onExit((code) => this.#died(code, go.failure));

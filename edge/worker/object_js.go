@@ -23,8 +23,9 @@ import (
 const (
 	// checkpointBytes is the log that waking replays at most: 10 to 20 ms.
 	checkpointBytes = 512 << 10
-	// stepBytes bounds one transaction of a checkpoint.
-	stepBytes = 256 << 10
+	// stepBytes bounds one transaction of a checkpoint. What comes densely is written in one: entries are taken out of memory together
+	// then, and no page is written twice.
+	stepBytes = 768 << 10
 	// recentBytes of the feed are kept for readers a little behind; the rest is read again, which costs little here.
 	recentBytes = 1 << 20
 	// joiningBytes is the least: room for the largest entry that one hands back, beside the largest batch of another.
@@ -81,6 +82,7 @@ func start(key, keys []byte, made bool) {
 			object.hopeless = true
 		}
 	}
+	digestByPlatform()
 	serveAPI()
 	go pump()
 }

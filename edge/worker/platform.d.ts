@@ -48,6 +48,14 @@ interface DurableObjectNamespace {
   get(id: unknown): Fetcher;
 }
 
+declare module 'node:crypto' {
+  interface Hash {
+    update(bytes: Uint8Array): this;
+    digest(): Uint8Array;
+  }
+  function createHash(name: 'sha256'): Hash;
+}
+
 declare module '*.wasm' {
   const module: WebAssembly.Module;
   export default module;

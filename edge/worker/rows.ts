@@ -61,19 +61,15 @@ export const rows = (storage: DurableObjectState['storage'], room: Room): Part =
     return parts;
   };
 
-  // commit runs packed operations, of which it gets a copy.
-  const commit = (bytes: Uint8Array<ArrayBuffer>): void => {
-    const numbers = new DataView(bytes.buffer);
-    let at = 0;
-    while (at < bytes.length) {
+  // commit runs packed operations.
+  const commit = (ptr: number, length: number): void => {
+    const { buffer } = go.exports!.mem;
+    const numbers = new DataView(buffer, ptr >>> 0, length);
+    for (let at = 0; at < length; ) {
       const statement = statements[numbers.getUint8(at)]!;
-      const args: ArrayBuffer[] = new Array(numbers.getUint8(at + 1));
+      const args: Uint8Array[] = new Array(numbers.getUint8(at + 1));
       at += 2;
-      for (let i = 0; i < args.length; i++) {
-        const length = numbers.getUint32(at, true);
-        args[i] = bytes.buffer.slice(at + 4, at + 4 + length);
-        at += 4 + length;
-      }
+      for (let i = 0; i < args.length; i++, at += 8) args[i] = new Uint8Array(buffer, numbers.getUint32(at, true), numbers.getUint32(at + 4, true));
       run(statement, ...args);
     }
   };
@@ -102,8 +98,7 @@ export const rows = (storage: DurableObjectState['storage'], room: Room): Part =
       commit: (ptr: number, length: number) =>
         attempt(() => {
           if (room.full()) throw new Error('the storage is full');
-          const packed = view(go, ptr, length).slice();
-          storage.transactionSync(() => commit(packed));
+          storage.transactionSync(() => commit(ptr, length));
           room.committed();
           return 0;
         }),

@@ -72,16 +72,18 @@ WebAssembly.Instance = class extends Instance {
   }
 };
 
+const sizeOf = (arg: unknown): number => (arg instanceof ArrayBuffer || ArrayBuffer.isView(arg) ? arg.byteLength : String(arg).length);
+
 function counted(state: DurableObjectState): DurableObjectState {
   const { storage } = state;
   const sql = instead(storage.sql, {
     exec(statement, ...args) {
+      const bytes = args.reduce((sum: number, arg) => sum + sizeOf(arg), 0); // now: the program's memory may grow, and its views have none then
       const cursor = storage.sql.exec(statement, ...args);
       queueMicrotask(() => { // it is read by then
         bill.rowsRead += cursor.rowsRead;
         bill.rowsWritten += cursor.rowsWritten;
-        if (cursor.rowsWritten === 0) return;
-        for (const arg of args) bill.bytes += arg instanceof ArrayBuffer ? arg.byteLength : String(arg).length;
+        if (cursor.rowsWritten > 0) bill.bytes += bytes;
       });
       return cursor;
     },

@@ -6,8 +6,10 @@
 // Each call crosses once, both ways synchronously: nothing waits, and nothing comes in between. Bytes as they cross, numbers
 // little-endian:
 //
-//	operations   n × (statement u8, arguments u8, arguments × (length u32, bytes))
+//	operations   n × (statement u8, arguments u8, arguments × (address u32, length u32))
 //	rows         n × (length of key u32, length of value u32, key, value)
+//
+// What is written is not packed but pointed to: SQLite takes it from where it lies, and it stays there until the call is over.
 //
 // Commit returns before anything is on a disk. It may be told of all the same: whatever an object sends waits in the platform's output
 // gate until all that was written before it is durable, and where that fails the object ends, and what it wanted to send with it.
@@ -40,22 +42,6 @@ func place(statement string) byte {
 		}
 	}
 	panic("rows: a statement of sqlrows is not in the table: " + statement)
-}
-
-// packOps appends the operations of a transaction.
-func packOps(b []byte, tx *store.Tx) []byte {
-	for i := range tx.Ops {
-		statement, args := sqlrows.Op(&tx.Ops[i])
-		b = append(b, place(statement), byte(len(args)))
-		for _, arg := range args {
-			b = appendBytes(b, arg.([]byte))
-		}
-	}
-	return b
-}
-
-func appendBytes(b, bytes []byte) []byte {
-	return append(binary.LittleEndian.AppendUint32(b, uint32(len(bytes))), bytes...)
 }
 
 // unpackRows separates rows. They are parts of b, which is theirs from now on.

@@ -2,7 +2,9 @@ package rows
 
 import (
 	"context"
+	"encoding/binary"
 	"fmt"
+	"runtime"
 	"strconv"
 	"sync"
 	"unsafe"
@@ -50,7 +52,7 @@ const (
 	noSpace   = 3
 	kindBits  = 4
 	kindMask  = 1<<kindBits - 1
-	packLimit = 1 << 20 // bytes of a packing buffer that is kept
+	packLimit = 64 << 10 // bytes of a packing buffer that is kept
 )
 
 // Store is the store of the object that this program runs in.
@@ -151,6 +153,23 @@ func (s *Store) Scan(ctx context.Context, r store.Range) ([]store.Row, error) {
 	return unpackRows(b)
 }
 
+// packOps appends the operations of a transaction, whose bytes stay where they are.
+func packOps(b []byte, tx *store.Tx) []byte {
+	for i := range tx.Ops {
+		statement, args := sqlrows.Op(&tx.Ops[i])
+		b = append(b, place(statement), byte(len(args)))
+		for _, arg := range args {
+			b = appendPlace(b, arg.([]byte))
+		}
+	}
+	return b
+}
+
+func appendPlace(b, bytes []byte) []byte {
+	b = binary.LittleEndian.AppendUint32(b, uint32(uintptr(pointer(bytes))))
+	return binary.LittleEndian.AppendUint32(b, uint32(len(bytes)))
+}
+
 // Commit implements store.Store.
 func (s *Store) Commit(ctx context.Context, tx *store.Tx) error {
 	if err := tx.Check(); err != nil {
@@ -163,6 +182,7 @@ func (s *Store) Commit(ctx context.Context, tx *store.Tx) error {
 	}
 	s.packed = packOps(s.packed[:0], tx)
 	_, err := result(jsCommit(pointer(s.packed), int32(len(s.packed))))
+	runtime.KeepAlive(tx)
 	if cap(s.packed) > packLimit {
 		s.packed = nil
 	}

@@ -48,7 +48,7 @@ func TestAFailureLeavesNothing(t *testing.T) {
 	bad.Put([]byte("of the failure"), []byte("x"))
 	packed := packOps(nil, bad)
 	packed = append(packed, place0, 1) // a put that lacks its value
-	packed = appendBytes(packed, []byte("k"))
+	packed = appendPlace(packed, []byte("k"))
 	if _, err := result(jsCommit(pointer(packed), int32(len(packed)))); err == nil {
 		t.Fatal("a put without a value was stored")
 	} else {
