@@ -252,7 +252,7 @@ func (l *Log) Append(tx *store.Tx, items []Item) (commit uint64) {
 		}
 		parts := (headSize(pred) + size + partMax - 1) / partMax
 		p.size = headSize(pred) + size
-		p.tail = appendHead(make([]byte, 0, p.size), p.name, parts, pred)
+		p.tail = appendHead(room(p.size), p.name, parts, pred)
 	}
 	p.tail = appendRecord(p.tail, l.inc, commit, body, items)
 	for i := 0; i*partMax < len(p.tail); i++ {
@@ -262,6 +262,19 @@ func (l *Log) Append(tx *store.Tx, items []Item) (commit uint64) {
 	p.sum.add(commit, items)
 	l.next = p
 	return commit
+}
+
+// rooms are what large segments were made in: dense writers make many, one after the other.
+var rooms sync.Pool
+
+// room returns a slice of no length that has room for n bytes.
+func room(n int) []byte {
+	if n > TailMax {
+		if b, _ := rooms.Get().(*[]byte); b != nil && cap(*b) >= n {
+			return (*b)[:0]
+		}
+	}
+	return make([]byte, 0, n)
 }
 
 // Committed says that the transaction of the last Append is stored.
@@ -276,6 +289,7 @@ func (l *Log) Committed() {
 	l.last++
 	l.name, l.tail, l.opened = p.name, p.tail, true
 	if len(l.tail) > TailMax {
+		rooms.Put(new(p.tail)) // the store has kept nothing of it
 		l.tail = nil
 	}
 	l.size += int64(p.size)
