@@ -231,3 +231,37 @@ func BenchmarkMergedWrite(b *testing.B) {
 	}
 	b.ReportMetric(median(writes[0])/median(writes[1]), "merged/plain")
 }
+
+// BenchmarkForeignPlainOverUnsent is a device with so many own writes of an object without field rules that were not sent, which takes up 100
+// foreign ones, each in a frame of its own, and all in one.
+func BenchmarkForeignPlainOverUnsent(b *testing.B) {
+	const foreign = 100
+	for _, own := range []int{1, 30, 300, 1000} {
+		for name, bytes := range map[string]int{"alone": 1, "frame": 1 << 20} {
+			b.Run(fmt.Sprintf("%d/%s", own, name), func(b *testing.B) {
+				var took time.Duration
+				for b.Loop() {
+					w := newWorld(b)
+					ns := []*node{w.device(), w.device()}
+					write := func(n *node, times int) {
+						for i := range times {
+							n.put("x", mergingDoc(0, i, "who"))
+						}
+					}
+					write(ns[0], own)
+					write(ns[1], foreign)
+					ns[1].push()
+					frames := benchFrames(b, w.hub.Replica, bytes)
+					from := time.Now()
+					for _, f := range frames {
+						if err := ns[0].Apply(w.ctx, f.as, f.after); err != nil {
+							b.Fatal(err)
+						}
+					}
+					took += time.Since(from)
+				}
+				b.ReportMetric(float64(took.Microseconds())/float64(b.N)/foreign, "µs/foreign")
+			})
+		}
+	}
+}

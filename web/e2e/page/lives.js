@@ -77,7 +77,7 @@ export async function startLife(who, rest = 0, seed = 0) {
     }, (err) => over(failed('subscribing', err)));
     life.stops.push(unsubscribe);
   });
-  if (seed) db.synced().then(() => (life.ruled = true), () => {}); // else the database has ended
+  if (seed) db.synced({ signal: life.over.signal }).then(() => (life.ruled = true), () => {}); // else the database, or this life, has ended
   // From now on the watcher sees all that is written.
   await things.put(`${who} first`, 1);
   await until(life, () => life.seen.has(`${who} first`));
