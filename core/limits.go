@@ -23,8 +23,10 @@ const (
 	heldFactor = 4
 	// forceFactor times the checkpoint bytes is how long a checkpoint waits for readers of snapshots, so that memory stays bounded.
 	forceFactor = 8
-	// helloHashes is how many of its unsent generations a device names in one hello.
+	// helloHashes is how many of its unsent generations a device names in one hello. The first names few: mostly the hub's last one tells that
+	// both went the same way, and over a line that breaks often hellos are many.
 	helloHashes = 4096
+	firstHashes = 64
 	// initialChunk is how many objects one initial watch event carries.
 	initialChunk = 1000
 	// allowedSkew is how far, in ms, a batch's stamp may lie after the hub's time of acceptance.

@@ -48,7 +48,11 @@ func (r *Replica) Hello(ctx context.Context) (HelloState, error) {
 			return s, err
 		}
 	}
-	for g := s.Base + 1; g <= h.lastGen && len(s.Own) < helloHashes; g++ {
+	most := firstHashes
+	if base > 0 {
+		most = helloHashes
+	}
+	for g := s.Base + 1; g <= h.lastGen && len(s.Own) < most; g++ {
 		hash, err := r.ownHash(ctx, h, g)
 		if IsLost(err) {
 			s.Held, err = r.heldFrom(ctx, &h, g)

@@ -59,7 +59,8 @@ type Course struct {
 	back    change.Place // the end of the hub's feed when all was handed back
 }
 
-// thinCredit is how much of the stream is on the way at a time where lines break before a frame of full size is through.
+// thinCredit is how much is on the way at a time, either way, where lines break before a frame of full size is through. What is pushed while
+// the stream is behind is not answered before that is at its end, and has the line break before it is.
 const thinCredit = 32 << 10
 
 // What the hub lost, as far as this device is concerned (handback.go).
@@ -145,13 +146,8 @@ func (c *Course) Alone() change.Generation {
 // Careful returns up to which generation the next session is to push small frames: see Config.
 func (c *Course) Careful() change.Generation { return c.deadly.high }
 
-// Credit returns how many bytes of the stream the next session is to have on the way; 0: as many as ever.
-func (c *Course) Credit() uint64 {
-	if c.thin {
-		return thinCredit
-	}
-	return 0
-}
+// Thin reports whether the next session is to have little on the way: see Config.
+func (c *Course) Thin() bool { return c.thin }
 
 // Standing returns the fault of earlier connections that s has not overcome; zero: none.
 func (c *Course) Standing(s *Session) Fault {

@@ -112,18 +112,18 @@ func TestLittleAtATimeWhereNothingCameThrough(t *testing.T) {
 	for name, e := range ends {
 		c := newCourse()
 		end(c, e.result, e.applied)
-		if (c.Credit() == thinCredit) != e.little {
-			t.Errorf("%s: credit %d", name, c.Credit())
+		if c.Thin() != e.little {
+			t.Errorf("%s: %v", name, c.Thin())
 		}
 	}
 	c := newCourse()
 	end(c, Result{Outcome: Ended, Cut: true}, 3)
 	end(c, Result{Outcome: Ended, Cut: true}, 5)
-	if c.Credit() != thinCredit {
+	if !c.Thin() {
 		t.Error("with more to come, it is as before")
 	}
 	end(c, Result{Outcome: Ended, Cut: true}, 9)
-	if c.Credit() != 0 {
+	if c.Thin() {
 		t.Error("all is there, and still little comes at a time")
 	}
 }

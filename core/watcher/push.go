@@ -32,6 +32,7 @@ type window struct {
 	rest    time.Time         // nothing is pushed before; zero: no rest
 	alone   change.Generation // up to it, each batch goes alone, when all before it are answered
 	careful change.Generation // up to it, frames are small
+	thin    bool              // all are, and one is on the way at a time
 }
 
 // An outgoing push is a frame that was not sent yet: whole batches, or one part of one.
@@ -81,7 +82,7 @@ func (w *window) room() int {
 	switch {
 	case w.from <= w.alone:
 		return 1
-	case w.from <= w.careful:
+	case w.from <= w.careful || w.thin:
 		budget /= carefully
 	}
 	return max(1, min(budget, w.bytes-w.flying))
@@ -89,12 +90,12 @@ func (w *window) room() int {
 
 // takes reports whether a push of this size may go now.
 func (w *window) takes(bytes int) bool {
-	return len(w.flights) == 0 || (len(w.flights) < w.pushes && w.flying+bytes <= w.bytes)
+	return len(w.flights) == 0 || (len(w.flights) < w.pushes && w.flying+bytes <= w.bytes && !w.thin)
 }
 
 // full reports whether nothing more may go, whatever its size.
 func (w *window) full() bool {
-	return len(w.flights) >= w.pushes || len(w.flights) > 0 && w.sent <= w.alone
+	return len(w.flights) >= w.pushes || len(w.flights) > 0 && (w.sent <= w.alone || w.thin)
 }
 
 // underway returns the generations of the first push that is not answered; zeros if there is none.
@@ -160,6 +161,7 @@ func (w *window) rewind(gen change.Generation) {
 // nextPush returns the next frame of own batches, nil where there is none or the window is full.
 func (s *Session) nextPush(ctx context.Context) []byte {
 	w := &s.window
+	w.thin = s.cfg.Thin && !s.Live()
 	if len(w.ready) == 0 && w.more && !w.full() && !s.readUnsent(ctx) {
 		return nil
 	}

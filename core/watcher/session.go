@@ -50,6 +50,8 @@ type Config struct {
 	// Careful is the last of the own generations that are pushed in small frames: a connection ended without a word
 	// while they were under way, and what goes alone after the next is a frame.
 	Careful change.Generation
+	// Thin sessions have little on the way, up and down, until all is there: lines broke before they had brought anything.
+	Thin bool
 	// Trail has hello name earlier places of the feed: the hub did not know the marker.
 	Trail bool
 	// HandedBack says that the hub was given all that was applied, and that its feed ended at Back then: where
@@ -110,6 +112,9 @@ type Session struct {
 func New(replica Replica, cfg Config) *Session {
 	if cfg.Credit == 0 {
 		cfg.Credit = wire.DefaultCredit
+	}
+	if cfg.Thin {
+		cfg.Credit = min(cfg.Credit, thinCredit)
 	}
 	return &Session{replica: replica, cfg: cfg, credit: credit{limit: cfg.Credit}}
 }

@@ -73,7 +73,7 @@ func (w *Watcher) dial(ctx context.Context) (wire.Conn, error) {
 // processStream is the life of one connection: it returns the session, which is over.
 func (w *Watcher) processStream(ctx context.Context, conn wire.Conn, token string) *Session {
 	s := New(w.replica, Config{
-		Database: w.feed.Database, Token: token, Agent: w.feed.Agent, Credit: w.course.Credit(),
+		Database: w.feed.Database, Token: token, Agent: w.feed.Agent, Thin: w.course.Thin(),
 		Rest: w.course.Rest(), Linger: w.course.Linger(), Parting: w.course.Parting(), Leaving: w.course.Leaving(),
 		Alone: w.course.Alone(), Careful: w.course.Careful(), Trail: w.course.Trail(), Owing: w.course.Owing(), HandedBack: w.course.HandedBack(), Back: w.course.Back(),
 	})

@@ -1,7 +1,6 @@
 package sim
 
 import (
-	"cmp"
 	"fmt"
 	"maps"
 	"math/rand/v2"
@@ -118,7 +117,7 @@ func (d *device) pump() {
 	switch {
 	case d.r == nil:
 	case d.sess == nil && s.now >= d.dialAt && s.hub.r != nil:
-		d.sess = watcher.New(d.r, watcher.Config{Database: database, Agent: d.name, Credit: cmp.Or(d.course.Credit(), uint64(s.plan.credit)),
+		d.sess = watcher.New(d.r, watcher.Config{Database: database, Agent: d.name, Credit: uint64(s.plan.credit), Thin: d.course.Thin(),
 			Rest: d.course.Rest(), Linger: d.course.Linger(), Parting: d.course.Parting(), Leaving: d.course.Leaving(),
 			Trail: d.course.Trail(), Owing: d.course.Owing(), HandedBack: d.course.HandedBack(), Back: d.course.Back()})
 		d.conn = s.connect(d)
