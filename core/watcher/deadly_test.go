@@ -72,6 +72,46 @@ func TestPushesCarefully(t *testing.T) {
 	}
 }
 
+// Where lines break before they have brought anything, little is on the way, up and down, until all is there: then as ever.
+func TestLittleIsOnTheWayUntilAllIsThere(t *testing.T) {
+	k := newTalk(t)
+	k.h.write(2, put("theirs", 3))
+	k.s = New(k.r, Config{Database: "db", Agent: "test", Thin: true})
+	for range 40 {
+		k.r.put(t, 10_000)
+	}
+	k.s.Open(context.Background(), k.now)
+	hello := expect[*wire.Hello](k)
+	if hello.Credit != thinCredit {
+		t.Errorf("a credit of %d", hello.Credit)
+	}
+	k.give(k.h.welcome(hello))
+	k.running()
+	var limits wire.Limits
+	first := expect[*wire.Push](k)
+	if size(first.Batches) > limits.PushBudget()/carefully {
+		t.Errorf("%d bytes", size(first.Batches))
+	}
+	k.silent()
+	k.s.Wake()
+	k.silent()
+	k.give(k.h.changes(1, 1))
+	k.running()
+	pushed := 0
+	for {
+		m := k.next()
+		if m == nil {
+			break
+		}
+		if push, is := m.(*wire.Push); is {
+			pushed += size(push.Batches)
+		}
+	}
+	if pushed < 300_000 {
+		t.Errorf("all is there, and %d bytes are pushed", pushed)
+	}
+}
+
 // A large batch that goes alone says so in each of its parts.
 func TestPushesPartsAlone(t *testing.T) {
 	k := newTalk(t)

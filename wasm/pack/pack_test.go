@@ -112,8 +112,8 @@ func TestProgramRuns(t *testing.T) {
 		t.Fatal(err)
 	}
 	var files struct{ Replace map[string]string }
-	if text, err := os.ReadFile(overlay); err != nil || json.Unmarshal(text, &files) != nil || len(files.Replace) != 6 {
-		t.Errorf("expected 6 files to be lean, got %v (%v)", files.Replace, err)
+	if text, err := os.ReadFile(overlay); err != nil || json.Unmarshal(text, &files) != nil || len(files.Replace) != 5 {
+		t.Errorf("expected 5 files to be lean, got %v (%v)", files.Replace, err)
 	}
 	goTool(t, "build", "-overlay", overlay, "-trimpath", "-ldflags=-s -w", "-o", program, "./testdata/traces")
 	before, err := os.Stat(program)
