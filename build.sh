@@ -338,7 +338,7 @@ test_e2e() {
 
 # Two real browsers, with the SDK and the engine that the hub serves.
 test_browsers() {
-  VSYNC_BIN=$out/vsync go test -count=1 -v -timeout=15m ./web/e2e -args -for 6s
+  VSYNC_BIN=$out/vsync go test -count=1 -v -timeout=20m ./web/e2e -args -for 6s
 }
 
 # What differs between engines: the store, hosting, and the whole way from page to page. Not all of it, as it takes its time; see the README.
