@@ -296,6 +296,39 @@ func (p *tab) js(into any, body string, args ...any) {
 	}
 }
 
+// long is js for what may take as long as it goes on, see e2e.begin: in half a minute, something has to.
+func (p *tab) long(into any, body string, args ...any) {
+	p.t.Helper()
+	began, first := time.Now(), ""
+	p.js(nil, `e2e.begin((async () => {`+body+`})())`, args...)
+	for last := ""; ; {
+		var is struct {
+			Done  bool
+			Value json.RawMessage
+			Far   string
+		}
+		p.js(&is, `return await e2e.far(30_000)`)
+		switch {
+		case is.Done:
+			if first != "" {
+				p.t.Logf("%s: %s took %v; after 30 s it was at %s", p.name, body, time.Since(began).Round(time.Second), first)
+			}
+			if into == nil {
+				return
+			}
+			if err := json.Unmarshal(is.Value, into); err != nil {
+				p.t.Fatalf("%s: %s gave %s: %v", p.name, body, is.Value, err)
+			}
+			return
+		case is.Far == last:
+			p.t.Fatalf("%s: %s: nothing went on in 30 s, it is at %s%s", p.name, body, last, p.standing())
+		case first == "":
+			first = is.Far
+		}
+		last = is.Far
+	}
+}
+
 func (p *tab) try(ctx context.Context, into any, body string, args ...any) error {
 	return p.Call(ctx, into, "async (...args) => { const { db, notes, vsync } = e2e; "+body+" }", args...)
 }

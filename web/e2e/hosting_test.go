@@ -157,9 +157,6 @@ func (l *lives) took(p *tab, body string) {
 	l.accounts[end.Who] = end.account
 }
 
-// atATime is how many objects are looked through in one call: a call has to come back in time.
-const atATime = 5000
-
 // holds wants the device to have all that was confirmed, each written once, and nothing that was refused.
 func (l *lives) holds(accounts map[string]account) {
 	l.t.Helper()
@@ -167,18 +164,12 @@ func (l *lives) holds(accounts map[string]account) {
 	for _, a := range accounts {
 		confirmed, refused = append(confirmed, a.Confirmed...), append(refused, a.Refused...)
 	}
-	for from, left := 0, 1; left > 0; from += atATime {
-		var found struct {
-			Lost, Doubled []string
-			Left          int
-		}
-		l.tabs[0].js(&found, `return await e2e.judgeLives(...args)`, confirmed, refused, from, atATime)
-		confirmed, refused = []string{}, []string{}
-		for _, wrong := range append(found.Lost, found.Doubled...) {
-			l.t.Errorf("%s: %s", l.hosting, wrong)
-		}
-		l.lost, l.doubled, left = l.lost+len(found.Lost), l.doubled+len(found.Doubled), found.Left
+	var found struct{ Lost, Doubled []string }
+	l.tabs[0].long(&found, `return await e2e.judgeLives(...args)`, confirmed, refused)
+	for _, wrong := range append(found.Lost, found.Doubled...) {
+		l.t.Errorf("%s: %s", l.hosting, wrong)
 	}
+	l.lost, l.doubled = l.lost+len(found.Lost), l.doubled+len(found.Doubled)
 }
 
 // mortal goes in front of the worker's script where the browser has no command that ends a shared worker: it ends itself, in the middle of

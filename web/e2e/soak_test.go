@@ -270,8 +270,8 @@ func (l *soaked) holdsMore(accounts map[string]account) {
 		Wrong        []string
 		There, Forks int
 	}
-	l.tabs[0].js(&sums, `return await e2e.judgeSums(...args)`, summed)
-	l.tabs[0].js(&fights, `return await e2e.judgeFought(...args)`, fought)
+	l.tabs[0].long(&sums, `return await e2e.judgeSums(...args)`, summed)
+	l.tabs[0].long(&fights, `return await e2e.judgeFought(...args)`, fought)
 	for _, wrong := range append(sums.Wrong, fights.Wrong...) {
 		l.t.Error(wrong)
 		if strings.Contains(wrong, "missing") {
@@ -287,7 +287,7 @@ func (l *soaked) digest() (text string) {
 	l.t.Helper()
 	var all []string
 	for _, collection := range []string{"things", "sums", "fought", "ballast"} {
-		l.tabs[0].js(&text, `return await e2e.digest(args[0])`, collection)
+		l.tabs[0].long(&text, `return await e2e.digest(args[0])`, collection)
 		all = append(all, collection+": "+text)
 	}
 	return strings.Join(all, "; ")
@@ -308,45 +308,26 @@ func (l *soaked) login(subject string) {
 	l.options = map[string]any{"token": text, "collections": map[string]any{"sums": map[string]any{"version": 1, "conflict": map[string]string{"n": "counter", "by": "set"}}}}
 }
 
+// synced waits until the hub has what was written.
+const synced = `await e2e.hurried(db.synced())`
+
 // everybody has the hub get what all have written who ever logged in here, of whom one is left. No tab writes meanwhile.
 func (l *soaked) everybody() {
 	l.t.Helper()
 	p := l.tabs[0]
-	l.drain(p)
+	p.long(nil, synced)
 	for _, other := range slices.Sorted(maps.Keys(l.others)) {
 		me := l.subject
 		p.js(nil, `await vsync.logout(e2e.name)`)
 		l.login(other)
 		l.openIn(p)
-		l.drain(p)
+		p.long(nil, synced)
 		p.js(nil, `await vsync.logout(e2e.name)`)
 		l.login(me)
 		for _, p := range l.tabs {
 			l.openIn(p)
 		}
 		delete(l.others, other)
-	}
-}
-
-// drain has the hub get what was written, however long that takes, if only something goes on.
-func (l *soaked) drain(p *tab) {
-	l.t.Helper()
-	began, first := time.Now(), ""
-	for last := ""; ; {
-		var left string
-		p.js(&left, `return await e2e.drained(db, 30_000)`)
-		switch {
-		case left == "":
-			if first != "" {
-				l.t.Logf("%s: the hub had all after %v; after 30 s it was at %s", l.device.name, time.Since(began).Round(time.Second), first)
-			}
-			return
-		case left == last:
-			l.t.Fatalf("%s: nothing went on in 30 s%s", l.device.name, p.standing())
-		case first == "":
-			first = left
-		}
-		last = left
 	}
 }
 

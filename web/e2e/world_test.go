@@ -116,7 +116,7 @@ func meet(t *testing.T, tabs ...*tab) {
 		fences = append(fences, fence)
 	}
 	for _, p := range tabs {
-		p.js(nil, "await e2e.sees(...args)", fences)
+		p.long(nil, "await e2e.sees(...args)", fences)
 	}
 }
 

@@ -201,24 +201,25 @@ export const accountSoFar = () => accountOf(running);
 /** How many writes a life was told are stored, and their bytes. */
 export const scaleOfLife = () => ({ who: running.who, writes: running.settled - running.refused.length, bytes: running.bytes });
 
-/**
- * What is wrong with what was written: everything that was confirmed is there, nothing that was refused is, and nothing was written twice. Histories are looked through
- * from an object on, so many of them; left are those behind.
- */
-export async function judgeLives(confirmed, refused, from = 0, many = Infinity) {
+/** What is wrong with what was written: everything that was confirmed is there, nothing that was refused is, and nothing was written twice. */
+export async function judgeLives(confirmed, refused) {
   const things = e2e.db.collection('things');
-  if (from === 0) e2e.there = (await collect(things.scan())).map(({ id, value }) => ({ id, twice: value.twice, sum: value.sum }));
+  e2e.there = [];
+  for await (const { id, value } of things.scan()) {
+    e2e.step();
+    e2e.there.push({ id, twice: value.twice, sum: value.sum });
+  }
   const there = new Set(e2e.there.map(({ id }) => id));
   const lost = confirmed.filter((id) => !there.has(id)).map((id) => `${id} is lost`);
   const doubled = refused.filter((id) => there.has(id)).map((id) => `${id} was refused, and is there`);
-  const slice = e2e.there.slice(from, from + many);
   const judge = async ({ id, twice }) => {
     const written = (await collect(things.history(id))).filter((version) => !version.deleted).length;
+    e2e.step();
     if (written !== 1) doubled.push(`${id} has ${written} versions`);
     else if (twice) doubled.push(`${id} was updated twice`);
   };
-  for (let i = 0; i < slice.length; i += 100) await Promise.all(slice.slice(i, i + 100).map(judge));
-  return { lost, doubled, left: e2e.there.length - from - slice.length };
+  for (let i = 0; i < e2e.there.length; i += 100) await Promise.all(e2e.there.slice(i, i + 100).map(judge));
+  return { lost, doubled };
 }
 
 /** All that a collection holds, as a number of objects and a hash of them. Equal ones: equal replicas. */
@@ -231,6 +232,7 @@ export async function digest(name) {
     hash = new Uint8Array(await crypto.subtle.digest('SHA-256', new Uint8Array([...hash, ...new Uint8Array(await crypto.subtle.digest('SHA-256', text))])));
   };
   for await (const { id, version, time, conflict, value } of e2e.db.collection(name).scan()) {
+    e2e.step();
     count++;
     if (lines.push(JSON.stringify([id, version, time, conflict, value])) === 1000) await add();
   }

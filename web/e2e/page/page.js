@@ -46,6 +46,26 @@ e2e.open = async (options = {}) => {
   return e2e.db.device;
 };
 
+/** Begins what takes as long as it goes on: e2e.far says whether it does, of that which calls e2e.step and of what a device has to do with its hub. */
+e2e.begin = (work) => {
+  long = { work, steps: 0, ended: false };
+  const end = () => (long.ended = true);
+  work.then(end, end);
+};
+e2e.step = () => long.steps++;
+let long;
+
+/** How what has begun ended, or how far it is after so many ms. */
+e2e.far = async (ms) => {
+  let timer;
+  const late = new Promise((resolve) => (timer = setTimeout(resolve, ms)));
+  await Promise.race([long.work, late]);
+  clearTimeout(timer);
+  if (long.ended) return { done: true, value: await long.work };
+  const { pending, lastConfirmedAt, marker } = e2e.db.status.current;
+  return { far: JSON.stringify({ steps: long.steps, pending, lastConfirmedAt, marker }) }; // answers stand behind what others have written
+};
+
 /** The longest task of this page's main thread since the last call, in ms; 0: none was longer than 50. */
 e2e.longestTask = () => {
   for (const task of tasks.takeRecords()) longest = Math.max(longest, task.duration);

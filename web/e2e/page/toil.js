@@ -4,8 +4,6 @@
 //	sums     objects of which all lives of all devices take their turn to add one, n, and their token, by: field rules merge
 //	fought   objects over which all lives fight, by batches of some puts and deletions, of which the token is the note
 
-import { collect } from './seeing.js';
-
 const { e2e } = globalThis;
 
 const foughtIDs = 30;
@@ -95,6 +93,7 @@ export async function judgeSums(confirmed) {
   const wrong = [];
   const there = new Set();
   for await (const { id, value } of e2e.db.collection('sums').scan()) {
+    e2e.step();
     if (value.n !== value.by.length) wrong.push(`${id} counts ${value.n}, and ${value.by.length} were added`);
     for (const token of value.by) {
       if (there.has(token)) wrong.push(`${token} was added to ${id} twice`);
@@ -117,7 +116,8 @@ export async function judgeFought(confirmed) {
   for (let n = 0; n < foughtIDs; n++) {
     const id = `prize ${String(n).padStart(2, '0')}`;
     const parents = new Set();
-    for (const version of await collect(fought.history(id))) {
+    for await (const version of fought.history(id)) {
+      e2e.step();
       for (const parent of version.parents) {
         if (parents.has(parent)) forks++;
         parents.add(parent);
@@ -154,17 +154,6 @@ export const sleepUntil = async (off) => Boolean(await ask({ off }));
 export async function hurried(promise) {
   const again = setInterval(() => dispatchEvent(new Event('online')), 1000);
   return await promise.finally(() => clearInterval(again));
-}
-
-/** Waits until the hub has all that was written, for so long; where it has not, how far that is. */
-export async function drained(db, ms) {
-  let timer;
-  const late = new Promise((resolve) => { timer = setTimeout(resolve, ms, true); });
-  const synced = hurried(db.synced());
-  synced.catch(() => {}); // the race tells
-  if (!await Promise.race([synced, late])) return clearTimeout(timer), '';
-  const { pending, lastConfirmedAt, marker } = db.status.current;
-  return JSON.stringify({ pending, lastConfirmedAt, marker }); // answers stand behind what others have written
 }
 
 /** Has the engine's connection to IndexedDB closed, as browsers do; whether one was there. */
