@@ -557,7 +557,7 @@ mutants() {
 }
 
 # Always the same histories; ./build.sh sim looks for new ones.
-test_simulation() { go test ./core/internal/sim -count=1 -v -timeout=20m -args -seeds 400 -every 39; }
+test_simulation() { go test ./core/internal/sim -count=1 -v -timeout=20m -args -seeds 150 -every 97; }
 
 # Without anything: a thousand new histories, and one for every store call that can go wrong.
 simulate() {

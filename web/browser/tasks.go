@@ -1,11 +1,13 @@
 package browser
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/chromedp/cdproto/cdp"
@@ -21,6 +23,9 @@ type Tasks struct {
 	// The longest one by the clock, and the longest one by what it took of a processor: on a machine that has other things to do, a
 	// task stands still for most of its time.
 	Clock, Processor time.Duration
+	// What the longest one by each was, as far as Chromium tells: for each kind of event in it, the processor's time of all of them. One
+	// event may be a part of another.
+	OfClock, OfProcessor map[string]time.Duration
 }
 
 // Tasks begins to note the tasks of the page's main thread; end says what they were.
@@ -30,7 +35,7 @@ func (p *Page) Tasks(ctx context.Context) (end func(context.Context) (Tasks, err
 			TransferMode: tracing.StartTransferModeReturnAsStream,
 			TraceConfig: &tracing.TraceConfig{
 				RecordMode:         tracing.TraceConfigRecordModeRecordAsMuchAsPossible,
-				IncludedCategories: []string{"toplevel", "blink.user_timing"},
+				IncludedCategories: []string{"toplevel", "blink.user_timing", "devtools.timeline"},
 			},
 		})
 		return err
@@ -68,7 +73,8 @@ func (p *Page) endTasks(ctx context.Context) (tasks Tasks, err error) {
 // readTasks reads a trace, {"traceEvents": [{…} …]}; times in it are µs.
 func readTasks(trace io.Reader) (Tasks, error) {
 	type thread struct{ process, thread int }
-	threads := map[thread]*Tasks{}
+	type events struct{ tasks, parts []event }
+	threads := map[thread]*events{}
 	var main thread
 	d := json.NewDecoder(trace)
 	for { // to the list of events
@@ -82,38 +88,64 @@ func readTasks(trace io.Reader) (Tasks, error) {
 	}
 	for d.More() {
 		var e struct {
-			Name, Ph  string
-			Pid, Tid  int
-			Dur, Tdur float64
+			event
+			Ph       string
+			Pid, Tid int
 		}
 		if err := d.Decode(&e); err != nil {
 			return Tasks{}, fmt.Errorf("an event of a trace: %w", err)
 		}
 		at := thread{e.Pid, e.Tid}
-		switch {
-		case e.Name == mark:
+		if e.Name == mark {
 			main = at
-		case e.Name == "ThreadControllerImpl::RunTask" && e.Ph == "X":
-			if threads[at] == nil {
-				threads[at] = &Tasks{}
-			}
-			threads[at].add(microseconds(e.Dur), microseconds(e.Tdur))
+		}
+		if e.Ph != "X" {
+			continue
+		}
+		of := threads[at]
+		if of == nil {
+			of = &events{}
+			threads[at] = of
+		}
+		if e.Name == "ThreadControllerImpl::RunTask" {
+			of.tasks = append(of.tasks, e.event)
+		} else {
+			of.parts = append(of.parts, e.event)
 		}
 	}
-	if threads[main] == nil {
+	of := threads[main]
+	if of == nil || len(of.tasks) == 0 {
 		return Tasks{}, errors.New("a trace without tasks of the page's main thread")
 	}
-	return *threads[main], nil
+	tasks := Tasks{Count: len(of.tasks)}
+	for _, task := range of.tasks {
+		tasks.Total += microseconds(task.Tdur)
+	}
+	clock := slices.MaxFunc(of.tasks, func(a, b event) int { return cmp.Compare(a.Dur, b.Dur) })
+	processor := slices.MaxFunc(of.tasks, func(a, b event) int { return cmp.Compare(a.Tdur, b.Tdur) })
+	tasks.Clock, tasks.OfClock = microseconds(clock.Dur), clock.parts(of.parts)
+	tasks.Processor, tasks.OfProcessor = microseconds(processor.Tdur), processor.parts(of.parts)
+	return tasks, nil
+}
+
+// An event of a trace that has a beginning and an end, in µs.
+type event struct {
+	Name          string
+	Ts, Dur, Tdur float64
+}
+
+// parts are those of these events that a task has, by name.
+func (task event) parts(all []event) map[string]time.Duration {
+	parts := map[string]time.Duration{}
+	for _, e := range all {
+		if e.Ts >= task.Ts && e.Ts+e.Dur <= task.Ts+task.Dur && e.Tdur > 0 {
+			parts[e.Name] += microseconds(e.Tdur)
+		}
+	}
+	return parts
 }
 
 func microseconds(n float64) time.Duration { return time.Duration(n * float64(time.Microsecond)) }
-
-func (t *Tasks) add(clock, processor time.Duration) {
-	t.Count++
-	t.Total += processor
-	t.Clock = max(t.Clock, clock)
-	t.Processor = max(t.Processor, processor)
-}
 
 // stream is something that Chromium hands out piece by piece.
 type stream struct {

@@ -1,6 +1,7 @@
 package browser
 
 import (
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -14,10 +15,16 @@ func TestTasksOfATrace(t *testing.T) {
 		{"name":"ThreadControllerImpl::RunTask","ph":"X","pid":1,"tid":1,"ts":9,"dur":4000,"tdur":3500.5,"args":{}},
 		{"name":"ThreadControllerImpl::RunTask","ph":"X","pid":1,"tid":2,"ts":9,"dur":90000,"tdur":90000,"args":{}},
 		{"name":"ThreadControllerImpl::RunTask","ph":"X","pid":2,"tid":1,"ts":9,"dur":90000,"tdur":90000,"args":{}},
+		{"name":"FunctionCall","ph":"X","pid":1,"tid":1,"ts":1000,"dur":2000,"tdur":1500},
+		{"name":"FunctionCall","ph":"X","pid":1,"tid":1,"ts":3500,"dur":400,"tdur":300},
+		{"name":"MinorGC","ph":"X","pid":1,"tid":1,"ts":5000,"dur":2000,"tdur":100},
+		{"name":"MinorGC","ph":"X","pid":1,"tid":2,"ts":1000,"dur":2000,"tdur":100},
 		{"name":"Receive mojo message","ph":"X","pid":1,"tid":1,"ts":9,"dur":80000,"tdur":80000,"args":{}},
 		{"name":"` + mark + `","ph":"I","pid":1,"tid":1,"ts":9,"s":"t","args":{}}],"metadata":{}}`
-	want := Tasks{Count: 2, Total: 6000500 * time.Nanosecond, Clock: 70 * time.Millisecond, Processor: 3500500 * time.Nanosecond}
-	if got, err := readTasks(strings.NewReader(trace)); err != nil || got != want {
+	want := Tasks{Count: 2, Total: 6000500 * time.Nanosecond, Clock: 70 * time.Millisecond, Processor: 3500500 * time.Nanosecond,
+		OfClock:     map[string]time.Duration{"FunctionCall": 1800 * time.Microsecond, "MinorGC": 100 * time.Microsecond},
+		OfProcessor: map[string]time.Duration{"FunctionCall": 1800 * time.Microsecond}}
+	if got, err := readTasks(strings.NewReader(trace)); err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("%+v, %v; want %+v", got, err, want)
 	}
 	for what, trace := range map[string]string{

@@ -1,11 +1,15 @@
 package e2e
 
 import (
+	"cmp"
 	"context"
 	"flag"
 	"fmt"
+	"maps"
 	"os"
 	"runtime"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -49,11 +53,23 @@ func TestMainThread(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		t.Logf("%s: %d tasks of %v; the longest took %v of a processor, and %v by the clock", p.name, tasks.Count, tasks.Total, tasks.Processor, tasks.Clock)
+		t.Logf("%s: %d tasks of %v; the longest took %v of a processor (%s), and %v by the clock (%s)", p.name, tasks.Count, tasks.Total,
+			tasks.Processor, shares(tasks.OfProcessor), tasks.Clock, shares(tasks.OfClock))
 		if tasks.Processor > most || tasks.Clock > most && !crowded(t) {
 			t.Errorf("the main thread of %s was busy for too long: no task is to take over %v", p.name, most)
 		}
 	}
+}
+
+// shares are the events of a task, the longest first; not those of less than a millisecond.
+func shares(of map[string]time.Duration) string {
+	var text []string
+	for _, name := range slices.SortedFunc(maps.Keys(of), func(a, b string) int { return cmp.Compare(of[b], of[a]) }) {
+		if of[name] >= time.Millisecond {
+			text = append(text, fmt.Sprintf("%s %v", name, of[name].Round(100*time.Microsecond)))
+		}
+	}
+	return strings.Join(text, ", ")
 }
 
 // crowded says that so much else runs on the machine that a short task may take long.
