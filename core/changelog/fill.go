@@ -62,15 +62,16 @@ func (l *Log) Fill(commit uint64, data []byte) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	i, j := l.index.at(first), l.index.at(last)
-	if i < 0 || j < i || l.index.segs[i].name.First != first || l.index.segs[j].last != last {
+	fits := i >= 0 && j >= i && l.index.segs.at(i).name.First == first && l.index.segs.at(j).last == last
+	if !fits {
 		return &CorruptError{Problem: fmt.Sprintf("commit %d puts records in the place of commits %d to %d, which are not all of some segments", commit, first, last)}
 	}
-	sum := summary{name: l.index.segs[i].name}
+	sum := summary{name: l.index.segs.at(i).name}
 	for _, rec := range recs {
 		sum.add(rec.Commit, rec.Items)
 	}
 	x := newIndex()
-	for k, s := range l.index.segs {
+	l.index.segs.each(0, l.index.segs.len(), func(k int, s *summary) bool {
 		if k >= i && k <= j {
 			l.cache.forget(s.name)
 		}
@@ -79,7 +80,8 @@ func (l *Log) Fill(commit uint64, data []byte) error {
 		} else if k < i || k > j {
 			x.extend(*s)
 		}
-	}
+		return true
+	})
 	l.index = x
 	if l.fills == nil {
 		l.fills = map[uint64]uint64{}

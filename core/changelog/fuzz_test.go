@@ -109,8 +109,8 @@ func FuzzSummary(f *testing.F) {
 				t.Fatal(err)
 			}
 		}
-		if len(x.segs) != len(y.segs) || x.last() != y.last() {
-			t.Fatalf("%d segments up to %d, read again %d up to %d", len(x.segs), x.last(), len(y.segs), y.last())
+		if x.segs.len() != y.segs.len() || x.last() != y.last() {
+			t.Fatalf("%d segments up to %d, read again %d up to %d", x.segs.len(), x.last(), y.segs.len(), y.last())
 		}
 		for d, ps := range x.places {
 			for _, p := range ps {

@@ -126,17 +126,17 @@ func tidy(spans []span) []span {
 	return out
 }
 
-// place is a run of generations and the segment that holds it.
+// place is a run of generations and the block of segments that holds it.
 type place struct {
 	from, to change.Generation
-	seg      int
+	block    int
 }
 
-// index finds segments by commit, by feed sequence and by version. It is kept in memory: about a thousandth of the log.
+// index finds segments by commit, by feed sequence and by version. It is kept in memory: about half a percent of the log.
 type index struct {
-	segs   []*summary
-	feed   []int                       // segments with feed sequences, which grow along the log of a hub
+	segs   segments
 	places map[change.DeviceID][]place // ascending and disjoint
+	holes  []Hole                      // what is lost, in order
 	rows   summaryRows
 }
 
@@ -144,56 +144,107 @@ func newIndex() index { return index{places: map[change.DeviceID][]place{}} }
 
 // last is the last commit.
 func (x *index) last() uint64 {
-	if len(x.segs) == 0 {
-		return 0
+	if t := x.segs.tail(); t != nil {
+		return t.last
 	}
-	return x.segs[len(x.segs)-1].last
+	return 0
 }
 
 // extend takes what a commit added: to the last segment or as a new one.
 func (x *index) extend(s summary) {
-	n := len(x.segs)
-	if n == 0 || x.segs[n-1].name != s.name {
+	if t := x.segs.tail(); t == nil || t.name != s.name {
 		cp := s
 		cp.spans = slices.Clone(s.spans)
-		x.segs = append(x.segs, &cp)
-		n++
+		x.segs.add(&cp)
+		if cp.hole() {
+			x.holes = append(x.holes, Hole{s.name.First, s.last})
+		}
 	} else {
-		t := x.segs[n-1]
+		if n := len(x.holes); n > 0 && t.hole() && s.size > 0 {
+			x.holes = x.holes[:n-1]
+		}
 		t.last, t.size = s.last, t.size+s.size
 		if s.seq > 0 {
 			t.reach(s.seq, s.end)
 		}
 		t.take(s.spans)
 	}
-	if f := len(x.feed); s.seq > 0 && (f == 0 || x.feed[f-1] != n-1) {
-		x.feed = append(x.feed, n-1)
-	}
+	block := (x.segs.len() - 1) / blockSegments
 	for _, sp := range s.spans {
 		if ps := x.places[sp.device]; sp.cut() {
 			x.places[sp.device] = cutPlaces(ps, sp)
 		} else {
-			x.places[sp.device] = addPlace(ps, place{sp.from, sp.to, n - 1})
+			x.places[sp.device] = addPlace(ps, place{sp.from, sp.to, block})
 		}
 	}
 }
 
 // lose makes a hole of a segment. Where an id was given up in it, that goes on to count.
 func (x *index) lose(i int) {
-	was := x.segs[i]
-	x.segs[i] = &summary{name: was.name, last: was.last, spans: slices.DeleteFunc(slices.Clone(was.spans), func(sp span) bool { return !sp.cut() })}
-	x.feed = slices.DeleteFunc(x.feed, func(f int) bool { return f == i })
-	for d, ps := range x.places {
-		x.places[d] = slices.DeleteFunc(slices.Clone(ps), func(p place) bool { return p.seg == i })
+	was := x.segs.at(i)
+	x.segs.set(i, &summary{name: was.name, last: was.last, spans: slices.DeleteFunc(slices.Clone(was.spans), func(sp span) bool { return !sp.cut() })})
+	at, _ := slices.BinarySearchFunc(x.holes, was.name.First, func(h Hole, first uint64) int { return cmp.Compare(h.First, first) })
+	if !was.hole() {
+		x.holes = slices.Insert(x.holes, at, Hole{was.name.First, was.last})
+	}
+	block := i / blockSegments
+	for _, sp := range was.spans {
+		if sp.cut() {
+			continue
+		}
+		gone := []span{sp} // of it, what no later segment of the block has
+		x.segs.each(i+1, min(x.segs.len(), (block+1)*blockSegments), func(_ int, later *summary) bool {
+			for _, other := range later.spans {
+				gone = without(gone, other)
+			}
+			return true
+		})
+		for _, run := range gone {
+			x.places[sp.device] = removePlaces(x.places[sp.device], run, block)
+		}
 	}
 	x.rows = summaryRows{}
+}
+
+// without are runs of one device, but for what another has.
+func without(runs []span, other span) (out []span) {
+	for _, run := range runs {
+		if other.cut() || other.device != run.device || other.to < run.from || other.from > run.to {
+			out = append(out, run)
+			continue
+		}
+		if run.from < other.from {
+			out = append(out, span{run.device, run.from, other.from - 1})
+		}
+		if run.to > other.to {
+			out = append(out, span{run.device, other.to + 1, run.to})
+		}
+	}
+	return out
+}
+
+// removePlaces takes away what a block had of a run.
+func removePlaces(ps []place, run span, block int) (out []place) {
+	for _, p := range ps {
+		if p.block != block || p.to < run.from || p.from > run.to {
+			out = append(out, p)
+			continue
+		}
+		if p.from < run.from {
+			out = append(out, place{p.from, run.from - 1, block})
+		}
+		if p.to > run.to {
+			out = append(out, place{run.to + 1, p.to, block})
+		}
+	}
+	return out
 }
 
 // addPlace notes where generations stand; of a generation that stands in several places the latest counts.
 func addPlace(ps []place, p place) []place {
 	n := len(ps)
 	if n == 0 || ps[n-1].to < p.from {
-		if n > 0 && ps[n-1].seg == p.seg && ps[n-1].to+1 == p.from {
+		if n > 0 && ps[n-1].block == p.block && ps[n-1].to+1 == p.from {
 			ps[n-1].to = p.to
 			return ps
 		}
@@ -202,13 +253,13 @@ func addPlace(ps []place, p place) []place {
 	out := make([]place, 0, n+2)
 	for _, q := range ps {
 		if q.from < p.from {
-			out = append(out, place{q.from, min(q.to, p.from-1), q.seg})
+			out = append(out, place{q.from, min(q.to, p.from-1), q.block})
 		}
 	}
 	out = append(out, p)
 	for _, q := range ps {
 		if q.to > p.to {
-			out = append(out, place{max(q.from, p.to+1), q.to, q.seg})
+			out = append(out, place{max(q.from, p.to+1), q.to, q.block})
 		}
 	}
 	return out
@@ -226,39 +277,52 @@ func cutPlaces(ps []place, cut span) []place {
 
 // at returns the segment that holds a commit, −1 if none does.
 func (x *index) at(commit uint64) int {
-	i := sort.Search(len(x.segs), func(i int) bool { return x.segs[i].last >= commit })
-	if i == len(x.segs) || commit < x.segs[i].name.First {
+	i := x.segs.holding(commit)
+	if i == x.segs.len() || commit < x.segs.at(i).name.First {
 		return -1
 	}
 	return i
 }
 
-// bySeq returns the first segment that holds a feed sequence or a later one, −1 if none does.
-func (x *index) bySeq(seq uint64) int {
-	i := sort.Search(len(x.feed), func(i int) bool { return x.segs[x.feed[i]].end >= seq })
-	if i == len(x.feed) {
-		return -1
-	}
-	return x.feed[i]
-}
-
 // byVersion returns the segment that holds the bytes of a batch, −1 if none does.
 func (x *index) byVersion(v change.Version) int {
+	block := x.blockOf(v)
+	if block < 0 {
+		return -1
+	}
+	seg := -1
+	x.segs.each(block*blockSegments, min(x.segs.len(), (block+1)*blockSegments), func(i int, s *summary) bool {
+		if s.holds(v) {
+			seg = i // the latest counts
+		}
+		return true
+	})
+	return seg
+}
+
+// blockOf returns the block of segments one of which holds the bytes of a batch, −1 if none does.
+func (x *index) blockOf(v change.Version) int {
 	ps := x.places[v.Device]
 	i := sort.Search(len(ps), func(i int) bool { return ps[i].to >= v.Gen })
 	if i == len(ps) || v.Gen < ps[i].from {
 		return -1
 	}
-	return ps[i].seg
+	return ps[i].block
+}
+
+func (s *summary) holds(v change.Version) bool {
+	return slices.ContainsFunc(s.spans, func(sp span) bool { return sp.device == v.Device && sp.from <= v.Gen && v.Gen <= sp.to })
 }
 
 // before returns the segments that may hold a batch of that name up to a commit, the latest first.
 func (x *index) before(v change.Version, commit uint64) (segs []int) {
-	for i := x.at(commit); i >= 0; i-- {
-		if slices.ContainsFunc(x.segs[i].spans, func(sp span) bool { return sp.device == v.Device && sp.from <= v.Gen && v.Gen <= sp.to }) {
+	x.segs.each(0, x.at(commit)+1, func(i int, s *summary) bool {
+		if s.holds(v) {
 			segs = append(segs, i)
 		}
-	}
+		return true
+	})
+	slices.Reverse(segs)
 	return segs
 }
 

@@ -303,11 +303,11 @@ func (l *Log) Start(commit uint64) Name {
 	defer l.mu.RUnlock()
 	i := l.index.at(commit + 1)
 	if i < 0 { // nothing after it yet: the last segment may still grow
-		if i = len(l.index.segs) - 1; i < 0 {
+		if i = l.index.segs.len() - 1; i < 0 {
 			return Name{}
 		}
 	}
-	return l.index.segs[i].name
+	return l.index.segs.at(i).name
 }
 
 // Summaries adds to tx the summary rows of what lies before a segment and has none yet; done is to be called
@@ -328,7 +328,7 @@ func (l *Log) IncarnationOf(commit uint64) (uint64, bool) {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
 	if i := l.index.at(commit); i >= 0 {
-		return l.index.segs[i].name.Incarnation, true
+		return l.index.segs.at(i).name.Incarnation, true
 	}
 	return 0, false
 }
@@ -345,7 +345,7 @@ func (l *Log) Records(ctx context.Context, from uint64) ([]Record, error) {
 // BySeq returns the commits of the segment that holds a feed sequence or, if none does, the first later one. It is for hubs: a
 // device's sequences do not grow along its log where it went back.
 func (l *Log) BySeq(ctx context.Context, seq uint64) ([]Record, error) {
-	d, err := l.segment(ctx, func(x *index) int { return x.bySeq(seq) })
+	d, err := l.segment(ctx, func(x *index) int { return x.segs.bySeq(seq) })
 	if d == nil {
 		return nil, err
 	}
@@ -392,7 +392,7 @@ func (l *Log) FindAt(ctx context.Context, v change.Version, commit uint64) (batc
 func (l *Log) Has(v change.Version) bool {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
-	return l.index.byVersion(v) >= 0
+	return l.index.blockOf(v) >= 0
 }
 
 // Held returns the lowest generation from which on the log holds all batches of a device up to last; last+1 if none.
@@ -410,7 +410,8 @@ func (l *Log) segment(ctx context.Context, pick func(*index) int) (*decoded, err
 		l.mu.RUnlock()
 		return nil, nil
 	}
-	name, last := l.index.segs[i].name, l.index.segs[i].last
+	s := l.index.segs.at(i)
+	name, last := s.name, s.last
 	fill, filled := l.fills[name.First]
 	var tail []byte
 	if name == l.name {

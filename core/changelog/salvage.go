@@ -77,10 +77,10 @@ type salvage struct {
 // Before returns the segment before one, as the summaries have it; zero where there is none.
 func Before(ctx context.Context, st store.Store, from Name) (Name, error) {
 	x := newIndex()
-	if err := x.load(ctx, st, from); err != nil || len(x.segs) == 0 {
+	if err := x.load(ctx, st, from); err != nil || x.segs.len() == 0 {
 		return Name{}, err
 	}
-	return x.segs[len(x.segs)-1].name, nil
+	return x.segs.tail().name, nil
 }
 
 func (v *salvage) row(r store.Row) {

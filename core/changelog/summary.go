@@ -57,7 +57,7 @@ func parseSummary(b []byte) (s summary, rest []byte, ok bool) {
 		}
 	}
 	s = summary{name: Name{f[0], f[2]}, last: f[1], size: int(f[3]), seq: f[4], end: f[5]}
-	if s.name.First == 0 || s.last < s.name.First || s.end < s.seq || f[6] > pieceSpans {
+	if s.name.First == 0 || s.last < s.name.First || s.end < s.seq || s.end > change.MaxNumber || f[6] > pieceSpans {
 		return s, nil, false
 	}
 	for range f[6] {
@@ -93,7 +93,7 @@ func (x *index) load(ctx context.Context, st store.Store, before Name) error {
 	if err := store.Each(ctx, st, all, func(r store.Row) error { return x.loadRow(r, before) }); err != nil {
 		return err
 	}
-	x.rows.stored = len(x.segs)
+	x.rows.stored = x.segs.len()
 	return nil
 }
 
@@ -117,8 +117,8 @@ func (x *index) loadRow(r store.Row, before Name) error {
 		if s.name.First >= before.First { // of a checkpoint that broke off
 			continue
 		}
-		known := len(x.segs)
-		goesOn := known > 0 && x.segs[known-1].name == s.name && x.segs[known-1].last == s.last
+		known, tail := x.segs.len(), x.segs.tail()
+		goesOn := tail != nil && tail.name == s.name && tail.last == s.last
 		if !goesOn && s.name.First != x.last()+1 {
 			err := &CorruptError{Segment: Name{First: x.last() + 1}, Row: summaryKey(x.last()+1, 0)}
 			err.Problem = fmt.Sprintf("the summary row %x goes on at commit %d: the summary of commit %d is missing", r.Key, s.name.First, x.last()+1)
@@ -135,9 +135,7 @@ func (x *index) loadRow(r store.Row, before Name) error {
 // write adds to tx the rows that take the summaries of the segments before one; the result is in force when tx is stored.
 func (x *index) write(tx *store.Tx, before Name) summaryRows {
 	after := x.rows
-	for after.stored < len(x.segs) && x.segs[after.stored].name.First < before.First {
-		after.stored++
-	}
+	after.stored = x.segs.first(after.stored, func(s *summary) bool { return s.name.First >= before.First })
 	if after.stored == x.rows.stored {
 		return after
 	}
@@ -148,14 +146,14 @@ func (x *index) write(tx *store.Tx, before Name) summaryRows {
 			row = nil
 		}
 	}
-	for i := x.rows.from; i < after.stored; i++ {
-		pieces := x.segs[i].pieces()
+	x.segs.each(x.rows.from, after.stored, func(i int, s *summary) bool {
+		pieces := s.pieces()
 		for n, b := range pieces {
 			if len(pieces) > 1 || len(row)+len(b) > summaryRow {
 				put()
 			}
 			if row == nil {
-				row, after.from, after.last = []byte{formatSegment}, i, summaryKey(x.segs[i].name.First, n)
+				row, after.from, after.last = []byte{formatSegment}, i, summaryKey(s.name.First, n)
 			}
 			row = append(row, b...)
 		}
@@ -163,7 +161,8 @@ func (x *index) write(tx *store.Tx, before Name) summaryRows {
 			put()
 			after.from = i + 1
 		}
-	}
+		return true
+	})
 	put()
 	return after
 }

@@ -12,37 +12,37 @@ import (
 // Verify reads all segments as they are stored, holds their summaries against them, and hands what does not fit to find.
 func (l *Log) Verify(ctx context.Context, find func(*CorruptError)) error {
 	l.mu.RLock()
-	segs := make([]summary, len(l.index.segs))
-	for i, s := range l.index.segs {
-		segs[i] = *s
-		segs[i].spans = slices.Clone(s.spans)
-	}
-	stored := l.index.rows.stored
+	segs, stored := l.index.segs.clone(), l.index.rows.stored
 	l.mu.RUnlock()
-	for i := range segs {
-		if i > 0 && segs[i].name.First != segs[i-1].last+1 {
-			find(&CorruptError{Segment: segs[i].name, Problem: fmt.Sprintf("the commit before it is %d", segs[i-1].last), Row: segs[i].name.row(0)})
+	var failed error
+	var last uint64
+	before := Name{First: ^uint64(0)}
+	segs.each(0, segs.len(), func(i int, s *summary) bool {
+		if i > 0 && s.name.First != last+1 {
+			find(&CorruptError{Segment: s.name, Problem: fmt.Sprintf("the commit before it is %d", last), Row: s.name.row(0)})
 		}
-		if segs[i].hole() {
-			continue
+		last = s.last
+		if i == stored {
+			before = s.name
 		}
-		if err := l.verifySegment(ctx, &segs[i]); err != nil {
+		if s.hole() {
+			return true
+		}
+		if err := l.verifySegment(ctx, s); err != nil {
 			bad, is := errors.AsType[*CorruptError](err)
 			if !is {
-				return err
+				failed = err
+				return false
 			}
-			bad.Row = segs[i].name.row(0)
+			bad.Row = s.name.row(0)
 			find(bad)
 		}
-	}
-	if stored == 0 {
-		return nil
+		return true
+	})
+	if stored == 0 || failed != nil {
+		return failed
 	}
 	x := newIndex()
-	before := Name{First: ^uint64(0)}
-	if stored < len(segs) {
-		before = segs[stored].name
-	}
 	if err := x.load(ctx, l.st, before); err != nil {
 		bad, is := errors.AsType[*CorruptError](err)
 		if !is {
@@ -51,14 +51,15 @@ func (l *Log) Verify(ctx context.Context, find func(*CorruptError)) error {
 		find(bad)
 		return nil
 	}
-	if len(x.segs) < stored {
-		find(&CorruptError{Row: summaryKey(x.last()+1, 0), Problem: fmt.Sprintf("the summaries end at commit %d, and should go on to %d", x.last(), segs[stored-1].last)})
+	if x.segs.len() < stored {
+		find(&CorruptError{Row: summaryKey(x.last()+1, 0), Problem: fmt.Sprintf("the summaries end at commit %d, and should go on to %d", x.last(), segs.at(stored-1).last)})
 	}
-	for i, s := range x.segs[:min(len(x.segs), stored)] {
-		if !s.equal(&segs[i]) {
+	x.segs.each(0, min(x.segs.len(), stored), func(i int, s *summary) bool {
+		if is := segs.at(i); !s.equal(&is) {
 			find(&CorruptError{Segment: s.name, Row: summaryKey(s.name.First, 0), Problem: "its stored summary is another than that of its records"})
 		}
-	}
+		return true
+	})
 	return nil
 }
 
@@ -102,9 +103,9 @@ type Hole struct{ First, Last uint64 }
 func (l *Log) Holes() (out []Hole) {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
-	for _, s := range l.index.segs {
-		if _, filled := l.fills[s.name.First]; s.hole() && !filled {
-			out = append(out, Hole{s.name.First, s.last})
+	for _, hole := range l.index.holes {
+		if _, filled := l.fills[hole.First]; !filled {
+			out = append(out, hole)
 		}
 	}
 	return out
@@ -115,10 +116,11 @@ func (l *Log) LastOf(n Name) (last uint64, is bool) {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
 	i := l.index.at(n.First)
-	if i < 0 || l.index.segs[i].name != n || l.index.segs[i].hole() {
+	if i < 0 {
 		return 0, false
 	}
-	return l.index.segs[i].last, true
+	s := l.index.segs.at(i)
+	return s.last, s.name == n && !s.hole()
 }
 
 // LastFrom is the last commit of the segment, or of the hole, that begins with a commit.
@@ -126,10 +128,11 @@ func (l *Log) LastFrom(first uint64) (last uint64, is bool) {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
 	i := l.index.at(first)
-	if i < 0 || l.index.segs[i].name.First != first {
+	if i < 0 {
 		return 0, false
 	}
-	return l.index.segs[i].last, true
+	s := l.index.segs.at(i)
+	return s.last, s.name.First == first
 }
 
 // Lose makes a hole of the segment that holds a commit: it cannot be read, and nobody looks for it from now on. The next Summaries say so. The
@@ -138,10 +141,10 @@ func (l *Log) Lose(commit uint64) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	i := l.index.at(commit)
-	if i < 0 || i == len(l.index.segs)-1 {
+	if i < 0 || i == l.index.segs.len()-1 {
 		return false
 	}
-	l.cache.forget(l.index.segs[i].name)
+	l.cache.forget(l.index.segs.at(i).name)
 	l.index.lose(i)
 	return true
 }
