@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"slices"
 	"sort"
+	"sync/atomic"
 
 	"vsync/core/change"
 	"vsync/core/order"
@@ -140,7 +141,9 @@ type index struct {
 	rows   summaryRows
 }
 
-func newIndex() index { return index{places: map[change.DeviceID][]place{}} }
+func newIndex() index {
+	return index{segs: segments{hot: &atomic.Pointer[unpacked]{}}, places: map[change.DeviceID][]place{}}
+}
 
 // last is the last commit.
 func (x *index) last() uint64 {
@@ -181,7 +184,7 @@ func (x *index) extend(s summary) {
 
 // lose makes a hole of a segment. Where an id was given up in it, that goes on to count.
 func (x *index) lose(i int) {
-	was := x.segs.at(i)
+	was := *x.segs.at(i)
 	x.segs.set(i, &summary{name: was.name, last: was.last, spans: slices.DeleteFunc(slices.Clone(was.spans), func(sp span) bool { return !sp.cut() })})
 	at, _ := slices.BinarySearchFunc(x.holes, was.name.First, func(h Hole, first uint64) int { return cmp.Compare(h.First, first) })
 	if !was.hole() {
@@ -290,14 +293,7 @@ func (x *index) byVersion(v change.Version) int {
 	if block < 0 {
 		return -1
 	}
-	seg := -1
-	x.segs.each(block*blockSegments, min(x.segs.len(), (block+1)*blockSegments), func(i int, s *summary) bool {
-		if s.holds(v) {
-			seg = i // the latest counts
-		}
-		return true
-	})
-	return seg
+	return x.segs.latest(block, v)
 }
 
 // blockOf returns the block of segments one of which holds the bytes of a batch, −1 if none does.

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"slices"
 	"sort"
+	"sync/atomic"
 
 	"vsync/core/change"
 )
@@ -26,6 +27,13 @@ type segments struct {
 	open    []*summary
 	devices []change.DeviceID
 	of      map[change.DeviceID]int // places in devices
+	hot     *atomic.Pointer[unpacked]
+}
+
+// unpacked is the block that was looked into last: who reads a history looks into it again.
+type unpacked struct {
+	block int
+	sums  []summary
 }
 
 // block is what is packed; where a segment is lost, another takes its place.
@@ -51,17 +59,48 @@ func (s *segments) add(sum *summary) {
 	if len(s.open) < 2*blockSegments {
 		return
 	}
-	s.blocks = append(s.blocks, s.pack(s.open[:blockSegments]))
+	var full []summary
+	for _, sum := range s.open[:blockSegments] {
+		full = append(full, *sum)
+	}
+	s.blocks = append(s.blocks, s.pack(full))
 	s.open = append(make([]*summary, 0, 2*blockSegments), s.open[blockSegments:]...)
 }
 
 // at returns a summary, which is not to be changed.
-func (s *segments) at(i int) (at summary) {
-	s.each(i, i+1, func(_ int, sum *summary) bool {
-		at = *sum
+func (s *segments) at(i int) *summary {
+	if b := i / blockSegments; b < len(s.blocks) {
+		return &s.packed(b)[i%blockSegments]
+	}
+	return s.open[i-len(s.blocks)*blockSegments]
+}
+
+// packed are the summaries of a block.
+func (s *segments) packed(b int) []summary {
+	if hot := s.hot.Load(); hot != nil && hot.block == b {
+		return hot.sums
+	}
+	hot := &unpacked{b, make([]summary, 0, blockSegments)}
+	var spans []span
+	s.each(b*blockSegments, (b+1)*blockSegments, func(_ int, sum *summary) bool {
+		at := len(spans)
+		spans = append(spans, sum.spans...)
+		hot.sums = append(hot.sums, *sum)
+		hot.sums[len(hot.sums)-1].spans = spans[at:len(spans):len(spans)]
 		return true
 	})
-	return at
+	s.hot.Store(hot)
+	return hot.sums
+}
+
+// latest returns the last one of a block that holds a batch, −1 if none does.
+func (s *segments) latest(b int, v change.Version) int {
+	for i := min(s.len(), (b+1)*blockSegments) - 1; i >= b*blockSegments; i-- {
+		if s.at(i).holds(v) {
+			return i
+		}
+	}
+	return -1
 }
 
 // each calls fn for the summaries from one on up to before another, until it returns false. What it is given lasts for the call, and is not to be
@@ -89,24 +128,17 @@ func (s *segments) set(at int, other *summary) {
 		s.open[at-len(s.blocks)*blockSegments] = other
 		return
 	}
-	var all []*summary
-	s.each(b*blockSegments, (b+1)*blockSegments, func(i int, sum *summary) bool {
-		cp := *sum
-		cp.spans = slices.Clone(sum.spans)
-		if i == at {
-			cp = *other
-		}
-		all = append(all, &cp)
-		return true
-	})
+	all := slices.Clone(s.packed(b))
+	all[at%blockSegments] = *other
 	was := s.blocks[b]
 	s.blocks[b] = s.pack(all)
+	s.hot.Store(nil)
 	s.blocks[b].end = was.end // and of those behind: none of them has less, some may have none
 }
 
 // clone is for who reads it beside the writer.
 func (s *segments) clone() segments {
-	cp := segments{blocks: slices.Clone(s.blocks), devices: slices.Clip(s.devices)}
+	cp := segments{blocks: slices.Clone(s.blocks), devices: slices.Clip(s.devices), hot: &atomic.Pointer[unpacked]{}}
 	for _, sum := range s.open {
 		own := *sum
 		own.spans = slices.Clone(sum.spans)
@@ -147,14 +179,15 @@ func (s *segments) first(from int, ok func(*summary) bool) int {
 	return at
 }
 
-func (s *segments) pack(sums []*summary) block {
+func (s *segments) pack(sums []summary) block {
 	var out block
 	if n := len(s.blocks); n > 0 {
 		out.end = s.blocks[n-1].end
 	}
 	b := make([]byte, 0, blockSegments*24)
 	var before summary
-	for _, sum := range sums {
+	for i := range sums {
+		sum := &sums[i]
 		b = change.AppendUvarint(b, sum.name.First-before.last)
 		b = change.AppendUvarint(b, sum.last-sum.name.First)
 		b = change.AppendUvarint(b, sum.name.Incarnation^before.name.Incarnation)

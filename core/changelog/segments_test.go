@@ -10,13 +10,13 @@ import (
 	"vsync/core/store"
 )
 
-// unpacked is an index of which nothing is packed, and that looks at everything.
-type unpacked struct {
+// loose is an index of which nothing is packed, and that looks at everything.
+type loose struct {
 	segs []summary
 	at   map[change.Version]int // segments in which batches stand
 }
 
-func (p *unpacked) extend(s summary) {
+func (p *loose) extend(s summary) {
 	if n := len(p.segs); n > 0 && p.segs[n-1].name == s.name {
 		t := &p.segs[n-1]
 		t.last, t.size = s.last, t.size+s.size
@@ -40,7 +40,7 @@ func (p *unpacked) extend(s summary) {
 	}
 }
 
-func (p *unpacked) lose(i int) {
+func (p *loose) lose(i int) {
 	p.segs[i].size, p.segs[i].seq, p.segs[i].end = 0, 0, 0
 	p.segs[i].spans = slices.DeleteFunc(slices.Clone(p.segs[i].spans), func(sp span) bool { return !sp.cut() })
 	for v, at := range p.at {
@@ -55,7 +55,7 @@ func (p *unpacked) lose(i int) {
 func TestSegmentsArePacked(t *testing.T) {
 	for seed := range uint64(20) {
 		rnd := rand.New(rand.NewPCG(seed, 7))
-		x, want := newIndex(), &unpacked{at: map[change.Version]int{}}
+		x, want := newIndex(), &loose{at: map[change.Version]int{}}
 		last := map[byte]change.Generation{}
 		var commit, seq uint64
 		inc := uint64(1)
@@ -110,7 +110,7 @@ func TestSegmentsArePacked(t *testing.T) {
 			}
 		}
 		for i := range want.segs {
-			if a, b := x.segs.at(i), again.segs.at(i); !a.equal(&b) {
+			if a, b := x.segs.at(i), again.segs.at(i); !a.equal(b) {
 				t.Fatalf("segment %d is %+v, read again %+v", i, a, b)
 			}
 		}
@@ -120,7 +120,7 @@ func TestSegmentsArePacked(t *testing.T) {
 	}
 }
 
-func sameIndex(t *testing.T, x *index, want *unpacked, last map[byte]change.Generation, commit, seq uint64) {
+func sameIndex(t *testing.T, x *index, want *loose, last map[byte]change.Generation, commit, seq uint64) {
 	t.Helper()
 	if x.segs.len() != len(want.segs) {
 		t.Fatalf("%d segments, want %d", x.segs.len(), len(want.segs))

@@ -55,7 +55,7 @@ func (l *Log) Verify(ctx context.Context, find func(*CorruptError)) error {
 		find(&CorruptError{Row: summaryKey(x.last()+1, 0), Problem: fmt.Sprintf("the summaries end at commit %d, and should go on to %d", x.last(), segs.at(stored-1).last)})
 	}
 	x.segs.each(0, min(x.segs.len(), stored), func(i int, s *summary) bool {
-		if is := segs.at(i); !s.equal(&is) {
+		if !s.equal(segs.at(i)) {
 			find(&CorruptError{Segment: s.name, Row: summaryKey(s.name.First, 0), Problem: "its stored summary is another than that of its records"})
 		}
 		return true
