@@ -71,7 +71,8 @@ func (l *Log) Fill(commit uint64, data []byte) error {
 		sum.add(rec.Commit, rec.Items)
 	}
 	x := newIndex()
-	l.index.segs.each(0, l.index.segs.len(), func(k int, s *summary) bool {
+	for k := range l.index.segs.len() {
+		s := l.index.segs.at(k)
 		if k >= i && k <= j {
 			l.cache.forget(s.name)
 		}
@@ -80,8 +81,7 @@ func (l *Log) Fill(commit uint64, data []byte) error {
 		} else if k < i || k > j {
 			x.extend(*s)
 		}
-		return true
-	})
+	}
 	l.index = x
 	if l.fills == nil {
 		l.fills = map[uint64]uint64{}

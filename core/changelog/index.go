@@ -142,7 +142,10 @@ type index struct {
 }
 
 func newIndex() index {
-	return index{segs: segments{hot: &atomic.Pointer[unpacked]{}}, places: map[change.DeviceID][]place{}}
+	return index{
+		segs:   segments{of: map[change.DeviceID]int{}, hot: &atomic.Pointer[unpacked]{}},
+		places: map[change.DeviceID][]place{},
+	}
 }
 
 // last is the last commit.
@@ -184,63 +187,39 @@ func (x *index) extend(s summary) {
 
 // lose makes a hole of a segment. Where an id was given up in it, that goes on to count.
 func (x *index) lose(i int) {
-	was := *x.segs.at(i)
-	x.segs.set(i, &summary{name: was.name, last: was.last, spans: slices.DeleteFunc(slices.Clone(was.spans), func(sp span) bool { return !sp.cut() })})
-	at, _ := slices.BinarySearchFunc(x.holes, was.name.First, func(h Hole, first uint64) int { return cmp.Compare(h.First, first) })
-	if !was.hole() {
-		x.holes = slices.Insert(x.holes, at, Hole{was.name.First, was.last})
-	}
+	was := x.segs.at(i)
 	block := i / blockSegments
+	for d, ps := range x.places {
+		var left []place
+		for _, p := range ps {
+			if p.block != block {
+				left = append(left, p)
+				continue
+			}
+			for g := p.from; g <= p.to; g++ {
+				if x.segs.latest(block, change.Version{Device: d, Gen: g}) != i {
+					left = addPlace(left, place{g, g, block})
+				}
+			}
+		}
+		x.places[d] = left
+	}
+	if !was.hole() {
+		x.holes = append(x.holes, Hole{})
+		at := len(x.holes) - 1
+		for ; at > 0 && x.holes[at-1].First > was.last; at-- {
+			x.holes[at] = x.holes[at-1]
+		}
+		x.holes[at] = Hole{was.name.First, was.last}
+	}
+	hole := &summary{name: was.name, last: was.last}
 	for _, sp := range was.spans {
 		if sp.cut() {
-			continue
-		}
-		gone := []span{sp} // of it, what no later segment of the block has
-		x.segs.each(i+1, min(x.segs.len(), (block+1)*blockSegments), func(_ int, later *summary) bool {
-			for _, other := range later.spans {
-				gone = without(gone, other)
-			}
-			return true
-		})
-		for _, run := range gone {
-			x.places[sp.device] = removePlaces(x.places[sp.device], run, block)
+			hole.spans = append(hole.spans, sp)
 		}
 	}
+	x.segs.set(i, hole)
 	x.rows = summaryRows{}
-}
-
-// without are runs of one device, but for what another has.
-func without(runs []span, other span) (out []span) {
-	for _, run := range runs {
-		if other.cut() || other.device != run.device || other.to < run.from || other.from > run.to {
-			out = append(out, run)
-			continue
-		}
-		if run.from < other.from {
-			out = append(out, span{run.device, run.from, other.from - 1})
-		}
-		if run.to > other.to {
-			out = append(out, span{run.device, other.to + 1, run.to})
-		}
-	}
-	return out
-}
-
-// removePlaces takes away what a block had of a run.
-func removePlaces(ps []place, run span, block int) (out []place) {
-	for _, p := range ps {
-		if p.block != block || p.to < run.from || p.from > run.to {
-			out = append(out, p)
-			continue
-		}
-		if p.from < run.from {
-			out = append(out, place{p.from, run.from - 1, block})
-		}
-		if p.to > run.to {
-			out = append(out, place{run.to + 1, p.to, block})
-		}
-	}
-	return out
 }
 
 // addPlace notes where generations stand; of a generation that stands in several places the latest counts.
@@ -280,7 +259,7 @@ func cutPlaces(ps []place, cut span) []place {
 
 // at returns the segment that holds a commit, −1 if none does.
 func (x *index) at(commit uint64) int {
-	i := x.segs.holding(commit)
+	i := x.segs.from(commit)
 	if i == x.segs.len() || commit < x.segs.at(i).name.First {
 		return -1
 	}
@@ -307,18 +286,21 @@ func (x *index) blockOf(v change.Version) int {
 }
 
 func (s *summary) holds(v change.Version) bool {
-	return slices.ContainsFunc(s.spans, func(sp span) bool { return sp.device == v.Device && sp.from <= v.Gen && v.Gen <= sp.to })
+	for _, sp := range s.spans {
+		if sp.device == v.Device && sp.from <= v.Gen && v.Gen <= sp.to {
+			return true
+		}
+	}
+	return false
 }
 
 // before returns the segments that may hold a batch of that name up to a commit, the latest first.
 func (x *index) before(v change.Version, commit uint64) (segs []int) {
-	x.segs.each(0, x.at(commit)+1, func(i int, s *summary) bool {
-		if s.holds(v) {
+	for i := x.at(commit); i >= 0; i-- {
+		if x.segs.at(i).holds(v) {
 			segs = append(segs, i)
 		}
-		return true
-	})
-	slices.Reverse(segs)
+	}
 	return segs
 }
 

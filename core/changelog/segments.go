@@ -2,7 +2,6 @@ package changelog
 
 import (
 	"encoding/binary"
-	"slices"
 	"sort"
 	"sync/atomic"
 
@@ -33,7 +32,7 @@ type segments struct {
 // unpacked is the block that was looked into last: who reads a history looks into it again.
 type unpacked struct {
 	block int
-	sums  []summary
+	sums  []*summary
 }
 
 // block is what is packed; where a segment is lost, another takes its place.
@@ -59,38 +58,40 @@ func (s *segments) add(sum *summary) {
 	if len(s.open) < 2*blockSegments {
 		return
 	}
-	var full []summary
-	for _, sum := range s.open[:blockSegments] {
-		full = append(full, *sum)
-	}
-	s.blocks = append(s.blocks, s.pack(full))
+	s.blocks = append(s.blocks, block{})
+	s.pack(len(s.blocks)-1, s.open[:blockSegments])
 	s.open = append(make([]*summary, 0, 2*blockSegments), s.open[blockSegments:]...)
 }
 
 // at returns a summary, which is not to be changed.
 func (s *segments) at(i int) *summary {
 	if b := i / blockSegments; b < len(s.blocks) {
-		return &s.packed(b)[i%blockSegments]
+		return s.unpacked(b)[i%blockSegments]
 	}
 	return s.open[i-len(s.blocks)*blockSegments]
 }
 
-// packed are the summaries of a block.
-func (s *segments) packed(b int) []summary {
-	if hot := s.hot.Load(); hot != nil && hot.block == b {
-		return hot.sums
+// set puts another in the place of a summary.
+func (s *segments) set(at int, other *summary) {
+	b := at / blockSegments
+	if b >= len(s.blocks) {
+		s.open[at-len(s.blocks)*blockSegments] = other
+		return
 	}
-	hot := &unpacked{b, make([]summary, 0, blockSegments)}
-	var spans []span
-	s.each(b*blockSegments, (b+1)*blockSegments, func(_ int, sum *summary) bool {
-		at := len(spans)
-		spans = append(spans, sum.spans...)
-		hot.sums = append(hot.sums, *sum)
-		hot.sums[len(hot.sums)-1].spans = spans[at:len(spans):len(spans)]
-		return true
-	})
-	s.hot.Store(hot)
-	return hot.sums
+	all := s.unpacked(b)
+	all[at%blockSegments] = other
+	s.pack(b, all)
+}
+
+// clone is for who reads it beside the writer.
+func (s *segments) clone() segments {
+	cp := segments{blocks: append([]block(nil), s.blocks...), devices: s.devices, hot: &atomic.Pointer[unpacked]{}}
+	for _, sum := range s.open {
+		own := *sum
+		own.spans = append([]span(nil), sum.spans...)
+		cp.open = append(cp.open, &own)
+	}
+	return cp
 }
 
 // latest returns the last one of a block that holds a batch, −1 if none does.
@@ -103,163 +104,105 @@ func (s *segments) latest(b int, v change.Version) int {
 	return -1
 }
 
-// each calls fn for the summaries from one on up to before another, until it returns false. What it is given lasts for the call, and is not to be
-// changed.
-func (s *segments) each(from, to int, fn func(i int, sum *summary) bool) {
-	for b := from / blockSegments; b < len(s.blocks) && b*blockSegments < to; b++ {
-		u := s.unpack(b)
-		for i := b * blockSegments; i < min(to, (b+1)*blockSegments); i++ {
-			if u.next(); i >= from && !fn(i, &u.sum) {
-				return
-			}
-		}
-	}
-	for i := max(from, len(s.blocks)*blockSegments); i < to; i++ {
-		if !fn(i, s.open[i-len(s.blocks)*blockSegments]) {
-			return
-		}
-	}
-}
-
-// set puts another in the place of a summary.
-func (s *segments) set(at int, other *summary) {
-	b := at / blockSegments
-	if b >= len(s.blocks) {
-		s.open[at-len(s.blocks)*blockSegments] = other
-		return
-	}
-	all := slices.Clone(s.packed(b))
-	all[at%blockSegments] = *other
-	was := s.blocks[b]
-	s.blocks[b] = s.pack(all)
-	s.hot.Store(nil)
-	s.blocks[b].end = was.end // and of those behind: none of them has less, some may have none
-}
-
-// clone is for who reads it beside the writer.
-func (s *segments) clone() segments {
-	cp := segments{blocks: slices.Clone(s.blocks), devices: slices.Clip(s.devices), hot: &atomic.Pointer[unpacked]{}}
-	for _, sum := range s.open {
-		own := *sum
-		own.spans = slices.Clone(sum.spans)
-		cp.open = append(cp.open, &own)
-	}
-	return cp
-}
-
-// holding returns the first summary with a last commit of at least this one; len if there is none.
-func (s *segments) holding(commit uint64) int {
-	b := sort.Search(len(s.blocks), func(i int) bool { return s.blocks[i].last >= commit })
-	if b == len(s.blocks) {
-		return b*blockSegments + sort.Search(len(s.open), func(i int) bool { return s.open[i].last >= commit })
-	}
-	return s.first(b*blockSegments, func(sum *summary) bool { return sum.last >= commit })
-}
-
-// bySeq returns the first summary with a feed sequence of at least this one; −1 if none has. Sequences grow along the log.
-func (s *segments) bySeq(seq uint64) int {
-	b := sort.Search(len(s.blocks), func(i int) bool { return s.blocks[i].end >= seq })
-	i := s.first(b*blockSegments, func(sum *summary) bool { return sum.seq > 0 && sum.end >= seq })
-	if i == s.len() {
-		return -1
+// from returns the first one whose last commit is not before this one; len if there is none.
+func (s *segments) from(commit uint64) int {
+	i := blockSegments * sort.Search(len(s.blocks), func(i int) bool { return s.blocks[i].last >= commit })
+	for i < s.len() && s.at(i).last < commit {
+		i++
 	}
 	return i
 }
 
-// first returns the first one from one on that ok takes; len if there is none.
-func (s *segments) first(from int, ok func(*summary) bool) int {
-	at := s.len()
-	s.each(from, at, func(i int, sum *summary) bool {
-		if ok(sum) {
-			at = i
-			return false
+// bySeq returns the first one with a feed sequence of at least this one; −1 if none has. Sequences grow along the log.
+func (s *segments) bySeq(seq uint64) int {
+	i := blockSegments * sort.Search(len(s.blocks), func(i int) bool { return s.blocks[i].end >= seq })
+	for ; i < s.len(); i++ {
+		if sum := s.at(i); sum.seq > 0 && sum.end >= seq {
+			return i
 		}
-		return true
-	})
-	return at
+	}
+	return -1
 }
 
-func (s *segments) pack(sums []summary) block {
+// pack makes a block anew.
+func (s *segments) pack(at int, sums []*summary) {
 	var out block
-	if n := len(s.blocks); n > 0 {
-		out.end = s.blocks[n-1].end
+	if at > 0 {
+		out.end = s.blocks[at-1].end
 	}
 	b := make([]byte, 0, blockSegments*24)
-	var before summary
-	for i := range sums {
-		sum := &sums[i]
-		b = change.AppendUvarint(b, sum.name.First-before.last)
-		b = change.AppendUvarint(b, sum.last-sum.name.First)
-		b = change.AppendUvarint(b, sum.name.Incarnation^before.name.Incarnation)
-		b = change.AppendUvarint(b, uint64(sum.size))
+	put := func(v uint64) { b = change.AppendUvarint(b, v) }
+	var last, inc, end uint64
+	for _, sum := range sums {
+		put(sum.name.First - last)
+		put(sum.last - sum.name.First)
+		put(sum.name.Incarnation ^ inc)
+		put(uint64(sum.size))
+		last, inc = sum.last, sum.name.Incarnation
 		if sum.seq == 0 {
-			b = append(b, 0)
+			put(0)
 		} else {
-			d := sum.seq - before.end
-			b = change.AppendUvarint(b, 1+(d<<1^uint64(int64(d)>>63)))
-			b = change.AppendUvarint(b, sum.end-sum.seq)
-			before.end = sum.end
+			d := sum.seq - end
+			put(1 + (d<<1 ^ uint64(int64(d)>>63)))
+			put(sum.end - sum.seq)
+			end = sum.end
 		}
-		b = change.AppendUvarint(b, uint64(len(sum.spans)))
+		put(uint64(len(sum.spans)))
 		for _, sp := range sum.spans {
-			b = change.AppendUvarint(b, uint64(s.device(sp.device)))
-			b = change.AppendUvarint(b, uint64(sp.from))
-			b = change.AppendUvarint(b, uint64(sp.to+1-sp.from))
+			put(uint64(s.device(sp.device)))
+			put(uint64(sp.from))
+			put(uint64(sp.to + 1 - sp.from))
 		}
-		before.last, before.name.Incarnation = sum.last, sum.name.Incarnation
 		out.last, out.end = sum.last, max(out.end, sum.end)
 	}
-	out.packed = slices.Clone(b)
-	return out
+	out.packed = append([]byte(nil), b...)
+	s.blocks[at] = out // where one of it is lost, the ends of those behind are still none too low
+	s.hot.Store(nil)
+}
+
+// unpacked are the summaries of a block.
+func (s *segments) unpacked(b int) []*summary {
+	if hot := s.hot.Load(); hot != nil && hot.block == b {
+		return hot.sums
+	}
+	p := s.blocks[b].packed
+	take := func() uint64 {
+		v, n := binary.Uvarint(p)
+		p = p[n:]
+		return v
+	}
+	hot := &unpacked{b, make([]*summary, blockSegments)}
+	all := new([blockSegments]summary)
+	var last, inc, end uint64
+	for i := range all {
+		sum := &all[i]
+		hot.sums[i] = sum
+		sum.name.First = last + take()
+		last = sum.name.First + take()
+		inc ^= take()
+		sum.last, sum.name.Incarnation, sum.size = last, inc, int(take())
+		if d := take(); d > 0 {
+			d--
+			sum.seq = end + (d>>1 ^ -(d & 1))
+			end = sum.seq + take()
+			sum.end = end
+		}
+		sum.spans = make([]span, take())
+		for j := range sum.spans {
+			sp := span{device: s.devices[take()], from: change.Generation(take())}
+			sp.to = sp.from + change.Generation(take()) - 1
+			sum.spans[j] = sp
+		}
+	}
+	s.hot.Store(hot)
+	return hot.sums
 }
 
 func (s *segments) device(d change.DeviceID) int {
 	at, ok := s.of[d]
 	if !ok {
-		if s.of == nil {
-			s.of = map[change.DeviceID]int{}
-		}
 		at = len(s.devices)
 		s.of[d], s.devices = at, append(s.devices, d)
 	}
 	return at
-}
-
-// unpacking reads a block.
-type unpacking struct {
-	b       []byte
-	end     uint64
-	devices []change.DeviceID
-	sum     summary // that was read last
-}
-
-func (s *segments) unpack(b int) unpacking {
-	return unpacking{b: s.blocks[b].packed, devices: s.devices}
-}
-
-func (u *unpacking) next() {
-	s := &u.sum
-	s.name.First = s.last + u.take()
-	s.last = s.name.First + u.take()
-	s.name.Incarnation ^= u.take()
-	s.size = int(u.take())
-	s.seq, s.end = 0, 0
-	if d := u.take(); d > 0 {
-		d--
-		s.seq = u.end + (d>>1 ^ -(d & 1))
-		s.end = s.seq + u.take()
-		u.end = s.end
-	}
-	s.spans = s.spans[:0]
-	for range u.take() {
-		sp := span{device: u.devices[u.take()], from: change.Generation(u.take())}
-		sp.to = sp.from + change.Generation(u.take()) - 1
-		s.spans = append(s.spans, sp)
-	}
-}
-
-func (u *unpacking) take() uint64 {
-	v, n := binary.Uvarint(u.b)
-	u.b = u.b[n:]
-	return v
 }

@@ -135,7 +135,9 @@ func (x *index) loadRow(r store.Row, before Name) error {
 // write adds to tx the rows that take the summaries of the segments before one; the result is in force when tx is stored.
 func (x *index) write(tx *store.Tx, before Name) summaryRows {
 	after := x.rows
-	after.stored = x.segs.first(after.stored, func(s *summary) bool { return s.name.First >= before.First })
+	for after.stored < x.segs.len() && x.segs.at(after.stored).name.First < before.First {
+		after.stored++
+	}
 	if after.stored == x.rows.stored {
 		return after
 	}
@@ -146,7 +148,8 @@ func (x *index) write(tx *store.Tx, before Name) summaryRows {
 			row = nil
 		}
 	}
-	x.segs.each(x.rows.from, after.stored, func(i int, s *summary) bool {
+	for i := x.rows.from; i < after.stored; i++ {
+		s := x.segs.at(i)
 		pieces := s.pieces()
 		for n, b := range pieces {
 			if len(pieces) > 1 || len(row)+len(b) > summaryRow {
@@ -161,8 +164,7 @@ func (x *index) write(tx *store.Tx, before Name) summaryRows {
 			put()
 			after.from = i + 1
 		}
-		return true
-	})
+	}
 	put()
 	return after
 }

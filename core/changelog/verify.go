@@ -14,10 +14,10 @@ func (l *Log) Verify(ctx context.Context, find func(*CorruptError)) error {
 	l.mu.RLock()
 	segs, stored := l.index.segs.clone(), l.index.rows.stored
 	l.mu.RUnlock()
-	var failed error
 	var last uint64
 	before := Name{First: ^uint64(0)}
-	segs.each(0, segs.len(), func(i int, s *summary) bool {
+	for i := range segs.len() {
+		s := segs.at(i)
 		if i > 0 && s.name.First != last+1 {
 			find(&CorruptError{Segment: s.name, Problem: fmt.Sprintf("the commit before it is %d", last), Row: s.name.row(0)})
 		}
@@ -26,21 +26,19 @@ func (l *Log) Verify(ctx context.Context, find func(*CorruptError)) error {
 			before = s.name
 		}
 		if s.hole() {
-			return true
+			continue
 		}
 		if err := l.verifySegment(ctx, s); err != nil {
 			bad, is := errors.AsType[*CorruptError](err)
 			if !is {
-				failed = err
-				return false
+				return err
 			}
 			bad.Row = s.name.row(0)
 			find(bad)
 		}
-		return true
-	})
-	if stored == 0 || failed != nil {
-		return failed
+	}
+	if stored == 0 {
+		return nil
 	}
 	x := newIndex()
 	if err := x.load(ctx, l.st, before); err != nil {
@@ -54,12 +52,11 @@ func (l *Log) Verify(ctx context.Context, find func(*CorruptError)) error {
 	if x.segs.len() < stored {
 		find(&CorruptError{Row: summaryKey(x.last()+1, 0), Problem: fmt.Sprintf("the summaries end at commit %d, and should go on to %d", x.last(), segs.at(stored-1).last)})
 	}
-	x.segs.each(0, min(x.segs.len(), stored), func(i int, s *summary) bool {
-		if !s.equal(segs.at(i)) {
+	for i := range min(x.segs.len(), stored) {
+		if s := x.segs.at(i); !s.equal(segs.at(i)) {
 			find(&CorruptError{Segment: s.name, Row: summaryKey(s.name.First, 0), Problem: "its stored summary is another than that of its records"})
 		}
-		return true
-	})
+	}
 	return nil
 }
 
