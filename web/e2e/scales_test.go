@@ -111,10 +111,12 @@ const (
 // to, and comes and goes. Neither a browser nor an engine gives it back.
 var mayTake = map[string]float64{"engine": 8 << 20, "browser": 48 << 20, "hub": 16 << 20}
 
-// What is stored may grow, in the second half, by so much more a byte written than in the first, and by what a store puts by before it makes
-// room again.
+// What is stored may grow, in the second half of the calm time, by so much more a byte written than in the first, or by so many bytes a byte, which
+// the object, its version and the store's own take; and by what a store puts by before it makes room again. Before that time data is cleared, and
+// replicas are begun anew.
 const (
 	mayStoreMore = 1.3
+	mayStore     = 2
 	putBy        = 8 << 20
 )
 
@@ -292,8 +294,8 @@ func grown(samples []sample, calm time.Duration) (wrong []string) {
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(end.stored)) {
-		first, second := halves(samples, name)
-		if allowed := first.a()*second.written*mayStoreMore + putBy; second.bytes > allowed {
+		first, second := halves(samples, calm, name)
+		if allowed := max(first.a()*mayStoreMore, mayStore)*second.written + putBy; second.bytes > allowed {
 			wrong = append(wrong, fmt.Sprintf("what is stored by %s has grown by %s in the second half, for %s that were written; by %s it may, as it took %.2f bytes a byte in the first",
 				name, megabytes(second.bytes), megabytes(second.written), megabytes(allowed), first.a()))
 		}
@@ -348,8 +350,9 @@ type growth struct{ bytes, written float64 }
 // a is the bytes a byte written.
 func (g growth) a() float64 { return g.bytes / max(1, g.written) }
 
-// halves are how storage grew in the two halves, by what was written.
-func halves(samples []sample, name string) (first, second growth) {
+// halves are how storage grew in the two halves of the time from one on, by what was written.
+func halves(samples []sample, from time.Duration, name string) (first, second growth) {
+	samples = samples[slices.IndexFunc(samples, func(m sample) bool { return m.at >= from || m.at == last(samples).at }):]
 	goal, middle := (samples[0].written+last(samples).written)/2, 0
 	for i, m := range samples {
 		if m.written <= goal {
@@ -360,9 +363,9 @@ func halves(samples []sample, name string) (first, second growth) {
 	return between(samples[0], least(samples[:middle+1], name)), between(least(samples[:middle+1], name), least(samples, name))
 }
 
-// least is that of the last five samples in which the least was stored: stores put by until they make room.
+// least is that of the last third of samples in which the least was stored: stores put by until they make room.
 func least(samples []sample, name string) sample {
-	return slices.MinFunc(samples[max(0, len(samples)-5):], func(a, b sample) int { return cmp.Compare(a.stored[name], b.stored[name]) })
+	return slices.MinFunc(samples[len(samples)-(len(samples)+2)/3:], func(a, b sample) int { return cmp.Compare(a.stored[name], b.stored[name]) })
 }
 
 func megabytes(size float64) string { return fmt.Sprintf("%.1f MB", size/1e6) }
@@ -414,8 +417,8 @@ func (s *soak) report() {
 			megabytes(first.held[name]), megabytes(before), megabytes(after))
 	}
 	for _, name := range slices.Sorted(maps.Keys(end.stored)) {
-		before, after := halves(s.samples, name)
-		line("stored       %-16s %9s first, %9s last; in the two halves %.2f and %.2f bytes a byte written, together %.0f bytes a write", name,
+		before, after := halves(s.samples, s.calm, name)
+		line("stored       %-16s %9s first, %9s last; in the two halves of the calm time %.2f and %.2f bytes a byte written, together %.0f bytes a write", name,
 			megabytes(first.stored[name]), megabytes(end.stored[name]), before.a(), after.a(), (end.stored[name]-first.stored[name])/max(1, end.writes-first.writes))
 	}
 	s.t.Log(text.String())
@@ -446,7 +449,7 @@ func TestGrown(t *testing.T) {
 				live:   map[string]float64{"engine of anna": math.Floor((30e6+noise+leak*at.Minutes())/(1<<20)) * (1 << 20), "hub": 30e6 + noise},
 				held:   map[string]float64{"engine of anna": 60e6 + noise},
 				of:     map[string]string{"engine of anna": engine, "hub": "1"},
-				stored: map[string]float64{"hub": 5e6 + noise + writes*800 + left*max(0, writes-20e3)},
+				stored: map[string]float64{"hub": 5e6 + noise + writes*800 + left*max(0, writes-28e3)},
 			})
 		}
 		return samples
@@ -454,7 +457,7 @@ func TestGrown(t *testing.T) {
 	for _, x := range []struct {
 		leak, left float64
 		want       int
-	}{{0, 0, 0}, {400e3, 0, 1}, {0, 1000, 1}, {400e3, 1000, 2}} {
+	}{{0, 0, 0}, {400e3, 0, 1}, {0, 2000, 1}, {400e3, 2000, 2}} {
 		if wrong := grown(run(x.leak, x.left), calm); len(wrong) != x.want {
 			t.Errorf("with %v bytes a minute and %v bytes a write: %q, want %d", x.leak, x.left, wrong, x.want)
 		}
