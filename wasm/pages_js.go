@@ -18,7 +18,7 @@ func pagesPost(page int32, data unsafe.Pointer, size int32)
 // postAt is the size from which a packet is posted at once, and which it does not pass unless a frame does: a page reads a packet in one
 // task, which is to end within a few ms. keepAt is the one up to which its buffer is used again.
 const (
-	postAt = 256 << 10
+	postAt = 60_000
 	keepAt = 1 << 20
 )
 

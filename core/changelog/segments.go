@@ -17,8 +17,7 @@ const blockSegments = 32
 //	│ block: 32 summaries │ block │ … │ open: the 32 to 63 behind them (fewer of a short log), as they are │
 //
 //	block, for each: first − last of the one before │ last − first │ incarnation ⊕ that of the one before │ size │
-//	                 seq: 0 for none, else 1 + zigzag(seq − end of the one before that has any) │ end − seq, where there is seq │
-//	                 n × (device's place in devices, from, to + 1 − from)
+//	                 seq │ end − seq │ n × (device's place in devices, from, to + 1 − from)
 //
 // All are uvarints; differences are those of uint64, which wrap.
 type segments struct {
@@ -130,30 +129,19 @@ func (s *segments) pack(at int, sums []*summary) {
 	if at > 0 {
 		out.end = s.blocks[at-1].end
 	}
-	b := make([]byte, 0, blockSegments*24)
-	put := func(v uint64) { b = change.AppendUvarint(b, v) }
-	var last, inc, end uint64
+	var v []uint64
+	var last, inc uint64
 	for _, sum := range sums {
-		put(sum.name.First - last)
-		put(sum.last - sum.name.First)
-		put(sum.name.Incarnation ^ inc)
-		put(uint64(sum.size))
+		v = append(v, sum.name.First-last, sum.last-sum.name.First, sum.name.Incarnation^inc, uint64(sum.size), sum.seq, sum.end-sum.seq, uint64(len(sum.spans)))
 		last, inc = sum.last, sum.name.Incarnation
-		if sum.seq == 0 {
-			put(0)
-		} else {
-			d := sum.seq - end
-			put(1 + (d<<1 ^ uint64(int64(d)>>63)))
-			put(sum.end - sum.seq)
-			end = sum.end
-		}
-		put(uint64(len(sum.spans)))
 		for _, sp := range sum.spans {
-			put(uint64(s.device(sp.device)))
-			put(uint64(sp.from))
-			put(uint64(sp.to + 1 - sp.from))
+			v = append(v, uint64(s.device(sp.device)), uint64(sp.from), uint64(sp.to+1-sp.from))
 		}
 		out.last, out.end = sum.last, max(out.end, sum.end)
+	}
+	var b []byte
+	for _, v := range v {
+		b = change.AppendUvarint(b, v)
 	}
 	out.packed = append([]byte(nil), b...)
 	s.blocks[at] = out // where one of it is lost, the ends of those behind are still none too low
@@ -166,33 +154,25 @@ func (s *segments) unpacked(b int) []*summary {
 		return hot.sums
 	}
 	p := s.blocks[b].packed
-	take := func() uint64 {
-		v, n := binary.Uvarint(p)
-		p = p[n:]
-		return v
+	take := func(f []uint64) {
+		for i := range f {
+			v, n := binary.Uvarint(p)
+			f[i], p = v, p[n:]
+		}
 	}
 	hot := &unpacked{b, make([]*summary, blockSegments)}
-	all := new([blockSegments]summary)
-	var last, inc, end uint64
-	for i := range all {
-		sum := &all[i]
-		hot.sums[i] = sum
-		sum.name.First = last + take()
-		last = sum.name.First + take()
-		inc ^= take()
-		sum.last, sum.name.Incarnation, sum.size = last, inc, int(take())
-		if d := take(); d > 0 {
-			d--
-			sum.seq = end + (d>>1 ^ -(d & 1))
-			end = sum.seq + take()
-			sum.end = end
-		}
-		sum.spans = make([]span, take())
+	var last, inc uint64
+	for i := range hot.sums {
+		var f [7]uint64
+		take(f[:])
+		first := last + f[0]
+		last, inc = first+f[1], inc^f[2]
+		sum := &summary{name: Name{first, inc}, last: last, size: int(f[3]), seq: f[4], end: f[4] + f[5], spans: make([]span, f[6])}
 		for j := range sum.spans {
-			sp := span{device: s.devices[take()], from: change.Generation(take())}
-			sp.to = sp.from + change.Generation(take()) - 1
-			sum.spans[j] = sp
+			take(f[:3])
+			sum.spans[j] = span{s.devices[f[0]], change.Generation(f[1]), change.Generation(f[1] + f[2] - 1)}
 		}
+		hot.sums[i] = sum
 	}
 	s.hot.Store(hot)
 	return hot.sums

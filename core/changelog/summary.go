@@ -57,7 +57,7 @@ func parseSummary(b []byte) (s summary, rest []byte, ok bool) {
 		}
 	}
 	s = summary{name: Name{f[0], f[2]}, last: f[1], size: int(f[3]), seq: f[4], end: f[5]}
-	if s.name.First == 0 || s.last < s.name.First || s.end < s.seq || s.end > change.MaxNumber || f[6] > pieceSpans {
+	if s.name.First == 0 || s.last < s.name.First || s.end < s.seq || f[6] > pieceSpans {
 		return s, nil, false
 	}
 	for range f[6] {

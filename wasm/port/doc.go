@@ -136,4 +136,4 @@ const Window = 4
 
 // MaxItems is about how many bytes one ITEMS holds, and an answer to GETMANY: one value more at most, and of ids that are gone as much again. A page reads it in one
 // task, which is to end within a few ms.
-const MaxItems = 256 << 10
+const MaxItems = 60_000

@@ -72,7 +72,7 @@ func TestDialSaysWhy(t *testing.T) {
 	}{
 		{"no address", "what://is this", BadAddress, "expected one such as wss://hub.example"},
 		{"too long", "ws://localhost/" + strings.Repeat("x", maxURL), BadAddress, "no address of a hub"},
-		{"nothing there", "ws://127.0.0.1:1/v1/notes", Unreachable, "check that the hub runs"},
+		{"nothing there", "ws://127.0.0.1:2/v1/notes", Unreachable, "check that the hub runs"},
 		{"no hub", address("/files/none"), NoSocket, "status 404"},
 		{"a page", address("/"), NoSocket, "status 200: a web page), but it gives this page no connection; sign in to this network"},
 		// Chromium refuses it itself, as the standard wants; Firefox does not, and gets OtherProtocol.

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/heapprofiler"
 	cdpio "github.com/chromedp/cdproto/io"
 	"github.com/chromedp/cdproto/tracing"
 	"github.com/chromedp/chromedp"
@@ -31,11 +32,14 @@ type Tasks struct {
 // Tasks begins to note the tasks of the page's main thread; end says what they were.
 func (p *Page) Tasks(ctx context.Context) (end func(context.Context) (Tasks, error), err error) {
 	start := chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
+		if _, err := cdp.Call(ctx, t, heapprofiler.CollectGarbage, cdp.Empty{}); err != nil { // of what loaded the page
+			return err
+		}
 		_, err := cdp.Call(ctx, t, tracing.Start, tracing.StartParams{
 			TransferMode: tracing.StartTransferModeReturnAsStream,
 			TraceConfig: &tracing.TraceConfig{
 				RecordMode:         tracing.TraceConfigRecordModeRecordAsMuchAsPossible,
-				IncludedCategories: []string{"toplevel", "blink.user_timing", "devtools.timeline"},
+				IncludedCategories: []string{"toplevel", "blink.user_timing", "devtools.timeline", "cppgc"},
 			},
 		})
 		return err
