@@ -112,7 +112,7 @@ func meet(t *testing.T, tabs ...*tab) {
 	var fences []string
 	for i, p := range tabs {
 		var fence string
-		p.js(&fence, "return await e2e.fence(...args)", fmt.Sprintf("%s %d", p.name, i))
+		p.long(&fence, "return await e2e.fence(...args)", fmt.Sprintf("%s %d", p.name, i)) // one that is new may have much to take up first
 		fences = append(fences, fence)
 	}
 	for _, p := range tabs {
