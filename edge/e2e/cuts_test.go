@@ -81,7 +81,7 @@ func newWorld(t *testing.T, seed uint64) *world {
 
 // spoil lets everybody live, for a time, and kills the hub meanwhile.
 func (w *world) spoil() {
-	ctx, cancel := context.WithTimeout(context.Background(), *timeFlag+time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), *timeFlag+4*time.Minute)
 	defer cancel()
 	go func() { // on a machine with much else to do it takes longer until something has happened
 		<-time.After(*timeFlag)

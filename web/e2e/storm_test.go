@@ -47,7 +47,7 @@ func TestThroughCuts(t *testing.T) {
 
 // spoil lets everybody live and die, for a time.
 func (s *story) spoil(seed uint64) {
-	ctx, cancel := context.WithTimeout(context.Background(), *timeFlag+time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), *timeFlag+4*time.Minute)
 	defer cancel()
 	ends := map[string]int{}
 	var mu sync.Mutex
