@@ -8,11 +8,11 @@ import (
 	"vsync/core/change"
 )
 
-// blockSegments is how many summaries are packed together: to read one is to read those before it.
+// blockSegments is how many summaries are packed together: to read one, all of them are unpacked.
 const blockSegments = 32
 
 // segments are the summaries of all segments, in order. There is one for each 4 KB of log, kept in memory as long as the log is open, so all but
-// the last ones are packed: 20 bytes each where two devices write, and not 200.
+// the last ones are packed: about 22 bytes each where two devices write, and not 280.
 //
 //	│ block: 32 summaries │ block │ … │ open: the 32 to 63 behind them (fewer of a short log), as they are │
 //
