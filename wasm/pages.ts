@@ -8,12 +8,17 @@ export interface Wire {
   close(): void;
 }
 
+/** Buffers that packets came in, to be used again: as many at most, and none of more bytes. */
+const SPARES = 8;
+const SPARE = 256 << 10;
+
 /** Posts packets to the pages of one engine. */
 export class Pages {
   #ports = new Map<number, Wire>();
   #due = new Set<number>();
   /** Pages that have said something since the engine has last said something to them. */
   #unanswered = new Set<number>();
+  #spares: ArrayBuffer[] = [];
   #go!: GoInstance;
   #last = 0;
 
@@ -28,12 +33,26 @@ export class Pages {
         },
         post: (page: number, ptr: number, size: number) => {
           this.#unanswered.delete(page);
-          const packet = view(go, ptr, size).slice();
+          const packet = this.#packet(view(go, ptr, size));
           this.#ports.get(page)?.postMessage(packet, [packet.buffer]);
         },
       },
     };
   };
+
+  /** A copy of the bytes in a buffer of its own; in one that was used before, if that is not twice as long. */
+  #packet(bytes: Uint8Array): Uint8Array<ArrayBuffer> {
+    const n = bytes.length;
+    const at = this.#spares.findIndex((spare) => spare.byteLength >= n && spare.byteLength <= 2 * n);
+    if (at < 0) return bytes.slice();
+    const packet = new Uint8Array(this.#spares.splice(at, 1)[0]!, 0, n);
+    packet.set(bytes);
+    return packet;
+  }
+
+  #spare(buffer: ArrayBuffer): void {
+    if (buffer.byteLength <= SPARE && this.#spares.push(buffer) > SPARES) this.#spares.shift();
+  }
 
   #flush(): void {
     const due = [...this.#due];
@@ -50,18 +69,20 @@ export class Pages {
     this.#ports.set(page, port);
     call(this.#go, 'vsync_pages_open', page);
     port.onmessage = ({ data }) => {
-      if (data instanceof Uint8Array) this.#receive(page, data);
+      if (data instanceof Uint8Array) this.#receive(page, data as Uint8Array<ArrayBuffer>);
+      else if (data instanceof ArrayBuffer) this.#spare(data);
       else if (data?.hangs && this.#unanswered.has(page)) hangs();
     };
     void gone.then(() => this.#close(page));
   }
 
-  #receive(page: number, packet: Uint8Array): void {
+  #receive(page: number, packet: Uint8Array<ArrayBuffer>): void {
     const ptr = ask(this.#go, 'vsync_pages_room', packet.length);
     if (!this.#go.exports) return;
     this.#unanswered.add(page);
     view(this.#go, ptr, packet.length).set(packet);
     call(this.#go, 'vsync_pages_receive', page, packet.length);
+    this.#spare(packet.buffer);
   }
 
   #close(page: number): void {

@@ -15,6 +15,7 @@
 //	                                           granted it (mode "shared") knows that the engine is dead
 //	page ◀─ {lost: TEXT}                       it cannot be started, or ended by itself; nothing else comes
 //	both    Uint8Array                         a packet
+//	page ─▶ ArrayBuffer                        the buffer of a packet that it has read, to be used again
 //	page ─▶ {hangs: true}                      the engine has not answered a number of PINGs. The worker ends itself, unless the engine has
 //
 // A page that cannot have a port to the worker, because another tab leads or a worker of another build has the database, comes to the

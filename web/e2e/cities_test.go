@@ -8,9 +8,6 @@ import (
 
 const citiesCount = 171_075
 
-// longestTask is how long, in ms, one task of a page may take: what people do not notice, and what browsers begin to call long.
-const longestTask = 50
-
 // TestCities: a real file, written by one browser row by row through the SDK, and taken up by the other. Both have the file
 // as it is, and have it after they were closed and started again, without the hub.
 func TestCities(t *testing.T) {
@@ -42,10 +39,6 @@ func TestCities(t *testing.T) {
 		caught.Count, caught.Live, float64(caught.Count)/float64(caught.Live)*1000, caught.LongestTask)
 	stats = w.roads[bert].Stats()
 	t.Logf("bytes: %.2f MB up, %.2f MB down", float64(stats.Up)/1e6, float64(stats.Down)/1e6)
-	// Of writing it is logged alone: what a page does for a write may be put off by a busy machine.
-	if caught.LongestTask > longestTask {
-		t.Errorf("catching up held a page's main thread for %d ms, want at most %d", caught.LongestTask, longestTask)
-	}
 	compareCities(a)
 	compareCities(b)
 

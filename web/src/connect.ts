@@ -2,7 +2,7 @@
 import { follow, knock } from './door.js';
 import { VsyncError } from './errors.js';
 import { choose, dedicated, forget, runs, shared, wasm, type Host, type Wanted } from './host.js';
-import { DOOR, LEADER_SILENCE, OPENING, SILENCE, WORKER_SILENCE } from './limits.js';
+import { GIVE_BACK, DOOR, LEADER_SILENCE, OPENING, SILENCE, WORKER_SILENCE } from './limits.js';
 import { bounded, hold, random, whenFree } from './locks.js';
 import { aborted } from './request.js';
 
@@ -123,7 +123,10 @@ async function greeted(name: string, host: Host, tab: string, letGo: () => void,
     heard.signal.addEventListener('abort', () => clearTimeout(timer));
     if (host.engine !== undefined) heard.signal.addEventListener('abort', whenFree(host.engine, () => resolve(undefined)));
     port.onmessage = ({ data }: MessageEvent<unknown>) => {
-      if (data instanceof Uint8Array) receiver.packet(data as Uint8Array<ArrayBuffer>);
+      if (data instanceof Uint8Array) {
+        receiver.packet(data as Uint8Array<ArrayBuffer>);
+        if (port instanceof MessagePort && data.byteLength >= GIVE_BACK) port.postMessage(data.buffer, [data.buffer as ArrayBuffer]);
+      }
       else if (isMessage(data, 'engine')) resolve(data.engine);
       else if (isMessage(data, 'starting')) listen();
       else if (isMessage(data, 'lost')) fail(new VsyncError('ENGINE_LOST', data.lost));

@@ -28,7 +28,7 @@ export interface Check {
 export class Operations {
   /** Names with their indexes. */
   readonly #collections = new Map<string, number>();
-  readonly #body = new Writer(256);
+  readonly #body = Writer.begin();
   /** Begin and end of each in the body, one behind the other. */
   readonly #spans: number[] = [];
 
@@ -121,7 +121,7 @@ export class Operations {
       });
       w.str(note);
     };
-    return sendWrite(link, write, true);
+    return sendWrite(link, write, true).finally(() => this.#body.end());
   }
 }
 

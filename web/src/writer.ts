@@ -5,14 +5,19 @@ const utf8 = new TextEncoder();
 /** Below this length a loop is faster than a call of TextEncoder, with what that leaves behind: see the reader's MEDIUM. */
 const SHORT = 600;
 
+/** Buffers of writers that have ended: a fresh one costs a page fault for each 4 KB that is written into it, and as much again when it is freed. */
+const spares: Uint8Array<ArrayBuffer>[] = [];
+const none = new Uint8Array(0);
+const SPARES = 4;
+
 /** Appends msgpack to one growing buffer that is used again. Always the shortest form, but for bins that are filled in place. */
 export class Writer {
   buf: Uint8Array<ArrayBuffer>;
   off = 0;
   #view: DataView;
 
-  constructor(size = 1024) {
-    this.buf = new Uint8Array(size);
+  constructor(buf = new Uint8Array(1024)) {
+    this.buf = buf;
     this.#view = new DataView(this.buf.buffer);
   }
 
@@ -36,6 +41,20 @@ export class Writer {
     this.buf = new Uint8Array(1024);
     this.#view = new DataView(this.buf.buffer);
     return buf.subarray(0, off);
+  }
+
+  /** One that lives for a while, until end(). */
+  static begin(): Writer {
+    return new Writer(spares.pop() ?? new Uint8Array(256));
+  }
+
+  /** Nothing is read or written any more: another one takes the buffer. */
+  end(): void {
+    const { buf } = this;
+    this.off = 0;
+    this.buf = none;
+    this.#view = new DataView(none.buffer);
+    if (buf.length <= KEEP_BUFFER && spares.length < SPARES) spares.push(buf);
   }
 
   nil(): void {

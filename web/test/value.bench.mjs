@@ -28,7 +28,7 @@ function best(fn, count) {
 
 const table = [];
 for (const [name, list] of Object.entries(inputs)) {
-  const w = new Writer(1 << 20);
+  const w = new Writer(new Uint8Array(1 << 20));
   const encoder = new Encoder();
   const decoder = new Decoder();
   const packed = list.map((value) => (writeValue(w, value), w.take()));

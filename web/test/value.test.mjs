@@ -248,7 +248,7 @@ test("cutting a value anywhere is noticed", () => {
 
 test("bins that are filled in place, at the border of their heads", () => {
   for (const n of [0, 1, 255, 256, 65535, 65536, 70000]) {
-    const w = new Writer(16);
+    const w = new Writer(new Uint8Array(16));
     const mark = w.beginBin();
     w.bin(new Uint8Array(n));
     w.endBin(mark);
@@ -262,7 +262,7 @@ test("bins that are filled in place, at the border of their heads", () => {
 
 test("skipping passes over exactly one thing", () => {
   for (const value of [null, true, 0, 200, 70000, 2 ** 40, -1, -200, 0.5, "a", "a".repeat(40), "a".repeat(300), new Uint8Array(3), new Uint8Array(300), [], [1, [2]], new Array(20).fill([1]), { a: { b: 1 } }]) {
-    const w = new Writer(16);
+    const w = new Writer(new Uint8Array(16));
     const bytes = encodeValue(value);
     w.raw(bytes, 0, bytes.length);
     w.int(99);
