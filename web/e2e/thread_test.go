@@ -21,23 +21,24 @@ var threadFlag = flag.Int("objects", 0, "how many objects TestMainThread writes 
 // longestTask is how long, in ms, one task of a page may take: what people do not notice, and what browsers begin to call long.
 const longestTask = 50
 
-// TestMainThread: while a page writes 100,000 objects, while another takes them up, and while the first one writes all of them again before the
+// TestMainThread: while a page writes 100,000 objects, while another takes them up, and while the first one writes as many again before the
 // eyes of the second, no task of a page's main thread is over 50 ms. Both pages have subscribed to all objects. Whoever is alone is held to the
-// clock; both at once share a machine with the hub, with two engines and with two browsers, and are held to what they take of a processor.
+// clock as well, where the machine has cores enough.
 func TestMainThread(t *testing.T) {
 	objects := *threadFlag
 	if objects == 0 {
 		return
 	}
 	w := newWorld(t, nil)
-	shows := func(p *tab, round int) {
-		p.js(nil, `e2e.shown = e2e.result('notes', {}, (all) => all.length === args[0] && all.every((note) => note.value.round === args[1]))`, objects, round)
+	shows := func(p *tab, collection string) {
+		p.js(nil, `e2e.shown = e2e.result(args[0], {}, (all) => all.length === args[1])`, collection, objects)
 	}
-	write := func(p *tab, round int) {
-		p.js(nil, `for (let n = 0; n < args[0]; n += 1000) {
-			await notes.putMany(Array.from({ length: 1000 }, (_, i) => ['note ' + String(n + i).padStart(6, '0'), { n: n + i, round: args[1], text: 'x'.repeat(150) }]))
-		}
-		await db.synced()`, objects, round)
+	write := func(p *tab, collection string) {
+		p.js(nil, `const text = [...Array(150).keys()].map((i) => i % 10).join('');
+			for (let n = 0; n < args[1]; n += 1000) {
+				await db.collection(args[0]).putMany(Array.from({ length: 1000 }, (_, i) => ['note ' + String(n + i).padStart(6, '0'), { n: n + i, text }]));
+			}
+			await db.synced()`, collection, objects)
 	}
 	sees := func(p *tab) {
 		var shown int
@@ -47,27 +48,27 @@ func TestMainThread(t *testing.T) {
 	}
 
 	a := w.open(anna)
-	shows(a, 1)
-	anna := noteTasks(a)
-	write(a, 1)
+	shows(a, "notes")
+	of := noteTasks(a)
+	write(a, "notes")
 	sees(a)
-	anna.end("writes", true)
+	of.end("writes", true)
 
 	b := w.visit(bert)
-	bert := noteTasks(b)
+	of = noteTasks(b)
 	b.js(nil, `await e2e.open()`)
-	shows(b, 1)
+	shows(b, "notes")
 	sees(b)
-	bert.end("takes up", true)
+	of.end("takes up", true)
 
-	shows(a, 2)
-	shows(b, 2)
-	anna, bert = noteTasks(a), noteTasks(b)
-	write(a, 2)
+	shows(a, "more notes")
+	shows(b, "more notes")
+	of, other := noteTasks(a), noteTasks(b)
+	write(a, "more notes")
 	sees(a)
 	sees(b)
-	anna.end("writes again", false)
-	bert.end("sees it", false)
+	of.end("writes", false)
+	other.end("sees it", false)
 }
 
 // noted are the tasks of a page's main thread, from noteTasks to end.
@@ -114,7 +115,7 @@ func shares(of map[string]time.Duration) string {
 	return strings.Join(text, ", ")
 }
 
-// crowded says that so much else runs on the machine that a short task may take long.
+// crowded says that more wants to run than the machine has cores for: then a short task may take long by the clock.
 func crowded(t *testing.T) bool {
 	t.Helper()
 	text, err := os.ReadFile("/proc/loadavg")
@@ -123,5 +124,5 @@ func crowded(t *testing.T) bool {
 		t.Fatal(err, scanned)
 	}
 	t.Logf("the load is %.1f on %d cores", load, runtime.NumCPU())
-	return load > 3*float64(runtime.NumCPU())
+	return load > float64(runtime.NumCPU())
 }

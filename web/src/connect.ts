@@ -2,7 +2,7 @@
 import { follow, knock } from './door.js';
 import { VsyncError } from './errors.js';
 import { choose, dedicated, forget, runs, shared, wasm, type Host, type Wanted } from './host.js';
-import { GIVE_BACK, DOOR, LEADER_SILENCE, OPENING, SILENCE, WORKER_SILENCE } from './limits.js';
+import { DOOR, GIVE_BACK, LEADER_SILENCE, OPENING, SILENCE, WORKER_SILENCE } from './limits.js';
 import { bounded, hold, random, whenFree } from './locks.js';
 import { aborted } from './request.js';
 

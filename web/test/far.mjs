@@ -197,6 +197,8 @@ class Page {
   packets = 0;
   /** How often the page has said that the engine hangs. */
   hangs = 0;
+  /** Buffers that the page has given back. */
+  back = [];
   #waiting = [];
   answers = new Map();
 
@@ -205,6 +207,7 @@ class Page {
     this.port = port;
     port.onmessage = ({ data }) => {
       if (data.hangs) return void this.hangs++;
+      if (data instanceof ArrayBuffer) return void this.back.push(data);
       if (!(data instanceof Uint8Array)) {
         this.greeting = data;
         this.onGreeting?.();

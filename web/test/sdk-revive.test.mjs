@@ -37,6 +37,28 @@ test("what was not answered is asked again, in its order and with its names", as
   assert.deepEqual((await Promise.all(waits)).map((result) => result.version ?? result), [version(1), "there", version(before[2].n), 7, version(before[4].n), version(after[4].n)]);
 });
 
+test("a batch that waits is asked again as it was, whatever others have been written into buffers meanwhile", async () => {
+  const browser = new Browser().install();
+  const { db, page, worker } = await browser.open();
+  const notes = db.collection("notes");
+  const many = (name) => notes.putMany(Array.from({ length: 50 }, (_, i) => [`${name} ${i}`, { name, i }]));
+  const waits = [];
+  const before = [];
+  for (const name of ["a", "b", "c", "d", "e"]) {
+    const wait = many(name);
+    const said = await page.next("WRITE");
+    if (name === "b" || name === "d") page.ok(said, version(said.n)), await wait; // its buffer is free
+    else waits.push(wait), before.push(said);
+  }
+  worker.letGo();
+  const { page: next } = await browser.met(1);
+  const after = await all(next);
+  assert.deepEqual(after, before);
+  assert.deepEqual(after.map((said) => said.fields[1].length), [50, 50, 50]);
+  for (const said of after) next.ok(said, version(said.n));
+  await Promise.all(waits);
+});
+
 test("many values of which some came are all asked for again: they are of one moment", async () => {
   const browser = new Browser().install();
   const { db, page, worker } = await browser.open();

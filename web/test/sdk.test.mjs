@@ -483,6 +483,23 @@ test("history: versions with their parents", async () => {
   await rejects(db.collection("notes").history("")[Symbol.asyncIterator]().next(), "INVALID", "an id");
 });
 
+test("the buffer of a large packet goes back to the engine, whose it is then", async () => {
+  const { db, page } = await start();
+  const bytes = new Uint8Array(3000).fill(7);
+  const got = db.collection("notes").getMany(["a", "b"]);
+  page.ok(await page.next("GETMANY"), [bin(bytes), bin("x".repeat(3000))]);
+  const values = await got;
+  await settle();
+  assert.deepEqual(page.back.map((buffer) => buffer.byteLength > 6000), [true]);
+  new Uint8Array(page.back[0]).fill(0);
+  assert.deepEqual(values, [bytes, "x".repeat(3000)]);
+  const one = db.collection("notes").get("a");
+  page.ok(await page.next("GET"), bin("small"));
+  assert.equal(await one, "small");
+  await settle();
+  assert.equal(page.back.length, 1);
+});
+
 test("what an engine says that cannot be read ends the port, and everybody hears of it", async () => {
   for (const bytes of [[0xc1], [0x93, 66, 1], [0x92, 99, 1], [0x93, 64, 2, 0xc0, 0x91]]) {
     const { db, page } = await start();
