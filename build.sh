@@ -457,17 +457,17 @@ run_tests() {
   trap - TERM
   export GOFLAGS="$GOFLAGS -vet=off" GOGC=400 # vet is a step of its own; compilers and tests have room, and little time
   set -m # each lane is a group of processes, which can be ended
-  lane browsers 0 "browsers, end to end=test_browsers" "Firefox and WebKit=test_other_browsers" </dev/null &
+  lane browsers 0 "browsers, end to end=test_browsers" </dev/null &
   lanes+=($!)
-  lane hubs 0 "end to end=test_e2e" "deployment, dry run=test_deploy" "the Worker in workerd=test_worker" "what drives browsers=test_drivers" </dev/null &
+  lane hubs 0 "end to end=test_e2e" "deployment, dry run=test_deploy" "the Worker in workerd=test_worker" "what drives browsers=test_drivers" \
+    "Firefox and WebKit=test_other_browsers" </dev/null &
   lanes+=($!)
   lane computing 10 "format=check_format" "vet, native=vet_native" "vet, js=vet_js" "types=check_types" "tests, node=test_node" \
     "tests, native, race detector=test_native" "tests in Chromium=test_chromium" </dev/null &
   lanes+=($!)
   lane searching 19 "simulation=test_simulation" "mutants=mutants" "fuzzing, $fuzz_time each=fuzz_all" </dev/null &
   lanes+=($!)
-  local one
-  for one in "${lanes[@]}"; do wait -n; done # whichever ends
+  for _ in "${lanes[@]}"; do wait -n; done # whichever ends
   lanes=()
   say "" "All $(wc -l <"$out/test/passed") steps passed in $SECONDS s: $(paste -sd';' "$out/test/passed" | sed 's/;/; /g')."
 }

@@ -8,8 +8,8 @@ import (
 
 const citiesCount = 171_075
 
-// TestCities: a real file, written by one browser row by row through the SDK, and taken up by the other. Both have the file
-// as it is, and have it after they were closed and started again, without the hub.
+// TestCities: a real file, written by one browser row by row through the SDK, and taken up by the other. Both have the file as it is after
+// they were closed and started again, without the hub.
 func TestCities(t *testing.T) {
 	w := newWorld(t, nil)
 	a, b := w.visit(anna), w.visit(bert)
@@ -23,7 +23,7 @@ func TestCities(t *testing.T) {
 	a.js(nil, `await e2e.open()`)
 	var wrote struct{ Stored, Synced, LongestTask int }
 	a.js(&wrote, `return await e2e.writeCities()`)
-	t.Logf("anna wrote %d rows: stored after %d ms (%.0f rows/s), at the hub after %d ms; longest task of the page %d ms",
+	t.Logf("anna wrote %d rows: stored after %d ms (%.0f rows/s), at the hub after %d ms; longest task of the page over 50 ms: %d ms",
 		citiesCount, wrote.Stored, citiesCount/float64(wrote.Stored)*1000, wrote.Synced, wrote.LongestTask)
 	stats := w.roads[anna].Stats()
 	t.Logf("bytes: %.2f MB up, %.2f MB down", float64(stats.Up)/1e6, float64(stats.Down)/1e6)
@@ -35,12 +35,10 @@ func TestCities(t *testing.T) {
 		await e2e.status((s) => s.phase === 'live');
 		const live = Math.round(performance.now() - from);
 		return { live, count: await e2e.db.collection('cities').count(), longestTask: e2e.longestTask() }`)
-	t.Logf("bert has caught up with %d rows after %d ms (%.0f rows/s); longest task of the page %d ms",
+	t.Logf("bert has caught up with %d rows after %d ms (%.0f rows/s); longest task of the page over 50 ms: %d ms",
 		caught.Count, caught.Live, float64(caught.Count)/float64(caught.Live)*1000, caught.LongestTask)
 	stats = w.roads[bert].Stats()
 	t.Logf("bytes: %.2f MB up, %.2f MB down", float64(stats.Up)/1e6, float64(stats.Down)/1e6)
-	compareCities(a)
-	compareCities(b)
 
 	w.hub.Die()
 	for _, d := range []*device{anna, bert} {
