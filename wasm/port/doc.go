@@ -5,7 +5,8 @@
 // # Around the packets
 //
 // One worker holds the engine of one database: a SharedWorker named "vsync:" and the database's name, or a dedicated worker of a
-// page, of that name too. What is posted is an object as long as there is no engine, then packets only:
+// page, of that name too. A page that a shared worker does not answer within 10 s, as Firefox may keep one that has ended, takes the one
+// named "vsync1:", then "vsync2:". What is posted is an object as long as there is no engine, then packets only:
 //
 //	page ─▶ {vsync: 1, wasm: URL, tab: NAME}   the first message. A dedicated worker gets it with the port to talk over among the
 //	                                           transferred, and with `door`, whether other pages may use it; in a SharedWorker

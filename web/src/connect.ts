@@ -42,7 +42,9 @@ export async function reach(name: string, wanted: Wanted, not: readonly string[]
     if (signal.aborted) throw aborted(signal);
     if (not.length > 0) return await atDoor(name, not, greet, signal, letGo);
     for (let silent = 0; ; ) {
-      const host = kind === 'leader' ? await elect(name, signal) : kind === 'tab' ? dedicated(name, 'tab') : shared(name);
+      // Firefox may keep a shared worker that has ended while a page was about to reach it, and give it to all pages from then on.
+      const nth = Math.floor(silent / (2 * SILENCE));
+      const host = kind === 'leader' ? await elect(name, signal) : kind === 'tab' ? dedicated(name, 'tab') : shared(name, nth);
       // A shared worker that is about to end takes pages and is gone; one of this page may be killed before it holds a lock that tells of
       // it; an engine that has answered at the door may be gone since.
       const silence = kind === 'shared' ? SILENCE : host.engine === undefined ? WORKER_SILENCE : undefined;

@@ -72,9 +72,10 @@ function checkOrigin(): void {
   );
 }
 
-export function shared(name: string): Host {
+/** The nth worker of this name: whoever is not answered by one goes on to the next. */
+export function shared(name: string, nth: number): Host {
   // extendedLifetime keeps the engine through a reload of the only tab, where browsers know it.
-  const worker = started(() => new SharedWorker(script, { name: `vsync:${name}`, extendedLifetime: true } as WorkerOptions));
+  const worker = started(() => new SharedWorker(script, { name: `vsync${nth || ''}:${name}`, extendedLifetime: true } as WorkerOptions));
   const { port } = worker;
   return {
     hosting: 'shared',

@@ -1,5 +1,5 @@
-// The worker that holds the engine of one database: a SharedWorker named "vsync:" and the database's name, or a dedicated worker of a
-// page. wasm/port says what is posted. wasm_exec.js is put before this by the build.
+// The worker that holds the engine of one database: a SharedWorker named "vsync:" and the database's name, or "vsync1:" and so on where
+// that one is silent, or a dedicated worker of a page. wasm/port says what is posted. wasm_exec.js is put before this by the build.
 //
 //   door: knock ─▶ {open: lock}                    an engine that pages which did not start it can reach, too
 //   port ─▶ first message {vsync, wasm, tab} ─▶ Go is started, once: {starting} … ─▶ {engine: lock} ─▶ packets
@@ -60,7 +60,7 @@ async function start(wasm: string, open: boolean): Promise<Engine> {
 /** Lets in pages that did not start this worker: see door.ts. */
 function openDoor(lock: string): BroadcastChannel | undefined {
   if (typeof BroadcastChannel === 'undefined') return undefined;
-  const door = new BroadcastChannel(`vsync:door:${scope.name.replace(/^vsync:/, '')}`);
+  const door = new BroadcastChannel(`vsync:door:${scope.name.replace(/^vsync\d*:/, '')}`);
   door.onmessage = ({ data }: MessageEvent<AtDoor | null>) => {
     if (data?.knock) door.postMessage({ open: lock });
     else if (data?.engine === lock && data.to) void serve(new BroadcastChannel(data.to), data);

@@ -100,7 +100,7 @@ test("opening: a worker of this page that says nothing was killed before it coul
   assert.equal((await opening).status.current.hosting, "tab");
 });
 
-test("opening: a shared worker that says nothing was about to end, and is asked for anew", async (t) => {
+test("opening: a shared worker that says nothing was about to end, and is asked for anew; then another one is", async (t) => {
   const browser = new Browser().install();
   const usual = browser.onGreeting;
   let greetings = 0;
@@ -124,6 +124,7 @@ test("opening: a shared worker that says nothing was about to end, and is asked 
   page.ok(hello, device);
   assert.equal((await opening).name, "notes");
   assert.equal(greetings, 2);
+  assert.deepEqual(browser.greeted.map(({ worker }) => worker.options.name), ["vsync:notes", "vsync:notes", "vsync1:notes"]);
 });
 
 test("opening: a signal gives up at each moment", async () => {
