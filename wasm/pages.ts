@@ -8,9 +8,10 @@ export interface Wire {
   close(): void;
 }
 
-/** Buffers that packets came in, to be used again: as many at most, and none of more bytes. */
+/** Buffers that packets came in, to be used again: as many at most, and of so many bytes, as small ones would push out those that matter. */
 const SPARES = 8;
-const SPARE = 256 << 10;
+const SPARE_LEAST = 2048;
+const SPARE_MOST = 256 << 10;
 
 /** Posts packets to the pages of one engine. */
 export class Pages {
@@ -51,7 +52,8 @@ export class Pages {
   }
 
   #spare(buffer: ArrayBuffer): void {
-    if (buffer.byteLength <= SPARE && this.#spares.push(buffer) > SPARES) this.#spares.shift();
+    const n = buffer.byteLength;
+    if (n >= SPARE_LEAST && n <= SPARE_MOST && this.#spares.push(buffer) > SPARES) this.#spares.shift();
   }
 
   #flush(): void {

@@ -128,8 +128,7 @@ async function greeted(name: string, host: Host, tab: string, letGo: () => void,
       if (data instanceof Uint8Array) {
         receiver.packet(data as Uint8Array<ArrayBuffer>);
         if (port instanceof MessagePort && data.byteLength >= GIVE_BACK) port.postMessage(data.buffer, [data.buffer as ArrayBuffer]);
-      }
-      else if (isMessage(data, 'engine')) resolve(data.engine);
+      } else if (isMessage(data, 'engine')) resolve(data.engine);
       else if (isMessage(data, 'starting')) listen();
       else if (isMessage(data, 'lost')) fail(new VsyncError('ENGINE_LOST', data.lost));
     };

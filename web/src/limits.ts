@@ -39,9 +39,12 @@ export const SILENCE = 5_000;
 /** A buffer that grew larger than this is sent itself, and not a copy. */
 export const KEEP_BUFFER = 1 << 20;
 
+/** Buffers of batches that were written, for those that come. */
+export const SPARE_BUFFERS = 4;
+
 /**
- * The buffer of a packet of so many bytes goes back to the engine when it was read. Chromium does not count such buffers as garbage that presses:
- * left alone, hundreds of them are freed in one task, 0.3 ms each where memory is slow to be given back.
+ * The buffer of a packet of so many bytes goes back to the engine when it was read: as garbage, hundreds of them are freed in one task, at 0.3 ms
+ * each where memory is slow to be given back.
  */
 export const GIVE_BACK = 2048;
 

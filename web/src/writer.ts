@@ -1,4 +1,4 @@
-import { KEEP_BUFFER } from './limits.js';
+import { KEEP_BUFFER, SPARE_BUFFERS } from './limits.js';
 
 const utf8 = new TextEncoder();
 
@@ -8,7 +8,6 @@ const SHORT = 600;
 /** Buffers of writers that have ended: a fresh one costs a page fault for each 4 KB that is written into it, and as much again when it is freed. */
 const spares: Uint8Array<ArrayBuffer>[] = [];
 const none = new Uint8Array(0);
-const SPARES = 4;
 
 /** Appends msgpack to one growing buffer that is used again. Always the shortest form, but for bins that are filled in place. */
 export class Writer {
@@ -54,7 +53,7 @@ export class Writer {
     this.off = 0;
     this.buf = none;
     this.#view = new DataView(none.buffer);
-    if (buf.length <= KEEP_BUFFER && spares.length < SPARES) spares.push(buf);
+    if (buf.length <= KEEP_BUFFER && spares.length < SPARE_BUFFERS) spares.push(buf);
   }
 
   nil(): void {
