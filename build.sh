@@ -553,7 +553,7 @@ edge_deploy() {
 
 mutants() {
   need_go
-  go test -tags mutants ./core/internal/sim/mutants -run '^TestMutants$' -count=1 -v -timeout=20m -args -only "${1:-}"
+  go test -tags mutants ./core/internal/sim/mutants -run '^TestMutants$' -count=1 -v -timeout=40m -args -only "${1:-}"
 }
 
 # Always the same histories; ./build.sh sim looks for new ones.
