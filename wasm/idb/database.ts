@@ -63,6 +63,25 @@ export async function insist(name: string, signal?: AbortSignal, again = false):
   }
 }
 
+/** Chromium, and what is made of it. */
+export const chromium = /Chrome\//.test(globalThis.navigator?.userAgent ?? '');
+
+/** A database that is there for moments, and has nothing in it. */
+const nothing = 'vsync-new-log';
+
+/**
+ * Has Chromium begin a new log, as a connection has just been opened: see doc.go. Nobody waits for it. Where it fails, as there is no space or
+ * the site's data are just being cleared, there is nothing else to be done.
+ */
+export function beginLog(): void {
+  if (!chromium) return;
+  const request = indexedDB.open(nothing);
+  request.onsuccess = () => {
+    request.result.close();
+    indexedDB.deleteDatabase(nothing);
+  };
+}
+
 /**
  * What an error means that comes before a database is open. `unavailable` are those alone by which browsers say that a page is to have no
  * storage: SecurityError where it is blocked, InvalidStateError in private windows of Firefox before 115. All others may befall one that is there.

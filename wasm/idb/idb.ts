@@ -1,7 +1,7 @@
 // The half of package idb that speaks with IndexedDB. Its doc.go says what is stored and who owns it, pack.go how calls are packed.
 import { call, text, view } from '../seam.js';
 import type { GoInstance } from '../seam.js';
-import { available, look, insist, remove, rows, version } from './database.js';
+import { available, beginLog, chromium, look, insist, remove, rows, version } from './database.js';
 import { broken, cancelled, done, Failure, gone, missing, newer } from './failure.js';
 import { lock } from './lock.js';
 import { get, scan, select } from './read.js';
@@ -32,7 +32,7 @@ const del = 2;
  * WebKit (2.50): a transaction that was told to commit, and whose worker ends before that is done, is never ended, and nobody else gets into
  * the database. One that ends by itself is given up with its worker, as it should be. What is lost so was not confirmed.
  */
-const leavesCommitting = /AppleWebKit\//.test(globalThis.navigator?.userAgent ?? '') && !/Chrome\//.test(navigator.userAgent);
+const leavesCommitting = /AppleWebKit\//.test(globalThis.navigator?.userAgent ?? '') && !chromium;
 
 export function idb(go: GoInstance): WebAssembly.Imports {
   const open = new Map<number, Open>();
@@ -79,6 +79,7 @@ export function idb(go: GoInstance): WebAssembly.Imports {
     }
     open.set(handle, { name: 'vsync:' + name, db, release, pending: new Set(), commits: 0 });
     attend(handle, db);
+    beginLog();
     return done;
   }
 
@@ -131,6 +132,7 @@ export function idb(go: GoInstance): WebAssembly.Imports {
         delete database.again;
         database.db = fresh;
         attend(handle, fresh);
+        beginLog();
       },
       (err: unknown) => lose(handle, Failure.of(err).status === newer ? newer : gone),
     );
