@@ -53,7 +53,7 @@ func (p *loose) lose(i int) {
 // TestSegmentsArePacked: an index of a long log, most of which is packed, says what one says that is not. Batches come again, ids are given up,
 // segments are lost, and it is read from its rows.
 func TestSegmentsArePacked(t *testing.T) {
-	for seed := range uint64(20) {
+	for seed := range few(20) {
 		rnd := rand.New(rand.NewPCG(seed, 7))
 		x, want := newIndex(), &loose{at: map[change.Version]int{}}
 		last := map[byte]change.Generation{}

@@ -10,9 +10,9 @@ func TestReload(t *testing.T) {
 	s := newStory(newWorld(t, nil))
 	a, b := s.open(anna), s.open(bert)
 	s.storm(bert, b)
-	for range 5 {
+	for range 4 {
 		s.storm(anna, a)
-		s.more(150)
+		s.more(80)
 		a.reload()
 		a.js(nil, `await e2e.open()`)
 	}

@@ -8,7 +8,7 @@ func TestBatchIsWhole(t *testing.T) {
 	w := newWorld(t, nil)
 	a, b := w.both()
 	second := w.open(anna)
-	const rounds = 25
+	const rounds = 15
 	lookers := []*tab{a, second, b}
 	for _, p := range lookers {
 		p.js(nil, `e2e.wholes = e2e.watchRounds(args[0])`, rounds)

@@ -438,7 +438,7 @@ func (s suite) contextWrite(t *testing.T, a, b wire.Conn) {
 
 // backPressure lets a writer run into a reader who sleeps, then wakes the reader.
 func (s suite) backPressure(t *testing.T, a, b wire.Conn) {
-	const total = 400 // chunks: more than any buffer on the way
+	total := s.MaxBuffered/chunk + 32 // chunks: more than may be on the way
 	var mu sync.Mutex
 	sent := 0
 	writing := s.start(func() error {

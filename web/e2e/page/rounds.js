@@ -1,6 +1,6 @@
 // Rounds: the same thousand objects, written again and again, each time in one batch.
 
-import { crowdSize, wholeness } from './storm.js';
+import { crowdSize, pause, wholeness } from './storm.js';
 
 const { e2e } = globalThis;
 
@@ -39,13 +39,13 @@ export async function watchRounds(rounds) {
     }
   };
   const many = async () => {
-    for (let last = false; !last; saw.many++) {
+    for (let last = false; !last; saw.many++, await pause(5)) {
       const values = await crowds.getMany(keys);
       last = check('getMany', keys.map((id, i) => ({ id, value: values[i] })));
     }
   };
   const query = async () => {
-    for (let last = false; !last; saw.queried++) {
+    for (let last = false; !last; saw.queried++, await pause(5)) {
       const entries = await crowds.query({ prefix: 'crowd 0/' });
       if (new Set(entries.map((e) => e.version)).size > 1) saw.wrong.push('query: entries of several versions');
       last = check('query', entries);

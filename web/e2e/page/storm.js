@@ -133,7 +133,7 @@ async function look(mine) {
     const values = await crowds.getMany(keys);
     report('getMany', wholeness(keys.map((id, i) => ({ id, value: values[i] }))));
     report('query', wholeness(await crowds.query({ prefix: `crowd ${crowd}/` })));
-    await pause(100);
+    await pause(250);
   }
 
   function report(how, wrong) {
@@ -141,7 +141,7 @@ async function look(mine) {
   }
 }
 
-const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+export const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
 /** Says what is wrong if crowds are there in part; '' if they are whole, or not there. */
 export function wholeness(entries, size = crowdSize) {
