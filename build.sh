@@ -265,7 +265,7 @@ alone+='|TestReadsThatAreOvertakenAnywhere|TestPassesBesideChanges|TestCheckpoin
 # tests are for who changes it.
 drivers='./core/internal/house ./wasm/idb ./wasm/pack ./web'
 
-test_drivers() { go test -short -p 2 -count=1 -timeout=15m $drivers; }
+test_drivers() { go test -short -p 2 -count=1 -timeout=30m $drivers; }
 # Each test once: with the race detector where there can be a race. edge/e2e and web/e2e run programs against each
 # other for minutes: steps of their own, like the simulation.
 test_native() {
@@ -273,15 +273,15 @@ test_native() {
   plain=$(one_goroutine)
   [[ $plain == *core/dag* && $plain != *core/watcher* ]] || { say "the packages of one goroutine cannot be right:" "$plain"; return 1; }
   packages=$(go list ./... | grep -vE '/e2e$|/internal/sim$|/web/browser' | grep -vE "^vsync/($(sed 's|^\./||' <<<"$plain" | paste -sd'|'))\$" | grep -vxF "$(go list $drivers)")
-  go test -count=1 -timeout=15m $plain
-  go test -count=1 -timeout=15m -run="$alone" ./core ./core/changelog ./core/pages ./core/watcher ./edge/host/sqlite ./edge/host/vsync
-  CGO_ENABLED=1 go test -race -p 3 -count=1 -timeout=15m -skip="$alone" $packages
+  go test -count=1 -timeout=30m $plain
+  go test -count=1 -timeout=30m -run="$alone" ./core ./core/changelog ./core/pages ./core/watcher ./edge/host/sqlite ./edge/host/vsync
+  CGO_ENABLED=1 go test -race -p 3 -count=1 -timeout=30m -skip="$alone" $packages
 }
 
 build_runner() { go build -o "$out/runner" ./web/browser/wasmtest/runner; }
 # What runs in a worker of a browser is tested there.
 test_chromium() {
-  GOOS=js GOARCH=wasm go test -short -count=1 -timeout=15m -exec="'$out/runner'" ./core/... ./wasm/...
+  GOOS=js GOARCH=wasm go test -short -count=1 -timeout=30m -exec="'$out/runner'" ./core/... ./wasm/...
 }
 
 # One line for each fuzz function in the tree: directory and name.
@@ -333,7 +333,7 @@ test_node() { (cd web && node --test test/*.test.mjs); }
 
 # Real input, and a proxy that cuts and stalls; with the program that users run.
 test_e2e() {
-  VSYNC_BIN=$out/vsync go test -count=1 -v -timeout=15m ./edge/e2e -args -for 6s
+  VSYNC_BIN=$out/vsync go test -count=1 -v -timeout=30m ./edge/e2e -args -for 6s
 }
 
 # Two real browsers, with the SDK and the engine that the hub serves.
@@ -379,8 +379,8 @@ test_worker() {
   need_workerd
   build_worker_tests
   export VSYNC_BIN=$out/vsync VSYNC_WORKER=$out/worker-tests VSYNC_WORKERD=$workerd VSYNC_BUILT=yes
-  go test -tags workerd -count=1 -v -timeout=15m -parallel=6 ./edge/e2e -run '^(TestScenarios|TestThroughCuts|TestHTTP|TestAttack.*|TestKills|TestDiskFull|TestWorker.*)$' -args -host worker -for 5s
-  go test -count=1 -v -timeout=15m ./web/e2e -run "$browsers_of_worker" -args -host worker
+  go test -tags workerd -count=1 -v -timeout=30m -parallel=6 ./edge/e2e -run '^(TestScenarios|TestThroughCuts|TestHTTP|TestAttack.*|TestKills|TestDiskFull|TestWorker.*)$' -args -host worker -for 5s
+  go test -count=1 -v -timeout=30m ./web/e2e -run "$browsers_of_worker" -args -host worker
 }
 
 # Builds the Worker as wrangler has it built, and puts together what would be deployed.
@@ -557,7 +557,7 @@ mutants() {
 }
 
 # Always the same histories; ./build.sh sim looks for new ones.
-test_simulation() { go test ./core/internal/sim -count=1 -v -timeout=20m -args -seeds 150 -every 97; }
+test_simulation() { go test ./core/internal/sim -count=1 -v -timeout=40m -args -seeds 150 -every 97; }
 
 # Without anything: a thousand new histories, and one for every store call that can go wrong.
 simulate() {
