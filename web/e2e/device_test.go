@@ -250,9 +250,17 @@ func (p *tab) reload() {
 	p.ready()
 }
 
-// ready wants the page's module to have run.
+// ready wants the page's module to have run. For a moment the empty page of a new tab may still be there, whose load is taken for the next one's.
 func (p *tab) ready() {
 	p.t.Helper()
+	var what string
+	for ctx := soon(p.t); p.Eval(ctx, &what, "typeof loaded") != nil || what != "object"; {
+		select {
+		case <-ctx.Done():
+			p.t.Fatalf("%s: its page has not begun: %v%s", p.name, context.Cause(ctx), p.printed())
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
 	if err := p.Eval(soon(p.t), nil, "loaded"); err != nil {
 		p.t.Fatalf("%s: %v%s", p.name, err, p.printed())
 	}
