@@ -33,7 +33,7 @@
 //	opened once more     ── a ── b ✗                   deleted
 //
 // So each connection has a new log begun at once, as LevelDB does when a range of keys is compacted, and Chromium has that done when a
-// database is deleted: an empty one is made and deleted. That takes 10 to 30 ms beside all else, and the torn log is gone.
+// database is deleted: an empty one is made and deleted. That takes 10 to 40 ms beside all else, and the torn log is gone.
 //
 // # What goes wrong
 //

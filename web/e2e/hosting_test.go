@@ -36,7 +36,7 @@ type account struct {
 }
 
 func newLives(w *world, hosting string, tabs int) *lives {
-	l := &lives{world: w, device: anna, hosting: hosting, rest: 5} // without a rest nothing else comes to run
+	l := &lives{world: w, device: anna, hosting: hosting}
 	l.begin(tabs)
 	return l
 }
